@@ -1,0 +1,40 @@
+/** An address as Direct compares it: `endpoint@domain`, wholly lower-cased. */
+export type DirectAddress = string & { readonly __brand: "DirectAddress" };
+
+/** A Health Domain Name, lower-cased, without a trailing dot. */
+export type DirectDomain = string & { readonly __brand: "DirectDomain" };
+
+const atext =
+	/^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
+const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/**
+ * Reads a domain name of at most 253 octets in letters, digits and hyphens (RFC 1034 §3.5); internationalised names in
+ * their `xn--` form. Answers undefined for anything else.
+ */
+export function parseDomain(text: string): DirectDomain | undefined {
+	const domain = text.trim().toLowerCase().replace(/\.$/, "");
+	if (domain.length === 0 || domain.length > 253) return undefined;
+	return domain.split(".").every((part) => label.test(part))
+		? (domain as DirectDomain)
+		: undefined;
+}
+
+/**
+ * Reads a bare addr-spec (RFC 5322 §3.4.1) in its dot-atom form: local part at most 64 octets (RFC 5321 §4.5.3.1.1).
+ * Quoted local parts, comments, display names, control bytes and non-ASCII answer undefined: no Direct address needs
+ * them and each has carried a spoof. Case is folded throughout, so that a local part binds regardless of case.
+ */
+export function parseAddress(text: string): DirectAddress | undefined {
+	const lower = text.trim().toLowerCase();
+	const at = lower.lastIndexOf("@");
+	if (at < 1 || at > 64) return undefined;
+	const domain = parseDomain(lower.slice(at + 1));
+	if (!domain || !atext.test(lower.slice(0, at))) return undefined;
+	return `${lower.slice(0, at)}@${domain}` as DirectAddress;
+}
+
+/** The Health Domain Name of an address. */
+export function domainOf(address: DirectAddress): DirectDomain {
+	return address.slice(address.lastIndexOf("@") + 1) as DirectDomain;
+}
