@@ -1,0 +1,106 @@
+import * as asn1 from '../asn1/reader.js'
+
+const short: Readonly<Record<string, string>> = {
+  '2.5.4.3': 'CN',
+  '2.5.4.5': 'serialNumber',
+  '2.5.4.6': 'C',
+  '2.5.4.7': 'L',
+  '2.5.4.8': 'ST',
+  '2.5.4.9': 'street',
+  '2.5.4.10': 'O',
+  '2.5.4.11': 'OU',
+  '0.9.2342.19200300.100.1.25': 'DC',
+  '1.2.840.113549.1.9.1': 'emailAddress',
+}
+
+/** One attribute of a distinguished name. */
+interface Attribute {
+  readonly oid: string
+  readonly tag: number
+  readonly value: Uint8Array
+}
+
+function attributesOf(name: Uint8Array): Attribute[][] {
+  return asn1.sequence(asn1.onlyElement(name), 64).map((rdn) =>
+    asn1.children(asn1.expect(rdn, asn1.tags.set), 16).map((pair) => {
+      const [type, value] = asn1.sequence(pair)
+      if (!value) throw new asn1.Asn1Error('attribute without a value')
+      return { oid: asn1.oid(type), tag: value.tag, value: asn1.content(value) }
+    }),
+  )
+}
+
+function textOf({ tag, value }: Attribute): string | undefined {
+  const bytes = Buffer.from(value)
+  if (tag === 0x0c) return bytes.toString('utf8')
+  if (tag === 0x1e) return bytes.length % 2 === 0 ? Buffer.from(bytes).swap16().toString('utf16le') : undefined
+  if (tag === 0x13 || tag === 0x16 || tag === 0x14 || tag === 0x12) return bytes.toString('latin1')
+  return undefined
+}
+
+/**
+ * A Name (DER) in RFC 4514 form for people: last component first, control characters escaped. Answers '(unreadable)' for
+ * damaged names; never used to compare.
+ */
+export function nameText(name: Uint8Array): string {
+  try {
+    return attributesOf(name)
+      .map((rdn) =>
+        rdn
+          .map(
+            (attribute) =>
+              `${short[attribute.oid] ?? attribute.oid}=${escaped(textOf(attribute) ?? `#${Buffer.from(attribute.value).toString('hex')}`)}`,
+          )
+          .join('+'),
+      )
+      .reverse()
+      .join(',')
+  } catch (error) {
+    if (error instanceof asn1.Asn1Error) return '(unreadable)'
+    throw error
+  }
+}
+
+function escaped(text: string): string {
+  return text
+    .replace(/[,+"\\<>;=]/g, '\\$&')
+    .replace(/\p{Cc}/gu, (control) => `\\${control.charCodeAt(0).toString(16).padStart(2, '0')}`)
+}
+
+const normalised = new Map<string, string>()
+
+/**
+ * A Name (DER) in a form that is equal for names that match under RFC 5280 §7.1: strings folded for case and inner
+ * space, attribute sets ordered. Damaged names fall back to their bytes.
+ */
+export function comparableName(name: Uint8Array): string {
+  const key = Buffer.from(name).toString('latin1')
+  const known = normalised.get(key)
+  if (known !== undefined) return known
+  let form: string
+  try {
+    form = JSON.stringify(
+      attributesOf(name).map((rdn) =>
+        rdn
+          .map((attribute) => {
+            const text = textOf(attribute)
+            return text === undefined
+              ? `${attribute.oid}#${attribute.tag}${Buffer.from(attribute.value).toString('hex')}`
+              : `${attribute.oid}=${text.normalize('NFKC').trim().replace(/\s+/g, ' ').toLowerCase()}`
+          })
+          .sort(),
+      ),
+    )
+  } catch (error) {
+    if (!(error instanceof asn1.Asn1Error)) throw error
+    form = key
+  }
+  if (normalised.size >= 4_000) normalised.clear()
+  normalised.set(key, form)
+  return form
+}
+
+/** Whether two Names (DER) are the same name (RFC 5280 §7.1). */
+export function sameName(one: Uint8Array, other: Uint8Array): boolean {
+  return Buffer.compare(one, other) === 0 || comparableName(one) === comparableName(other)
+}
