@@ -47,7 +47,10 @@ module.exports = {
       name: 'the core does no input or output',
       severity: 'error',
       from: { path: [...core, 'pipeline'].map((name) => `^src/${name}/`) },
-      to: { dependencyTypes: ['core'], path: '^(node:)?(fs|fs/promises|net|tls|dns|dns/promises|http|https|http2|dgram|child_process|worker_threads)$' },
+      to: {
+        dependencyTypes: ['core'],
+        path: '^(node:)?(fs|fs/promises|net|tls|dns|dns/promises|http|https|http2|dgram|child_process|worker_threads)$',
+      },
     },
     { name: 'no cycles', severity: 'error', from: {}, to: { circular: true } },
     only(['smtp-server'], ['smtp']),
@@ -64,6 +67,11 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { extensions: ['.ts', '.js'], extensionAlias: { '.js': ['.ts', '.js'] }, exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'] },
+    enhancedResolveOptions: {
+      extensions: ['.ts', '.js'],
+      extensionAlias: { '.js': ['.ts', '.js'] },
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default'],
+    },
   },
 }

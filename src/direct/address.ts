@@ -1,23 +1,20 @@
 /** An address as Direct compares it: `endpoint@domain`, wholly lower-cased. */
-export type DirectAddress = string & { readonly __brand: "DirectAddress" };
+export type DirectAddress = string & { readonly __brand: 'DirectAddress' }
 
 /** A Health Domain Name, lower-cased, without a trailing dot. */
-export type DirectDomain = string & { readonly __brand: "DirectDomain" };
+export type DirectDomain = string & { readonly __brand: 'DirectDomain' }
 
-const atext =
-	/^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
-const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const atext = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/
+const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
 /**
  * Reads a domain name of at most 253 octets in letters, digits and hyphens (RFC 1034 §3.5); internationalised names in
  * their `xn--` form. Answers undefined for anything else.
  */
 export function parseDomain(text: string): DirectDomain | undefined {
-	const domain = text.trim().toLowerCase().replace(/\.$/, "");
-	if (domain.length === 0 || domain.length > 253) return undefined;
-	return domain.split(".").every((part) => label.test(part))
-		? (domain as DirectDomain)
-		: undefined;
+  const domain = text.trim().toLowerCase().replace(/\.$/, '')
+  if (domain.length === 0 || domain.length > 253) return undefined
+  return domain.split('.').every((part) => label.test(part)) ? (domain as DirectDomain) : undefined
 }
 
 /**
@@ -26,15 +23,15 @@ export function parseDomain(text: string): DirectDomain | undefined {
  * them and each has carried a spoof. Case is folded throughout, so that a local part binds regardless of case.
  */
 export function parseAddress(text: string): DirectAddress | undefined {
-	const lower = text.trim().toLowerCase();
-	const at = lower.lastIndexOf("@");
-	if (at < 1 || at > 64) return undefined;
-	const domain = parseDomain(lower.slice(at + 1));
-	if (!domain || !atext.test(lower.slice(0, at))) return undefined;
-	return `${lower.slice(0, at)}@${domain}` as DirectAddress;
+  const lower = text.trim().toLowerCase()
+  const at = lower.lastIndexOf('@')
+  if (at < 1 || at > 64) return undefined
+  const domain = parseDomain(lower.slice(at + 1))
+  if (!domain || !atext.test(lower.slice(0, at))) return undefined
+  return `${lower.slice(0, at)}@${domain}` as DirectAddress
 }
 
 /** The Health Domain Name of an address. */
 export function domainOf(address: DirectAddress): DirectDomain {
-	return address.slice(address.lastIndexOf("@") + 1) as DirectDomain;
+  return address.slice(address.lastIndexOf('@') + 1) as DirectDomain
 }

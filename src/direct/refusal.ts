@@ -4,191 +4,188 @@
  * A refusal after 250 is silent outside (Applicability Statement for Secure Health Transport §3.0).
  */
 export const refusals = {
-	// Spoken in the SMTP dialogue. Enhanced codes: RFC 3463 §3.
-	"unknown-recipient": {
-		reply: "550 5.1.1 No such Direct address here",
-		help: "The address is not one this gateway serves; add it with `direct-gateway address add`.",
-	},
-	"bad-address": {
-		reply: "553 5.1.3 Not a valid address",
-		help: "The path in MAIL or RCPT is not a plain addr-spec.",
-	},
-	"too-many-recipients": {
-		reply: "452 4.5.3 Too many recipients",
-		help: "One transaction named more recipients than limits.recipients allows; the sender may send the rest again.",
-	},
-	"message-too-large": {
-		reply: "552 5.3.4 Message size exceeds fixed limit",
-		help: "The message is larger than limits.messageBytes; nothing of it was stored.",
-	},
-	"bad-line-ending": {
-		reply: "550 5.6.0 Bare CR, bare LF or NUL is not accepted",
-		help: "Lines must end in CRLF (RFC 5321 §2.3.8); anything else can smuggle a second message.",
-	},
-	"line-too-long": {
-		reply: "550 5.6.0 Line too long",
-		help: "A line was longer than limits.lineBytes.",
-	},
-	"header-too-large": {
-		reply: "550 5.6.0 Header block too large",
-		help: "The header block was longer than limits.headerBytes.",
-	},
-	"not-encrypted": {
-		reply: "554 5.6.1 Only S/MIME encrypted messages are accepted",
-		help: "The top-level content is not an encrypted application/pkcs7-mime entity.",
-	},
-	"too-many-connections": {
-		reply: "421 4.7.0 Too many connections, try again later",
-		help: "The client or the server is over limits.connections.",
-	},
-	"too-slow": {
-		reply: "421 4.4.2 Time limit exceeded",
-		help: "The client did not finish within the idle or total time limit.",
-	},
-	"no-room": {
-		reply: "452 4.3.1 Insufficient system storage",
-		help: "Too little free disk space to promise delivery; free space or enlarge the volume.",
-	},
-	"store-unavailable": {
-		reply: "451 4.3.0 Temporary failure, try again later",
-		help: "The store could not make the message durable; see /readyz.",
-	},
+  // Spoken in the SMTP dialogue. Enhanced codes: RFC 3463 §3.
+  'unknown-recipient': {
+    reply: '550 5.1.1 No such Direct address here',
+    help: 'The address is not one this gateway serves; add it with `direct-gateway address add`.',
+  },
+  'bad-address': {
+    reply: '553 5.1.3 Not a valid address',
+    help: 'The path in MAIL or RCPT is not a plain addr-spec.',
+  },
+  'too-many-recipients': {
+    reply: '452 4.5.3 Too many recipients',
+    help: 'One transaction named more recipients than limits.recipients allows; the sender may send the rest again.',
+  },
+  'message-too-large': {
+    reply: '552 5.3.4 Message size exceeds fixed limit',
+    help: 'The message is larger than limits.messageBytes; nothing of it was stored.',
+  },
+  'bad-line-ending': {
+    reply: '550 5.6.0 Bare CR, bare LF or NUL is not accepted',
+    help: 'Lines must end in CRLF (RFC 5321 §2.3.8); anything else can smuggle a second message.',
+  },
+  'line-too-long': {
+    reply: '550 5.6.0 Line too long',
+    help: 'A line was longer than limits.lineBytes.',
+  },
+  'header-too-large': {
+    reply: '550 5.6.0 Header block too large',
+    help: 'The header block was longer than limits.headerBytes.',
+  },
+  'not-encrypted': {
+    reply: '554 5.6.1 Only S/MIME encrypted messages are accepted',
+    help: 'The top-level content is not an encrypted application/pkcs7-mime entity.',
+  },
+  'too-many-connections': {
+    reply: '421 4.7.0 Too many connections, try again later',
+    help: 'The client or the server is over limits.connections.',
+  },
+  'too-slow': {
+    reply: '421 4.4.2 Time limit exceeded',
+    help: 'The client did not finish within the idle or total time limit.',
+  },
+  'no-room': {
+    reply: '452 4.3.1 Insufficient system storage',
+    help: 'Too little free disk space to promise delivery; free space or enlarge the volume.',
+  },
+  'store-unavailable': {
+    reply: '451 4.3.0 Temporary failure, try again later',
+    help: 'The store could not make the message durable; see /readyz.',
+  },
 
-	// Opening: RFC 5652 §6 and §5.
-	"no-key-for-recipient": {
-		help: "No private key of a recipient matches any RecipientInfo: the sender encrypted to another certificate.",
-	},
-	"malformed-cms": {
-		help: "The CMS structure is truncated, damaged or beyond its limits.",
-	},
-	"unsupported-algorithm": {
-		help: "The message uses an algorithm this gateway does not implement; the detail names it.",
-	},
-	"weak-algorithm": {
-		help: "The message uses an algorithm or key size that policy refuses; the detail names it.",
-	},
-	"decrypt-failed": {
-		help: "Decryption failed: wrong key or damaged ciphertext. The cause is deliberately not told apart.",
-	},
-	"not-signed": {
-		help: "The decrypted content is not signed; Direct requires sign-then-encrypt.",
-	},
-	"malformed-signature": {
-		help: "The signature structure is damaged, or the signed entity is not exactly content plus signature.",
-	},
-	"signature-invalid": {
-		help: "The signature does not match the content: the message changed after it was signed.",
-	},
-	"weak-digest": {
-		help: "The signature uses a digest that policy refuses (MD5 always, SHA-1 unless allowed).",
-	},
+  // Opening: RFC 5652 §6 and §5.
+  'no-key-for-recipient': {
+    help: 'No private key of a recipient matches any RecipientInfo: the sender encrypted to another certificate.',
+  },
+  'malformed-cms': {
+    help: 'The CMS structure is truncated, damaged or beyond its limits.',
+  },
+  'unsupported-algorithm': {
+    help: 'The message uses an algorithm this gateway does not implement; the detail names it.',
+  },
+  'weak-algorithm': {
+    help: 'The message uses an algorithm or key size that policy refuses; the detail names it.',
+  },
+  'decrypt-failed': {
+    help: 'Decryption failed: wrong key or damaged ciphertext. The cause is deliberately not told apart.',
+  },
+  'not-signed': {
+    help: 'The decrypted content is not signed; Direct requires sign-then-encrypt.',
+  },
+  'malformed-signature': {
+    help: 'The signature structure is damaged, or the signed entity is not exactly content plus signature.',
+  },
+  'signature-invalid': {
+    help: 'The signature does not match the content: the message changed after it was signed.',
+  },
+  'weak-digest': {
+    help: 'The signature uses a digest that policy refuses (MD5 always, SHA-1 unless allowed).',
+  },
 
-	// Reading the signed message: RFC 5322, and the routing rules of ANSI/DS 2019-01-100-2021.
-	"malformed-message": {
-		help: "The signed content is not a readable message within the MIME limits; the detail names the limit.",
-	},
-	"no-sender": {
-		help: "The signed message has no From field with one plain address.",
-	},
-	"several-senders": {
-		help: "The signed message has several From fields or addresses; which one signed cannot be told.",
-	},
-	"routing-tamper-sender": {
-		help: "MAIL FROM is neither From nor Sender of the signed message: it was re-enveloped on the way.",
-	},
-	"routing-tamper-recipient": {
-		help: "RCPT TO stands in neither To nor Cc of the signed message: it was re-enveloped on the way, or sent as Bcc.",
-	},
+  // Reading the signed message: RFC 5322, and the routing rules of ANSI/DS 2019-01-100-2021.
+  'malformed-message': {
+    help: 'The signed content is not a readable message within the MIME limits; the detail names the limit.',
+  },
+  'no-sender': {
+    help: 'The signed message has no From field with one plain address.',
+  },
+  'several-senders': {
+    help: 'The signed message has several From fields or addresses; which one signed cannot be told.',
+  },
+  'routing-tamper-sender': {
+    help: 'MAIL FROM is neither From nor Sender of the signed message: it was re-enveloped on the way.',
+  },
+  'routing-tamper-recipient': {
+    help: 'RCPT TO stands in neither To nor Cc of the signed message: it was re-enveloped on the way, or sent as Bcc.',
+  },
 
-	// One signer certificate: RFC 5280 §6.1 and the Direct binding rules.
-	"signer-certificate-missing": {
-		help: "A SignerInfo names a certificate that did not come with the message.",
-	},
-	"signer-not-bound": {
-		help: "No subjectAltName of the certificate is the sender address (rfc822Name) or its domain (dNSName).",
-	},
-	"malformed-certificate": {
-		help: "The certificate does not parse, or parses beyond its limits.",
-	},
-	"certificate-expired": {
-		help: "The validity period of the certificate has ended.",
-	},
-	"certificate-not-yet-valid": {
-		help: "The validity period of the certificate has not begun.",
-	},
-	"weak-key": {
-		help: "The key is smaller than policy allows (RSA under 2048 bits, or a curve that is not accepted).",
-	},
-	"key-usage": {
-		help: "The certificate does not allow its key to be used this way (digitalSignature to sign, keyCertSign to issue).",
-	},
-	"critical-extension": {
-		help: "The certificate has a critical extension that this gateway does not process.",
-	},
-	"no-anchor": {
-		help: "No path from the certificate ends at a trust anchor of this recipient; add one with `direct-gateway anchor add`, if it deserves trust.",
-	},
-	"path-signature": {
-		help: "A certificate on the path was not signed by the key of its issuer.",
-	},
-	"path-not-authority": {
-		help: "A certificate on the path issued another without being a certification authority (basicConstraints).",
-	},
-	"path-too-long": {
-		help: "The path is longer than a pathLenConstraint or the gateway limit allows.",
-	},
-	"name-constraints": {
-		help: "A name in the certificate is outside the name constraints of an issuer.",
-	},
-	revoked: { help: "The certificate was revoked by its issuer." },
-	"revocation-unknown": {
-		help: "Whether the certificate is revoked could not be learnt, and policy demands to know.",
-	},
-	"certificate-policy": {
-		help: "A policy rule of this domain excludes the certificate; the detail names the rule.",
-	},
+  // One signer certificate: RFC 5280 §6.1 and the Direct binding rules.
+  'signer-certificate-missing': {
+    help: 'A SignerInfo names a certificate that did not come with the message.',
+  },
+  'signer-not-bound': {
+    help: 'No subjectAltName of the certificate is the sender address (rfc822Name) or its domain (dNSName).',
+  },
+  'malformed-certificate': {
+    help: 'The certificate does not parse, or parses beyond its limits.',
+  },
+  'certificate-expired': {
+    help: 'The validity period of the certificate has ended.',
+  },
+  'certificate-not-yet-valid': {
+    help: 'The validity period of the certificate has not begun.',
+  },
+  'weak-key': {
+    help: 'The key is smaller than policy allows (RSA under 2048 bits, or a curve that is not accepted).',
+  },
+  'key-usage': {
+    help: 'The certificate does not allow its key to be used this way (digitalSignature to sign, keyCertSign to issue).',
+  },
+  'critical-extension': {
+    help: 'The certificate has a critical extension that this gateway does not process.',
+  },
+  'no-anchor': {
+    help: 'No path from the certificate ends at a trust anchor of this recipient; add one with `direct-gateway anchor add`, if it deserves trust.',
+  },
+  'path-signature': {
+    help: 'A certificate on the path was not signed by the key of its issuer.',
+  },
+  'path-not-authority': {
+    help: 'A certificate on the path issued another without being a certification authority (basicConstraints).',
+  },
+  'path-too-long': {
+    help: 'The path is longer than a pathLenConstraint or the gateway limit allows.',
+  },
+  'name-constraints': {
+    help: 'A name in the certificate is outside the name constraints of an issuer.',
+  },
+  revoked: { help: 'The certificate was revoked by its issuer.' },
+  'revocation-unknown': {
+    help: 'Whether the certificate is revoked could not be learnt, and policy demands to know.',
+  },
+  'certificate-policy': {
+    help: 'A policy rule of this domain excludes the certificate; the detail names the rule.',
+  },
 
-	// The whole message.
-	"no-trusted-signer": {
-		help: "No signer is both bound to the sender and trusted by this recipient; each candidate certificate has its own reason.",
-	},
-	"undecided-too-long": {
-		help: "Something needed for the verdict did not answer until the deadline; the trail names it. An alarm was raised.",
-	},
-} as const satisfies Record<
-	string,
-	{ readonly help: string; readonly reply?: string }
->;
+  // The whole message.
+  'no-trusted-signer': {
+    help: 'No signer is both bound to the sender and trusted by this recipient; each candidate certificate has its own reason.',
+  },
+  'undecided-too-long': {
+    help: 'Something needed for the verdict did not answer until the deadline; the trail names it. An alarm was raised.',
+  },
+} as const satisfies Record<string, { readonly help: string; readonly reply?: string }>
 
 /** The stable name of a refusal, the same in trail, audit, API and CLI. */
-export type RefusalReason = keyof typeof refusals;
+export type RefusalReason = keyof typeof refusals
 
 /** What could not answer now, so that a verdict must wait. */
 export type UndecidedCause =
-	| "revocation-unavailable"
-	| "issuer-unavailable"
-	| "certificate-discovery-unavailable"
-	| "key-store-unavailable"
-	| "store-unavailable";
+  | 'revocation-unavailable'
+  | 'issuer-unavailable'
+  | 'certificate-discovery-unavailable'
+  | 'key-store-unavailable'
+  | 'store-unavailable'
 
 /** A refusal as a value. `detail` is for operators and never holds clinical content. */
 export interface Refused {
-	readonly kind: "refused";
-	readonly reason: RefusalReason;
-	readonly detail: string;
+  readonly kind: 'refused'
+  readonly reason: RefusalReason
+  readonly detail: string
 }
 
 /** A verdict that must wait: neither accepted nor refused. */
 export interface Undecided {
-	readonly kind: "undecided";
-	readonly cause: UndecidedCause;
-	readonly detail: string;
+  readonly kind: 'undecided'
+  readonly cause: UndecidedCause
+  readonly detail: string
 }
 
-export function refused(reason: RefusalReason, detail = ""): Refused {
-	return { kind: "refused", reason, detail };
+export function refused(reason: RefusalReason, detail = ''): Refused {
+  return { kind: 'refused', reason, detail }
 }
 
-export function undecided(cause: UndecidedCause, detail = ""): Undecided {
-	return { kind: "undecided", cause, detail };
+export function undecided(cause: UndecidedCause, detail = ''): Undecided {
+  return { kind: 'undecided', cause, detail }
 }

@@ -4,125 +4,121 @@
  */
 
 export interface Entry {
-	readonly key: string;
-	readonly value: Uint8Array;
-	/** Changes with every write of the key; opaque, compared for equality by `require`. */
-	readonly version: number;
+  readonly key: string
+  readonly value: Uint8Array
+  /** Changes with every write of the key; opaque, compared for equality by `require`. */
+  readonly version: number
 }
 
 /** Keys are compared by their UTF-8 bytes. `gte` inclusive, `lt` exclusive. */
 export interface Range {
-	readonly gte: string;
-	readonly lt: string;
-	/** At most this many entries, 1 to 10,000. */
-	readonly limit: number;
-	readonly reverse?: boolean;
+  readonly gte: string
+  readonly lt: string
+  /** At most this many entries, 1 to 10,000. */
+  readonly limit: number
+  readonly reverse?: boolean
 }
 
 /** A job to be put in a queue in the same batch as what it belongs to. */
 export interface NewJob {
-	readonly queue: string;
-	/** Unique in its queue: while a job of this id exists, enqueueing it again changes nothing. */
-	readonly id: string;
-	readonly payload: Uint8Array;
-	/** Not claimed before this moment, Unix milliseconds of the store's clock. */
-	readonly dueAt: number;
+  readonly queue: string
+  /** Unique in its queue: while a job of this id exists, enqueueing it again changes nothing. */
+  readonly id: string
+  readonly payload: Uint8Array
+  /** Not claimed before this moment, Unix milliseconds of the store's clock. */
+  readonly dueAt: number
 }
 
 /** A job held by one worker until `leaseUntil`; after that another may claim it and this token ends nothing. */
 export interface ClaimedJob {
-	readonly queue: string;
-	readonly id: string;
-	readonly payload: Uint8Array;
-	readonly dueAt: number;
-	/** How often it was claimed, this time included. */
-	readonly attempt: number;
-	readonly token: string;
-	readonly leaseUntil: number;
+  readonly queue: string
+  readonly id: string
+  readonly payload: Uint8Array
+  readonly dueAt: number
+  /** How often it was claimed, this time included. */
+  readonly attempt: number
+  readonly token: string
+  readonly leaseUntil: number
 }
 
 /** What must become true together. All of it does, or none. */
 export interface Batch {
-	/** Refuses the whole batch where one does not hold: the key is absent, or still has this version. */
-	readonly require?: readonly {
-		readonly key: string;
-		readonly version: number | "absent";
-	}[];
-	readonly put?: readonly {
-		readonly key: string;
-		readonly value: Uint8Array;
-	}[];
-	readonly del?: readonly string[];
-	/** Appended to a named log in order; the store assigns the sequence number and links each entry to the one before. */
-	readonly append?: readonly {
-		readonly log: string;
-		readonly value: Uint8Array;
-	}[];
-	readonly enqueue?: readonly NewJob[];
-	/** Ends claimed jobs, fenced by their tokens. `release` gives one back, due again at `dueAt`, with its new payload. */
-	readonly ack?: readonly { readonly job: ClaimedJob }[];
-	readonly release?: readonly {
-		readonly job: ClaimedJob;
-		readonly dueAt: number;
-		readonly payload?: Uint8Array;
-	}[];
+  /** Refuses the whole batch where one does not hold: the key is absent, or still has this version. */
+  readonly require?: readonly {
+    readonly key: string
+    readonly version: number | 'absent'
+  }[]
+  readonly put?: readonly {
+    readonly key: string
+    readonly value: Uint8Array
+  }[]
+  readonly del?: readonly string[]
+  /** Appended to a named log in order; the store assigns the sequence number and links each entry to the one before. */
+  readonly append?: readonly {
+    readonly log: string
+    readonly value: Uint8Array
+  }[]
+  readonly enqueue?: readonly NewJob[]
+  /** Ends claimed jobs, fenced by their tokens. `release` gives one back, due again at `dueAt`, with its new payload. */
+  readonly ack?: readonly { readonly job: ClaimedJob }[]
+  readonly release?: readonly {
+    readonly job: ClaimedJob
+    readonly dueAt: number
+    readonly payload?: Uint8Array
+  }[]
 }
 
 export type CommitResult =
-	| { readonly kind: "committed" }
-	/** A `require` did not hold: its key. Nothing was written. */
-	| { readonly kind: "conflict"; readonly key: string }
-	/** A lease of `ack` or `release` was lost: the job's id. Nothing was written. */
-	| { readonly kind: "lease-lost"; readonly id: string };
+  | { readonly kind: 'committed' }
+  /** A `require` did not hold: its key. Nothing was written. */
+  | { readonly kind: 'conflict'; readonly key: string }
+  /** A lease of `ack` or `release` was lost: the job's id. Nothing was written. */
+  | { readonly kind: 'lease-lost'; readonly id: string }
 
 export interface LogEntry {
-	/** 1, 2, 3 … without gaps. */
-	readonly sequence: number;
-	readonly value: Uint8Array;
-	/** SHA-256 over (link of the entry before, or 32 zero bytes) followed by `value`. */
-	readonly link: Uint8Array;
+  /** 1, 2, 3 … without gaps. */
+  readonly sequence: number
+  readonly value: Uint8Array
+  /** SHA-256 over (link of the entry before, or 32 zero bytes) followed by `value`. */
+  readonly link: Uint8Array
 }
 
 export interface Store {
-	get(key: string): Promise<Entry | undefined>;
-	range(range: Range): Promise<readonly Entry[]>;
-	/** Resolves only when the batch would survive a power cut. Throws StoreFailed when the disk or server failed: the store is then closed for writes. */
-	commit(batch: Batch): Promise<CommitResult>;
-	/** Takes up to `n` due jobs of a queue, oldest due first, for `leaseMs`; never one that another worker holds. */
-	claim(
-		queue: string,
-		n: number,
-		leaseMs: number,
-	): Promise<readonly ClaimedJob[]>;
-	/** Lengthens a lease from now; false when it was already lost. */
-	extend(job: ClaimedJob, leaseMs: number): Promise<boolean>;
-	/** When the next job of the queue that nobody holds becomes due; undefined for an empty queue. */
-	nextDue(queue: string): Promise<number | undefined>;
-	/** Jobs of a queue in order of due time, held ones included, for people to look at. */
-	jobs(
-		queue: string,
-		limit: number,
-	): Promise<
-		readonly {
-			readonly id: string;
-			readonly payload: Uint8Array;
-			readonly dueAt: number;
-			readonly attempt: number;
-			readonly held: boolean;
-		}[]
-	>;
-	log(name: string, from: number, limit: number): Promise<readonly LogEntry[]>;
-	/** True while writes can succeed. */
-	healthy(): boolean;
-	close(): Promise<void>;
+  get(key: string): Promise<Entry | undefined>
+  range(range: Range): Promise<readonly Entry[]>
+  /** Resolves only when the batch would survive a power cut. Throws StoreFailed when the disk or server failed: the store is then closed for writes. */
+  commit(batch: Batch): Promise<CommitResult>
+  /** Takes up to `n` due jobs of a queue, oldest due first, for `leaseMs`; never one that another worker holds. */
+  claim(queue: string, n: number, leaseMs: number): Promise<readonly ClaimedJob[]>
+  /** Lengthens a lease from now; false when it was already lost. */
+  extend(job: ClaimedJob, leaseMs: number): Promise<boolean>
+  /** When the next job of the queue that nobody holds becomes due; undefined for an empty queue. */
+  nextDue(queue: string): Promise<number | undefined>
+  /** Jobs of a queue in order of due time, held ones included, for people to look at. */
+  jobs(
+    queue: string,
+    limit: number,
+  ): Promise<
+    readonly {
+      readonly id: string
+      readonly payload: Uint8Array
+      readonly dueAt: number
+      readonly attempt: number
+      readonly held: boolean
+    }[]
+  >
+  log(name: string, from: number, limit: number): Promise<readonly LogEntry[]>
+  /** True while writes can succeed. */
+  healthy(): boolean
+  close(): Promise<void>
 }
 
 /** The disk or the database failed; what was being written may or may not be there. Never retried in place. */
 export class StoreFailed extends Error {
-	override readonly name = "StoreFailed";
+  override readonly name = 'StoreFailed'
 }
 
 /** A key prefix as a range bound: everything that starts with it. */
 export function within(prefix: string): { gte: string; lt: string } {
-	return { gte: prefix, lt: `${prefix}\u{10ffff}` };
+  return { gte: prefix, lt: `${prefix}\u{10ffff}` }
 }

@@ -1,8 +1,8 @@
 /** The wall clock, Unix milliseconds. */
 export interface Clock {
-	now(): number;
+  now(): number
 }
 
 export interface Random {
-	bytes(size: number): Uint8Array;
+  bytes(size: number): Uint8Array
 }
