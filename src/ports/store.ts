@@ -122,3 +122,16 @@ export class StoreFailed extends Error {
 export function within(prefix: string): { gte: string; lt: string } {
   return { gte: prefix, lt: `${prefix}\u{10ffff}` }
 }
+
+/** Several batches as one, in order: how the parts that repositories answer become a single commit. */
+export function together(...parts: readonly Batch[]): Batch {
+  return {
+    require: parts.flatMap((part) => part.require ?? []),
+    put: parts.flatMap((part) => part.put ?? []),
+    del: parts.flatMap((part) => part.del ?? []),
+    append: parts.flatMap((part) => part.append ?? []),
+    enqueue: parts.flatMap((part) => part.enqueue ?? []),
+    ack: parts.flatMap((part) => part.ack ?? []),
+    release: parts.flatMap((part) => part.release ?? []),
+  }
+}

@@ -1,0 +1,79 @@
+import type { Blobs } from './blobs.js'
+import type { Batch, Store } from './store.js'
+import { within } from './store.js'
+import type { Vault } from './vault.js'
+
+export const bodyLimits = {
+  /** Up to here a body rides in its own row: one write and one sync instead of a file, its directory and a row. */
+  inlineBytes: 64 * 1024,
+}
+
+/** Room that sealing adds: nonce, tag and key header; generous, so that the estimate errs towards a blob. */
+const sealOverheadBytes = 1024
+
+export interface BodyPorts {
+  readonly store: Store
+  readonly blobs: Blobs
+  readonly vault: Vault
+}
+
+/**
+ * Key of the row that keeps a blob alive while `holder` names it. Blobs are named by content, so several holders may
+ * share one; the sweep deletes a blob only when no such row is left (see Blobs).
+ */
+export function holdKey(blob: string, holder: string): string {
+  return `blob/${blob}/${holder}`
+}
+
+/** True while some committed row names the blob. */
+export async function isHeld(store: Store, blob: string): Promise<boolean> {
+  return (await store.range({ ...within(`blob/${blob}/`), limit: 1 })).length > 0
+}
+
+/**
+ * Seals a body for the row `key`, which is also its sealing context. A small one becomes the row itself; a large one is
+ * made durable as a blob now, and the row names it. Answers what must be committed with whatever the body belongs to.
+ */
+export async function keepBody(
+  { blobs, vault }: Pick<BodyPorts, 'blobs' | 'vault'>,
+  owner: string,
+  key: string,
+  bytes: Uint8Array,
+): Promise<Batch> {
+  if (bytes.length + sealOverheadBytes <= bodyLimits.inlineBytes) {
+    const sealed = await vault.seal(owner, key, bytes)
+    return { put: [{ key, value: Buffer.concat([Buffer.from('i'), sealed]) }] }
+  }
+  const name = await blobs.put(vault.sealStream(owner, key, [bytes]))
+  return {
+    put: [
+      { key, value: Buffer.from(`b${name}`) },
+      { key: holdKey(name, key), value: new Uint8Array() },
+    ],
+  }
+}
+
+/** The bytes kept under `key`, opened frame by frame; undefined where there is no such row or its blob is gone. */
+export async function readBody(
+  { store, blobs, vault }: BodyPorts,
+  owner: string,
+  key: string,
+): Promise<AsyncIterable<Uint8Array> | undefined> {
+  const row = await store.get(key)
+  if (!row) return undefined
+  const rest = row.value.subarray(1)
+  if (row.value[0] === 0x69) return only(await vault.open(owner, key, rest))
+  const blob = await blobs.get(Buffer.from(rest).toString('latin1'))
+  return blob && vault.openStream(owner, key, blob)
+}
+
+/** All chunks as one array. */
+export async function gather(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Uint8Array> {
+  const all: Uint8Array[] = []
+  for await (const chunk of chunks) all.push(chunk)
+  return all.length === 1 && all[0] ? all[0] : Buffer.concat(all)
+}
+
+async function* only(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes
+}
