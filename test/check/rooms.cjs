@@ -1,0 +1,110 @@
+/**
+ * The house as a table: each room of src/, what it may import of src/, what it holds. The boundary rules
+ * (.dependency-cruiser.cjs) and the tables of docs/architecture.md are both made from it.
+ */
+const leaf = {
+  direct: { may: [], holds: 'The vocabulary: address, envelope, signer, verdict, refusal, record items. Pure.' },
+  ports: {
+    may: ['direct'],
+    holds: 'What the core asks of the world, as interfaces; each contract is its doc comment.',
+  },
+  asn1: { may: [], holds: 'BER and DER: reader, writer, object identifiers.' },
+  x509: { may: ['asn1'], holds: 'Certificates, names and revocation lists as structures; decides nothing.' },
+  xml: { may: [], holds: 'One small element tree over an XML parser, within limits.' },
+  mime: { may: ['direct'], holds: 'Reads and builds MIME trees within limits; knows nothing of Direct.' },
+}
+
+const features = {
+  smime: {
+    may: ['direct', 'ports', 'mime', 'asn1', 'x509'],
+    holds: 'Opens (decrypts, verifies) and seals (signs, encrypts) CMS; the only room that uses private keys.',
+  },
+  trust: {
+    may: ['direct', 'ports', 'mime', 'asn1', 'x509'],
+    holds: 'Paths, revocation, binding, policy, routing tamper: may this signer speak to this recipient?',
+  },
+  clinical: {
+    may: ['direct', 'ports', 'mime', 'xml'],
+    holds: 'Recognises clinical documents and reads them into record items.',
+  },
+  notices: { may: ['direct', 'ports', 'mime'], holds: 'Disposition and delivery notices: composing and recognising.' },
+  keyring: { may: ['direct', 'ports'], holds: 'The master key and the vault: everything at rest is sealed here.' },
+  directory: {
+    may: ['direct', 'ports', 'asn1', 'x509'],
+    holds: 'What the operator told us: domains, addresses, keys, anchors, peers, tokens.',
+  },
+  spool: { may: ['direct', 'ports'], holds: 'What was accepted and not finished, its trail, and the quarantine.' },
+  mailbox: { may: ['direct', 'ports'], holds: 'Message Center: mailboxes, messages, flags, change log.' },
+  record: { may: ['direct', 'ports'], holds: "A patient's record: items, versions, reconciliation." },
+}
+
+const core = [...Object.keys(leaf), ...Object.keys(features)]
+
+const pipeline = {
+  pipeline: { may: core, holds: "The recipes; each reads as the specification's steps, in their order." },
+}
+
+const adapters = {
+  observe: { may: ['direct', 'ports'], holds: 'Log with redaction, metrics, health.' },
+  config: { may: ['direct', 'ports'], holds: 'One schema with defaults and reasons; loading, checking, documenting.' },
+  store: {
+    may: ['direct', 'ports', 'observe'],
+    holds: 'The Store and Blobs ports over LevelDB, files and memory; the on-disk format, versioned.',
+  },
+  resolve: {
+    may: ['direct', 'ports', 'observe', 'asn1', 'x509'],
+    holds: 'Certificate discovery, mail exchangers, issuers and revocation over the network, within limits.',
+  },
+  audit: { may: ['direct', 'ports', 'observe'], holds: 'Append-only, hash-chained; no clinical content.' },
+}
+
+const edge = ['direct', 'ports', 'pipeline', 'directory', 'spool', 'mailbox', 'record', 'observe', 'config']
+const edges = {
+  smtp: { may: edge, holds: 'The listening side: sessions, the guard on the wire, replies.' },
+  delivery: { may: edge, holds: 'The sending side: schedule, attempt, TLS policy, worker loop.' },
+  api: { may: edge, holds: 'HTTP: routes, problem details, one OpenAPI document.' },
+  cli: { may: edge, holds: 'Commands for operators, and the control socket they travel over.' },
+}
+
+const rooms = { ...leaf, ...features, ...pipeline, ...adapters, ...edges }
+
+/** Rooms that only `main.ts` wires and that may import everything. */
+const wiring = { workers: 'Entry points of worker threads: key arithmetic and parsing, off the main loop.' }
+
+/** The files that stand in no room, because they wire all of them. */
+const entries = ['main.ts', 'bench.ts']
+
+/** Rooms without input or output: time, chance, disk and network come in through ports. */
+const pure = [...core, 'pipeline']
+
+/** The platform's own modules that a pure room may use. */
+const pureBuiltins = [
+  'buffer',
+  'crypto',
+  'events',
+  'stream',
+  'stream/promises',
+  'string_decoder',
+  'url',
+  'util',
+  'util/types',
+  'zlib',
+]
+
+/** Each package, and the only places of src/ that may name it. A package without a row may be named nowhere. */
+const fences = [
+  { packages: ['smtp-server'], places: ['smtp'] },
+  { packages: ['nodemailer'], places: ['delivery', 'notices'] },
+  { packages: ['level', 'classic-level', 'abstract-level'], places: ['store/level'] },
+  { packages: ['pkijs', 'asn1js', 'node-forge'], places: ['smime', 'trust', 'resolve'] },
+  { packages: ['saxes', 'fast-xml-parser'], places: ['xml', 'clinical'] },
+  { packages: ['yauzl'], places: ['clinical'] },
+  { packages: ['mailparser'], places: ['mime'] },
+  { packages: ['fastify', '@fastify/swagger', 'fastify-type-provider-zod'], places: ['api'] },
+  { packages: ['zod'], places: ['api', 'config'] },
+  { packages: ['yaml'], places: ['config'] },
+  { packages: ['pino', 'prom-client'], places: ['observe'] },
+  { packages: ['commander'], places: ['cli'] },
+]
+
+module.exports = { rooms, wiring, entries, pure, pureBuiltins, fences }
