@@ -1,0 +1,258 @@
+import type { DirectAddress, DirectDomain } from '../direct/address.js'
+import type { Keys } from '../ports/keys.js'
+import type { Anchors, CertificateDirectory, Direction, Issuers } from '../ports/trust.js'
+import type { DomainPolicy } from './policy.js'
+import type { DirectoryRefusal } from './problem.js'
+
+/**
+ * Whom this gateway serves and whom it trusts: domains, addresses, keys, anchors, certificates of peers, API tokens.
+ * Every change names who made it (`by`: `operator`, a token id) and is audited in the batch that makes it true.
+ * What a caller got wrong comes back as a DirectoryRefusal; only a broken store throws.
+ */
+export interface Directory {
+  readonly domains: Domains
+  readonly addresses: Addresses
+  readonly keys: OwnKeys
+  readonly anchors: AnchorBook
+  readonly peers: PeerBook
+  readonly issuers: IssuerBook
+  readonly tokens: Tokens
+  /** Forgets what it remembers where another process changed the directory; true when that was so. */
+  refresh(): Promise<boolean>
+}
+
+/** Who owns a key, an anchor or a certificate: one address, or a whole domain. */
+export type Owner = DirectAddress | DirectDomain
+
+export interface Page<T> {
+  readonly items: readonly T[]
+  /** Give it back as `after` for the next page; absent on the last one. */
+  readonly next?: string
+}
+
+export type Done = { readonly kind: 'done' } | DirectoryRefusal
+
+// --- Domains ---
+
+export interface Domain {
+  readonly domain: DirectDomain
+  readonly policy: DomainPolicy
+  /** Unix milliseconds. */
+  readonly createdAt: number
+}
+
+export interface Domains {
+  /** Serves a domain from now on. Refuses what is no domain name, one served already, a policy value that does not exist. */
+  add(
+    domain: string,
+    by: string,
+    policy?: Partial<DomainPolicy>,
+  ): Promise<{ readonly kind: 'added'; readonly domain: Domain } | DirectoryRefusal>
+  get(domain: DirectDomain): Promise<Domain | undefined>
+  list(): Promise<readonly Domain[]>
+  setPolicy(
+    domain: DirectDomain,
+    change: Partial<DomainPolicy>,
+    by: string,
+  ): Promise<{ readonly kind: 'changed'; readonly domain: Domain } | DirectoryRefusal>
+  /** The policy for mail to this address; the default one where the domain is not ours. */
+  policyOf(address: DirectAddress): Promise<DomainPolicy>
+  /** Refuses a domain that still has addresses. Its keys stay: old mail must remain readable. */
+  remove(domain: DirectDomain, by: string): Promise<Done>
+}
+
+// --- Addresses ---
+
+export interface Address {
+  readonly address: DirectAddress
+  readonly kind: 'patient' | 'provider'
+  /** Random UUID of its mailbox. An address that is removed and added again gets a new one: mail never changes hands. */
+  readonly mailbox: string
+  /** Random UUID of the patient's record; a provider has none. */
+  readonly record?: string
+  /** A disabled address takes no mail and opens no session, but keeps its mailbox. */
+  readonly disabled: boolean
+  readonly createdAt: number
+}
+
+export interface Addresses {
+  /** Serves an address of a served domain. `record` joins a patient's further address to the record of the first. */
+  add(
+    address: string,
+    kind: 'patient' | 'provider',
+    by: string,
+    options?: { readonly record?: string },
+  ): Promise<{ readonly kind: 'added'; readonly address: Address } | DirectoryRefusal>
+  get(address: DirectAddress): Promise<Address | undefined>
+  /** In order of domain, then name. `limit` 1 to 1,000, default 100. */
+  list(options?: {
+    readonly domain?: DirectDomain
+    readonly after?: string
+    readonly limit?: number
+  }): Promise<Page<Address>>
+  /** Whether mail to the address is accepted: known, not disabled, in a served domain. */
+  isServed(address: DirectAddress): Promise<boolean>
+  setDisabled(address: DirectAddress, disabled: boolean, by: string): Promise<Done>
+  remove(address: DirectAddress, by: string): Promise<Done>
+}
+
+// --- Our own keys ---
+
+/** What is told of a key of ours; never the key. */
+export interface KeyRecord {
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly id: string
+  readonly owner: Owner
+  /** Subject and issuer as people read them. */
+  readonly subject: string
+  readonly issuer: string
+  /** Unix milliseconds. */
+  readonly notBefore: number
+  readonly notAfter: number
+  readonly type: 'rsa' | 'ec'
+  readonly maySign: boolean
+  readonly mayEncrypt: boolean
+  /** A retired key signs no more, but still opens old mail. */
+  readonly retired: boolean
+  readonly addedAt: number
+  /** DER. */
+  readonly certificate: Uint8Array
+}
+
+export type KeyWarning = 'expired' | 'not-yet-valid' | 'signs-nothing' | 'encrypts-nothing' | 'broken-chain'
+
+export interface OwnKeys extends Keys {
+  /**
+   * Takes a key of ours: certificate and chain in DER, private key in unencrypted PKCS#8 DER, which is wrapped before it
+   * is stored. Refuses a certificate that does not name the owner, a key that does not match it, and weak keys.
+   */
+  add(
+    key: {
+      readonly owner: string
+      readonly certificate: Uint8Array
+      readonly chain?: readonly Uint8Array[]
+      readonly pkcs8: Uint8Array
+    },
+    by: string,
+  ): Promise<
+    { readonly kind: 'added'; readonly key: KeyRecord; readonly warnings: readonly KeyWarning[] } | DirectoryRefusal
+  >
+  /** Keys of one owner, or of all, newest first. */
+  list(owner?: Owner): Promise<readonly KeyRecord[]>
+  retire(owner: Owner, id: string, by: string): Promise<Done>
+  /** Wraps every key that is still under an older master key again; answers how many. */
+  rewrap(by: string): Promise<number>
+}
+
+// --- Trust anchors ---
+
+export interface AnchorRecord {
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly id: string
+  readonly owner: Owner
+  readonly direction: Direction
+  readonly subject: string
+  readonly notBefore: number
+  readonly notAfter: number
+  readonly addedAt: number
+  /** DER. */
+  readonly certificate: Uint8Array
+}
+
+export type AnchorWarning = 'expired' | 'not-yet-valid' | 'not-an-authority'
+
+export interface AnchorBook extends Anchors {
+  /** Trusts a certificate for a served domain or one of its addresses. Adding it again changes its direction. */
+  add(
+    anchor: { readonly owner: string; readonly certificate: Uint8Array; readonly direction: Direction },
+    by: string,
+  ): Promise<
+    | { readonly kind: 'added'; readonly anchor: AnchorRecord; readonly warnings: readonly AnchorWarning[] }
+    | DirectoryRefusal
+  >
+  list(owner?: Owner): Promise<readonly AnchorRecord[]>
+  remove(owner: Owner, id: string, by: string): Promise<Done>
+}
+
+// --- Certificates of others ---
+
+export interface CertificateRecord {
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly id: string
+  /** The address or domain of the peer; for an issuer certificate its subject. */
+  readonly owner: string
+  readonly subject: string
+  readonly notBefore: number
+  readonly notAfter: number
+  readonly addedAt: number
+  /** DER. */
+  readonly certificate: Uint8Array
+}
+
+export interface PeerBook extends CertificateDirectory {
+  /** Keeps a certificate to encrypt to for somebody else's address or domain. Refuses one that does not name the owner. */
+  add(
+    peer: { readonly owner: string; readonly certificate: Uint8Array },
+    by: string,
+  ): Promise<{ readonly kind: 'added'; readonly certificate: CertificateRecord } | DirectoryRefusal>
+  list(owner?: Owner): Promise<readonly CertificateRecord[]>
+  remove(owner: Owner, id: string, by: string): Promise<Done>
+}
+
+export interface IssuerBook extends Issuers {
+  /** Keeps an intermediate certificate for paths whose message did not bring it. It is no anchor: it earns no trust. */
+  add(
+    certificate: Uint8Array,
+    by: string,
+  ): Promise<{ readonly kind: 'added'; readonly certificate: CertificateRecord } | DirectoryRefusal>
+  list(): Promise<readonly CertificateRecord[]>
+  remove(id: string, by: string): Promise<Done>
+}
+
+// --- API tokens ---
+
+export const tokenScopes = ['messages:read', 'messages:write', 'record:read', 'operator'] as const
+export type TokenScope = (typeof tokenScopes)[number]
+
+/** What is told of a token; never its secret, of which only the SHA-256 is kept. */
+export interface TokenRecord {
+  /** The first 16 hex digits of the secret's SHA-256. */
+  readonly id: string
+  readonly address: DirectAddress | '*'
+  readonly scopes: readonly TokenScope[]
+  readonly label: string
+  readonly createdAt: number
+  readonly expiresAt?: number
+  readonly revokedAt?: number
+}
+
+/** Who a request comes from. */
+export interface Principal {
+  /** Id of the token. */
+  readonly token: string
+  readonly address: DirectAddress | '*'
+  readonly scopes: readonly TokenScope[]
+}
+
+export interface Tokens {
+  /**
+   * Makes a token for one address, or `*` for the whole gateway. The secret, `dgt_` and 256 random bits, is shown this
+   * once. Refuses unknown scopes, `operator` for one address, and addresses that are not served.
+   */
+  create(
+    token: {
+      readonly address: string
+      readonly scopes: readonly TokenScope[]
+      readonly label: string
+      readonly expiresAt?: number
+    },
+    by: string,
+  ): Promise<{ readonly kind: 'added'; readonly token: TokenRecord; readonly secret: string } | DirectoryRefusal>
+  /**
+   * Who holds this secret at `now`; undefined for an unknown, expired or revoked one, for a disabled address, and for an
+   * address that has since been removed, even where somebody else was given it.
+   */
+  authenticate(secret: string, now: number): Promise<Principal | undefined>
+  list(): Promise<readonly TokenRecord[]>
+  revoke(id: string, by: string): Promise<Done>
+}

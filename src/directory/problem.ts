@@ -1,0 +1,35 @@
+/** Why the directory did not change, with the words an operator reads in CLI and API. */
+export const directoryProblems = {
+  'bad-domain': 'Not a domain name: letters, digits and hyphens in labels, at most 253 characters.',
+  'bad-address': 'Not a plain address of the form name@domain.',
+  'bad-direction': 'The direction of an anchor is in, out or both.',
+  'bad-scope': 'A token needs at least one known scope; `operator` is for tokens of the whole gateway only.',
+  'bad-policy': 'A policy setting has a value that does not exist.',
+  'already-exists': 'It is there already.',
+  'not-found': 'There is no such thing.',
+  'domain-not-served': 'The domain is not one this gateway serves; add it with `direct-gateway domain add`.',
+  'address-not-served': 'The address is not one this gateway serves; add it with `direct-gateway address add`.',
+  'domain-in-use': 'The domain still has addresses; remove them first.',
+  'not-a-certificate': 'The bytes are not one X.509 certificate in DER form.',
+  'not-bound':
+    'No subjectAltName of the certificate names the owner (rfc822Name for an address, dNSName for a domain).',
+  'bad-private-key': 'The bytes are not an unencrypted private key in PKCS#8 DER form.',
+  'key-mismatch': 'The private key does not belong to the certificate.',
+  'weak-key': 'The key is smaller than 2048 bits (RSA) or on a curve other than P-256, P-384 and P-521.',
+  'not-an-issuer': 'The certificate is not one of a certification authority.',
+  'too-many': 'The owner has as many of these as the directory keeps; remove one first.',
+  'changed-meanwhile': 'Somebody else changed it at the same moment; look again and repeat.',
+} as const satisfies Record<string, string>
+
+export type DirectoryProblem = keyof typeof directoryProblems
+
+/** A change that was not made. `detail` names what was wrong, for people. */
+export interface DirectoryRefusal {
+  readonly kind: 'refused'
+  readonly problem: DirectoryProblem
+  readonly detail: string
+}
+
+export function problem(problem: DirectoryProblem, detail = ''): DirectoryRefusal {
+  return { kind: 'refused', problem, detail }
+}
