@@ -1,0 +1,34 @@
+/** What a stranger may make grow on the listening side. Overridable one by one by `SmtpOptions.limits`. */
+export const smtpLimits = {
+  /** A 30 MB attachment, base64 inside and outside the encryption, is 56.2 MB on the wire. Announced as SIZE. */
+  messageBytes: 62_914_560,
+  /** RFC 5321 §4.5.3.1.8 asks for at least 100; a Direct message goes to few people. */
+  recipients: 100,
+  /** Recipients refused for good in one connection before it ends: nobody may read our directory by trying names. */
+  refusedRecipients: 100,
+  /** Postfix's figure. Real header blocks of Direct messages are under 4 KiB. */
+  headerBytes: 100 * 1024,
+  /** RFC 5322 §2.1.1 says 998, but some senders write base64 in one line; longer than this is no mail. CRLF excluded. */
+  lineBytes: 65_536,
+  /** RFC 5321 §4.5.3.1.4 asks for 512; extensions add to it. */
+  commandBytes: 2048,
+  /** One descriptor and about 100 KB each. */
+  connections: 500,
+  /** Peers are few and large; one of them needs several connections, not hundreds. */
+  connectionsPerAddress: 20,
+  /** Above what a busy peer opens; below what makes TLS handshakes a burden. */
+  newPerAddressPerSecond: 10,
+  /** Loopback is this machine (a relay, a check, a bench): it would only slow down ourselves. */
+  limitLoopback: false,
+  /** Silence. RFC 5321 §4.5.3.2.7 says 5 minutes; Postfix shortens to 10 s under stress. HISPs are machines. */
+  idleMs: 60_000,
+  /** All commands between two messages together, so that a byte a minute does not hold a connection. */
+  commandPhaseMs: 600_000,
+  /** DATA may take this long, plus the bytes received so far divided by `dataBytesPerSecond` (Postfix smtpd_min_data_rate). */
+  dataBaseMs: 60_000,
+  dataBytesPerSecond: 500,
+  /** Commands answered 5xx in one connection before 421; refused recipients have their own count. */
+  errors: 3,
+}
+
+export type SmtpLimits = typeof smtpLimits
