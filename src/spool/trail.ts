@@ -1,5 +1,8 @@
+import { createHash } from 'node:crypto'
 import type { TrailStep } from '../direct/verdict.js'
-import type { Batch } from '../ports/store.js'
+import type { Batch, Store } from '../ports/store.js'
+import { within } from '../ports/store.js'
+import { json, timeKey, utf8 } from './payload.js'
 
 /** Other names under which a message's trail is found. */
 export interface TrailNames {
@@ -19,4 +22,54 @@ export interface Trail {
   read(spoolId: string, limit?: number): Promise<readonly TrailStep[]>
   /** Spool ids known under this name, at most 100. */
   find(name: TrailNames): Promise<readonly string[]>
+}
+
+export const trailLimits = {
+  /** Steps read at once: a message for 100 recipients that waited for days has fewer. */
+  steps: 1000,
+  /** Trails one name answers: a Message-ID may be re-used by a careless sender. */
+  found: 100,
+  /** A step's detail is a line for people. */
+  detailChars: 500,
+}
+
+export function openTrail({ store }: { readonly store: Store }): Trail {
+  return {
+    steps: trailSteps,
+    names(spoolId, names) {
+      return { put: nameKeys(names).map((prefix) => ({ key: prefix + spoolId, value: new Uint8Array() })) }
+    },
+    async read(spoolId, limit = trailLimits.steps) {
+      const rows = await store.range({ ...within(`trail/${spoolId}/`), limit })
+      return rows.map((row) => JSON.parse(utf8(row.value)) as TrailStep)
+    },
+    async find(name) {
+      const found = new Set<string>()
+      for (const prefix of nameKeys(name)) {
+        const rows = await store.range({ ...within(prefix), limit: trailLimits.found })
+        for (const row of rows) found.add(row.key.slice(prefix.length))
+      }
+      return [...found].slice(0, trailLimits.found)
+    },
+  }
+}
+
+/** Parts that append steps to a trail, in order; the key ends in a hash of the step, so a repeated step is one row. */
+export function trailSteps(spoolId: string, steps: readonly TrailStep[]): Batch {
+  return {
+    put: steps.map((step, ordinal) => {
+      const value = json({ ...step, detail: step.detail.slice(0, trailLimits.detailChars) })
+      const hash = createHash('sha256').update(value).digest('hex').slice(0, 8)
+      return { key: `trail/${spoolId}/${timeKey(step.at)}-${String(ordinal).padStart(4, '0')}-${hash}`, value }
+    }),
+  }
+}
+
+function nameKeys({ mailboxMessageId, messageId }: TrailNames): string[] {
+  const keys: string[] = []
+  if (mailboxMessageId !== undefined) keys.push(`trail-name/mailbox/${mailboxMessageId}/`)
+  if (messageId !== undefined) {
+    keys.push(`trail-name/message-id/${createHash('sha256').update(messageId).digest('hex')}/`)
+  }
+  return keys
 }

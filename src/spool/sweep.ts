@@ -1,0 +1,30 @@
+import type { Blobs } from '../ports/blobs.js'
+import { isHeld } from '../ports/body.js'
+import type { Store } from '../ports/store.js'
+import { timeKey } from './payload.js'
+
+/** Forgets seen rows written before `before`, oldest first, at most `limit`; answers how many. */
+export async function sweepSeen(store: Store, before: number, limit: number): Promise<number> {
+  const prefix = 'seen-by-time/'
+  const old = await store.range({ gte: prefix, lt: `${prefix}${timeKey(before)}`, limit })
+  if (old.length === 0) return 0
+  const rows = await Promise.all(old.map(({ key }) => store.get(key.slice(prefix.length + 16))))
+  const outcome = await store.commit({
+    // A message may be renewing one of the rows right now; then all wait for the next sweep.
+    require: rows.flatMap((row) => (row ? [{ key: row.key, version: row.version }] : [])),
+    del: [...old.map(({ key }) => key), ...rows.flatMap((row) => (row ? [row.key] : []))],
+  })
+  return outcome.kind === 'committed' ? old.length : 0
+}
+
+/** Deletes blobs older than `olderThanMs` that no committed row names, at most `limit`; answers how many. */
+export async function sweepBlobs(store: Store, blobs: Blobs, olderThanMs: number, limit: number): Promise<number> {
+  let deleted = 0
+  for await (const name of blobs.olderThan(olderThanMs)) {
+    if (deleted >= limit) break
+    if (await isHeld(store, name)) continue
+    await blobs.delete(name)
+    deleted += 1
+  }
+  return deleted
+}
