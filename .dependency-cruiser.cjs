@@ -1,7 +1,7 @@
 /** Who may import whom, as rules made from the table of the house. `npm run check` proves that each of them bites. */
 const { rooms, wiring, pure, pureBuiltins, fences } = require('./test/check/rooms.cjs')
 
-const inRoom = (name) => `^src/${name}/`
+const inRoom = (name) => `^src/${name}(/|[.]ts$)`
 const inPackage = (name) => `node_modules/(@types/)?${name}/`
 
 const roomRules = Object.entries(rooms).map(([room, { may }]) => ({

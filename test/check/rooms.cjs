@@ -69,7 +69,10 @@ const edges = {
 const rooms = { ...leaf, ...features, ...pipeline, ...adapters, ...edges }
 
 /** Rooms that only `main.ts` wires and that may import everything. */
-const wiring = { workers: 'Entry points of worker threads: key arithmetic and parsing, off the main loop.' }
+const wiring = {
+  demo: 'A whole conversation on one machine: two gateways, their certificates, a message and its notice.',
+  workers: 'Entry points of worker threads: key arithmetic and parsing, off the main loop.',
+}
 
 /** The files that stand in no room, because they wire all of them. */
 const entries = ['main.ts', 'bench.ts']
@@ -91,7 +94,7 @@ const pureBuiltins = [
   'zlib',
 ]
 
-/** Each package, and the only places of src/ that may name it. A package without a row may be named nowhere. */
+/** Each package, and the only places of src/ (a room, a folder of one, or a file without `.ts`) that may name it. A package without a row may be named nowhere. */
 const fences = [
   { packages: ['smtp-server'], places: ['smtp'] },
   { packages: ['nodemailer'], places: ['delivery', 'notices'] },
@@ -105,6 +108,7 @@ const fences = [
   { packages: ['yaml'], places: ['config'] },
   { packages: ['pino', 'prom-client'], places: ['observe'] },
   { packages: ['commander'], places: ['cli'] },
+  { packages: ['piscina'], places: ['main', 'workers'] },
 ]
 
 module.exports = { rooms, wiring, entries, pure, pureBuiltins, fences }
