@@ -52,7 +52,8 @@ export interface MessageFlags {
 
 /** What the pipeline hands over: one verified, trusted message for one mailbox. */
 export interface NewMessage {
-  readonly mailbox: DirectAddress
+  /** The id that the directory gave the recipient's mailbox. */
+  readonly mailbox: string
   readonly spoolId: string
   /** When the last byte of DATA had arrived, Unix milliseconds: the order of the mailbox. */
   readonly receivedAt: number

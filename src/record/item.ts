@@ -53,7 +53,14 @@ export interface ItemQuery {
 }
 
 export type ItemPage =
-  | { readonly kind: 'page'; readonly items: readonly StoredItem[]; readonly next?: string }
+  | {
+      readonly kind: 'page'
+      readonly items: readonly StoredItem[]
+      /** Ids of items whose rows are damaged: named, never skipped in silence. */
+      readonly unreadable: readonly string[]
+      /** Where the next page starts; absent at the end. A page filtered by state may be short and still have one. */
+      readonly next?: string
+    }
   | { readonly kind: 'bad-cursor' }
 
 export const recordLimits = {

@@ -1,8 +1,14 @@
 import type { DirectAddress } from '../direct/address.js'
+import type { RecordItem } from '../direct/clinical.js'
 import type { BodyPorts } from '../ports/body.js'
+import { keepBody, readBody } from '../ports/body.js'
 import type { Batch } from '../ports/store.js'
+import { together } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
-import type { ItemPage, ItemQuery, ReadDocument, StoredDocument, StoredItem } from './item.js'
+import type { ItemPage, ItemQuery, ItemSource, ReadDocument, StoredDocument, StoredItem } from './item.js'
+import { recordLimits } from './item.js'
+import { listItems } from './list.js'
+import { bytesKey, documentKey, indexKeys, itemKey, openJson, ownerOf, sealJson } from './rows.js'
 
 export interface RecordPorts extends BodyPorts {
   readonly clock: Clock
@@ -40,4 +46,94 @@ export interface PatientRecord {
   document(recordId: string, sha256: string): Promise<StoredDocument | undefined>
   /** Its bytes, exactly as they came. */
   documentBytes(recordId: string, sha256: string): Promise<AsyncIterable<Uint8Array> | undefined>
+}
+
+export function openRecord(ports: RecordPorts, limits = recordLimits): PatientRecord {
+  const { store, vault } = ports
+  async function read<T>(recordId: string, key: string): Promise<T | undefined> {
+    const row = await store.get(key)
+    return row && openJson<T>(vault, ownerOf(recordId), key, row.value)
+  }
+  return {
+    proposal: (recordId, proposal) => propose(ports, recordId, proposal, limits),
+    list: (recordId, query) => listItems(ports, recordId, query, limits),
+    get: (recordId, itemId) => read<StoredItem>(recordId, itemKey(recordId, itemId)),
+    document: (recordId, sha256) => read<StoredDocument>(recordId, documentKey(recordId, sha256)),
+    documentBytes: (recordId, sha256) => readBody(ports, ownerOf(recordId), bytesKey(recordId, sha256)),
+  }
+}
+
+async function propose(ports: RecordPorts, recordId: string, proposal: Proposal, limits: typeof recordLimits) {
+  const { documents, sender, mailbox, messageId, spoolId } = proposal
+  const told = { addedAt: ports.clock.now(), source: { messageId, spoolId, sender, mailbox } }
+  const items = new Map<string, RecordItem>()
+  for (const { item } of documents) items.set(item.id, item)
+  for (const item of documents.flatMap((document) => document.items)) {
+    if (items.size >= limits.itemsPerProposal) break
+    items.set(item.id, item)
+  }
+
+  const parts: Batch[] = []
+  const addedIds: string[] = []
+  for (const item of items.values()) {
+    const added = await itemParts(ports, recordId, item, told)
+    if (!added) continue
+    addedIds.push(item.id)
+    parts.push(added)
+  }
+  for (const [sha256, document] of new Map(documents.map((one) => [one.item.provenance.document, one]))) {
+    parts.push(await documentParts(ports, recordId, sha256, document, told, limits))
+  }
+  return { parts: together(...parts), itemIds: [...items.keys()], addedIds }
+}
+
+interface Told {
+  readonly addedAt: number
+  readonly source: ItemSource
+}
+
+/** The item as proposed with its two index rows; undefined where the record has it. */
+async function itemParts(
+  { store, vault }: RecordPorts,
+  recordId: string,
+  item: RecordItem,
+  told: Told,
+): Promise<Batch | undefined> {
+  const key = itemKey(recordId, item.id)
+  if (await store.get(key)) return undefined
+  const stored: StoredItem = { recordId, state: 'proposed', ...told, item }
+  return {
+    require: [{ key, version: 'absent' }],
+    put: [
+      { key, value: await sealJson(vault, ownerOf(recordId), key, stored) },
+      ...indexKeys(recordId, item).map((index) => ({ key: index, value: Buffer.from(stored.state) })),
+    ],
+  }
+}
+
+/** The document's bytes and what is known of it; nothing where the record has the same bytes. */
+async function documentParts(
+  ports: RecordPorts,
+  recordId: string,
+  sha256: string,
+  { item, bytes, diagnostics }: ReadDocument,
+  told: Told,
+  limits: typeof recordLimits,
+): Promise<Batch> {
+  const key = documentKey(recordId, sha256)
+  if (await ports.store.get(key)) return {}
+  const { content } = item
+  const stored: StoredDocument = {
+    sha256,
+    itemId: item.id,
+    mediaType: content.type === 'document' ? content.mediaType : 'application/octet-stream',
+    ...(content.type === 'document' && content.name !== undefined ? { name: content.name } : {}),
+    sizeBytes: bytes.length,
+    ...told,
+    diagnostics: diagnostics.slice(0, limits.diagnosticsPerDocument),
+  }
+  return together(await keepBody(ports, ownerOf(recordId), bytesKey(recordId, sha256), bytes), {
+    require: [{ key, version: 'absent' }],
+    put: [{ key, value: await sealJson(ports.vault, ownerOf(recordId), key, stored) }],
+  })
 }

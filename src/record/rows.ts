@@ -1,0 +1,68 @@
+import type { PartialDate, RecordItem, RecordItemType } from '../direct/clinical.js'
+import type { Vault } from '../ports/vault.js'
+
+/**
+ * Rows of a record. Keys hold the kind of an item and its day, because an order cannot be read from ciphertext; what
+ * the item says is sealed.
+ *
+ * | key                                           | value                                 |
+ * |-----------------------------------------------|---------------------------------------|
+ * | `record/<record>/item/<id>`                   | the stored item, sealed               |
+ * | `record/<record>/by-date/<date>/<id>`         | its state                             |
+ * | `record/<record>/by-type/<type>/<date>/<id>`  | its state                             |
+ * | `record/<record>/document/<sha256>`           | what is known of the document, sealed |
+ * | `record/<record>/bytes/<sha256>`              | its bytes, sealed (see ports/body)    |
+ */
+export function itemKey(recordId: string, itemId: string): string {
+  return `${ownerOf(recordId)}/item/${segment(itemId)}`
+}
+
+export function documentKey(recordId: string, sha256: string): string {
+  return `${ownerOf(recordId)}/document/${segment(sha256)}`
+}
+
+export function bytesKey(recordId: string, sha256: string): string {
+  return `${ownerOf(recordId)}/bytes/${segment(sha256)}`
+}
+
+export function indexPrefix(recordId: string, type: RecordItemType | undefined): string {
+  return `${ownerOf(recordId)}/${type ? `by-type/${type}` : 'by-date'}/`
+}
+
+/** Both index rows of an item. */
+export function indexKeys(recordId: string, item: RecordItem): readonly string[] {
+  const position = `${dayOf(item)}/${segment(item.id)}`
+  return [indexPrefix(recordId, undefined) + position, indexPrefix(recordId, item.content.type) + position]
+}
+
+/** Owner of the record's data key. */
+export function ownerOf(recordId: string): string {
+  return `record/${segment(recordId)}`
+}
+
+/** One part of a key, whatever characters an id has. */
+function segment(text: string): string {
+  return encodeURIComponent(text.toWellFormed())
+}
+
+/**
+ * The day an item counts under: when it happened, ended or began, else when it was written down. ISO 8601 texts sort as
+ * dates do whatever their precision; undated items sort before all others and so come last in a list.
+ */
+export function dayOf({ when, recordedAt }: RecordItem): string {
+  const dates: readonly (PartialDate | undefined)[] = [when?.value, when?.high, when?.low, recordedAt]
+  const known = dates.find((date) => date !== undefined && isoStart.test(date.text))
+  return known ? known.text.slice(0, 16) : '0000'
+}
+
+const isoStart = /^\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d+)?)?)?)?)?)?$/
+
+export async function sealJson(vault: Vault, owner: string, key: string, value: unknown): Promise<Uint8Array> {
+  return vault.seal(owner, key, Buffer.from(JSON.stringify(value)))
+}
+
+/** Throws VaultFailed where the row was changed or moved. */
+export async function openJson<T>(vault: Vault, owner: string, key: string, sealed: Uint8Array): Promise<T> {
+  const plain = await vault.open(owner, key, sealed)
+  return JSON.parse(Buffer.from(plain.buffer, plain.byteOffset, plain.length).toString('utf8')) as T
+}
