@@ -1,0 +1,334 @@
+import { type Batch, type ClaimedJob, type CommitResult, type Range, type Store, StoreFailed } from '../ports/store.js'
+import type { Clock } from '../ports/world.js'
+import { keysToJudge, type LogHead, openGroup } from './group.js'
+import {
+  checkedKey,
+  checkedName,
+  checkedValue,
+  dataKey,
+  dueEnd,
+  duePrefix,
+  formatVersion,
+  jobKey,
+  logKey,
+  logPrefix,
+  metaFormat,
+  metaVersion,
+  prefixEnd,
+  readDueKey,
+  readSequence,
+  readVarint,
+  storeLimits,
+  tryKey,
+  varint,
+} from './keys.js'
+import { openLeases } from './leases.js'
+import type { Change, OrderedHome } from './ordered.js'
+
+interface Waiting {
+  readonly batch: Batch
+  readonly settle: (result: CommitResult) => void
+  readonly fail: (error: StoreFailed) => void
+}
+
+interface WaitingClaim {
+  readonly queue: string
+  readonly n: number
+  readonly leaseMs: number
+  readonly settle: (jobs: readonly ClaimedJob[]) => void
+  readonly fail: (error: StoreFailed) => void
+}
+
+/**
+ * A Store over an ordered home that this process alone owns. Commits that arrive while the disk is busy wait and become
+ * durable together in the next synced write (group commit). Claims take turns with groups, so that no job is handed out
+ * while its end is being written.
+ *
+ * How often a job was claimed is written at the claim without syncing: it survives the death of the process, so that a
+ * job that kills us is counted; a power cut may forget the last few claims, which only shortens a back-off.
+ *
+ * `token` gives the part of lease tokens that tells this opening of the store from every other.
+ * Throws StoreFailed where the home was written by a newer build.
+ */
+export async function openCommitter(home: OrderedHome, clock: Clock, token: string): Promise<Store> {
+  let version = await prepare(home)
+  const leases = openLeases()
+  const heads = new Map<string, LogHead>()
+  const commits: Waiting[] = []
+  const claims: WaitingClaim[] = []
+  let claimed = 0
+  let failure: StoreFailed | undefined
+  let closing: Promise<void> | undefined
+  let turning = false
+  let turns: Promise<void> = Promise.resolve()
+
+  /** A failed write leaves the disk in doubt: nothing more is written until somebody reopens the store. */
+  function failed(cause: unknown): StoreFailed {
+    failure ??= new StoreFailed('The store could not write or read its disk; it must be reopened', { cause })
+    return failure
+  }
+
+  async function reading<T>(read: Promise<T>): Promise<T> {
+    try {
+      return await read
+    } catch (cause) {
+      throw new StoreFailed('The store could not be read', { cause })
+    }
+  }
+
+  function turn() {
+    if (turning) return
+    turning = true
+    turns = takeTurns()
+  }
+
+  async function takeTurns() {
+    while (claims.length > 0 || commits.length > 0) {
+      for (const claim of claims.splice(0)) await serve(claim)
+      if (commits.length > 0) await commitGroup(nextGroup(commits))
+    }
+    // In the same step as the last look: whoever comes between the two would wait for ever.
+    turning = false
+  }
+
+  async function commitGroup(waiting: readonly Waiting[]) {
+    try {
+      if (failure) throw failure
+      const results = await writeGroup(waiting.map(({ batch }) => batch))
+      for (const [i, { settle }] of waiting.entries()) settle(results[i] as CommitResult)
+    } catch (cause) {
+      const error = failed(cause)
+      for (const { fail } of waiting) fail(error)
+    }
+  }
+
+  async function writeGroup(batches: readonly Batch[]): Promise<readonly CommitResult[]> {
+    const keys = [...new Set(batches.flatMap(keysToJudge))]
+    const found = keys.length > 0 ? await home.getMany(keys) : []
+    const values = new Map(keys.map((key, i) => [key, found[i]]))
+    for (const { log } of batches.flatMap(({ append }) => append ?? [])) await loadHead(log)
+    const group = openGroup({ values, heads, leases, version, now: clock.now() })
+    const results = batches.map(group.admit)
+    const changes = group.changes()
+    if (changes.length > 0) await home.write(changes, true)
+
+    const effects = group.effects()
+    version = effects.version
+    for (const [log, head] of effects.heads) heads.set(log, head)
+    leases.end(effects.ended)
+    for (const { queue, key } of effects.due) leases.appeared(queue, key)
+    forgetHeads()
+    return results
+  }
+
+  async function loadHead(log: string) {
+    if (heads.has(log)) return
+    const prefix = logPrefix(log)
+    const [last] = await home.scan({ gte: prefix, lt: prefixEnd(prefix), limit: 1, reverse: true })
+    if (last) heads.set(log, { sequence: readSequence(last[0]), link: last[1].slice(0, 32) })
+  }
+
+  function forgetHeads() {
+    for (const log of heads.keys()) {
+      if (heads.size <= storeLimits.logHeads) return
+      heads.delete(log)
+    }
+  }
+
+  async function serve(claim: WaitingClaim) {
+    try {
+      if (failure) throw failure
+      claim.settle(await take(claim))
+    } catch (cause) {
+      claim.fail(failed(cause))
+    }
+  }
+
+  async function take({ queue, n, leaseMs }: WaitingClaim): Promise<readonly ClaimedJob[]> {
+    const now = clock.now()
+    const due = await claimable(queue, n, now)
+    if (due.length === 0) return []
+    const payloads = await home.getMany(due.map(({ id }) => jobKey(queue, id)))
+    const tries = await home.getMany(due.map(({ id }) => tryKey(queue, id)))
+    const jobs: ClaimedJob[] = []
+    const counts: Change[] = []
+    for (const [i, { id, dueAt }] of due.entries()) {
+      const payload = payloads[i]
+      if (!payload) throw new Error(`The due index names a job that is not there: ${queue} ${id}`)
+      const before = tries[i]
+      const attempt = (before ? readVarint(before).value : 0) + 1
+      counts.push({ type: 'put', key: tryKey(queue, id), value: varint(attempt) })
+      jobs.push({ queue, id, payload, dueAt, attempt, token: `${token}.${++claimed}`, leaseUntil: now + leaseMs })
+    }
+    await home.write(counts, false)
+    for (const job of jobs) leases.take(job)
+    return jobs
+  }
+
+  /** Up to `n` jobs that are due and that nobody holds; moves the queue's place past everything it looked at. */
+  async function claimable(queue: string, n: number, now: number) {
+    leases.expire(queue, now)
+    const found: { readonly dueAt: number; readonly id: string }[] = []
+    while (found.length < n) {
+      const limit = n - found.length
+      const page = await home.scan({ gte: leases.from(queue), lt: dueEnd(queue, now), limit })
+      for (const [key] of page) {
+        const job = readDueKey(queue, key)
+        if (!leases.held(queue, job.id)) found.push(job)
+        leases.passed(queue, key)
+      }
+      if (page.length < limit) break
+    }
+    return found
+  }
+
+  async function nextDue(queue: string): Promise<number | undefined> {
+    leases.expire(checkedName(queue), clock.now())
+    let from = leases.from(queue)
+    while (true) {
+      const page = await reading(home.scan({ gte: from, lt: prefixEnd(duePrefix(queue)), limit: 32 }))
+      for (const [key] of page) {
+        const { dueAt, id } = readDueKey(queue, key)
+        if (!leases.held(queue, id)) return dueAt
+        from = `${key}\0`
+      }
+      if (page.length < 32) return undefined
+    }
+  }
+
+  async function jobs(queue: string, limit: number) {
+    checkLimit(limit)
+    const prefix = duePrefix(checkedName(queue))
+    leases.expire(queue, clock.now())
+    const page = await reading(home.scan({ gte: prefix, lt: prefixEnd(prefix), limit }))
+    const due = page.map(([key]) => readDueKey(queue, key))
+    const payloads = await reading(home.getMany(due.map(({ id }) => jobKey(queue, id))))
+    const tries = await reading(home.getMany(due.map(({ id }) => tryKey(queue, id))))
+    return due.flatMap(({ id, dueAt }, i) => {
+      const payload = payloads[i]
+      const tried = tries[i]
+      // A job that ended between the reads is simply gone.
+      if (!payload) return []
+      return { id, payload, dueAt, attempt: tried ? readVarint(tried).value : 0, held: leases.held(queue, id) }
+    })
+  }
+
+  return {
+    async get(key) {
+      const stored = await reading(home.get(dataKey(checkedKey(key))))
+      return stored && readEntry(key, stored)
+    },
+    async range({ gte, lt, limit, reverse }: Range) {
+      checkLimit(limit)
+      const page = await reading(
+        home.scan({ gte: dataKey(gte), lt: dataKey(lt), limit, ...(reverse === undefined ? {} : { reverse }) }),
+      )
+      return page.map(([key, stored]) => readEntry(key.slice(dataKey('').length), stored))
+    },
+    commit(batch) {
+      return new Promise((settle, fail) => {
+        checkBatch(batch)
+        if (failure) throw failure
+        if (closing) throw new StoreFailed('The store is closed')
+        commits.push({ batch, settle, fail })
+        turn()
+      })
+    },
+    claim(queue, n, leaseMs) {
+      return new Promise((settle, fail) => {
+        checkLimit(n)
+        if (!(leaseMs > 0)) throw new RangeError('A lease is longer than nothing')
+        if (failure) throw failure
+        if (closing) throw new StoreFailed('The store is closed')
+        claims.push({ queue: checkedName(queue), n, leaseMs, settle, fail })
+        turn()
+      })
+    },
+    async extend(job, leaseMs) {
+      return leases.extend(job, leaseMs, clock.now())
+    },
+    nextDue,
+    jobs,
+    async log(name, from, limit) {
+      checkLimit(limit)
+      const prefix = logPrefix(checkedName(name))
+      const first = logKey(name, Math.max(1, Math.floor(from)))
+      const page = await reading(home.scan({ gte: first, lt: prefixEnd(prefix), limit }))
+      return page.map(([key, stored]) => ({
+        sequence: readSequence(key),
+        value: stored.subarray(32),
+        link: stored.subarray(0, 32),
+      }))
+    },
+    healthy: () => failure === undefined && closing === undefined,
+    close() {
+      closing ??= turns.then(() => home.close())
+      return closing
+    },
+  }
+}
+
+/** Checks the format and answers the last version given; a new home is marked with ours. */
+async function prepare(home: OrderedHome): Promise<number> {
+  const format = await home.get(metaFormat)
+  if (!format) {
+    await home.write([{ type: 'put', key: metaFormat, value: Buffer.from(String(formatVersion)) }], true)
+    return 0
+  }
+  const found = Buffer.from(format).toString()
+  if (!/^[1-9][0-9]{0,8}$/.test(found) || Number(found) > formatVersion) {
+    await home.close()
+    throw new StoreFailed(
+      `The data directory has format ${JSON.stringify(found.slice(0, 20))}, this build reads formats 1 to ${formatVersion}: start the newer build that wrote it`,
+    )
+  }
+  const version = await home.get(metaVersion)
+  return version ? readVarint(version).value : 0
+}
+
+/** Takes what one synced write may carry from the front of the line. */
+function nextGroup(commits: Waiting[]): Waiting[] {
+  let bytes = 0
+  let count = 0
+  for (const { batch } of commits) {
+    if (count > 0 && (count >= storeLimits.groupCommits || bytes >= storeLimits.groupBytes)) break
+    for (const { value } of batch.put ?? []) bytes += value.length
+    for (const { payload } of batch.enqueue ?? []) bytes += payload.length
+    count++
+  }
+  return commits.splice(0, count)
+}
+
+/** Refuses (throws RangeError) what no home could hold, before anything of the batch is judged. */
+function checkBatch(batch: Batch) {
+  for (const { key } of batch.require ?? []) checkedKey(key)
+  for (const key of batch.del ?? []) checkedKey(key)
+  for (const { key, value } of batch.put ?? []) {
+    checkedKey(key)
+    checkedValue(value)
+  }
+  for (const { log, value } of batch.append ?? []) {
+    checkedName(log)
+    checkedValue(value)
+  }
+  for (const { queue, id, payload, dueAt } of batch.enqueue ?? []) {
+    checkedName(queue)
+    checkedKey(id)
+    checkedValue(payload)
+    if (Number.isNaN(dueAt)) throw new RangeError('A due time is not a number')
+  }
+  for (const { dueAt, payload } of batch.release ?? []) {
+    if (payload) checkedValue(payload)
+    if (Number.isNaN(dueAt)) throw new RangeError('A due time is not a number')
+  }
+}
+
+function checkLimit(limit: number) {
+  if (!Number.isInteger(limit) || limit < 1 || limit > storeLimits.rangeEntries)
+    throw new RangeError(`A limit is a whole number from 1 to ${storeLimits.rangeEntries}`)
+}
+
+function readEntry(key: string, stored: Uint8Array) {
+  const { value: version, end } = readVarint(stored)
+  return { key, value: stored.subarray(end), version }
+}
