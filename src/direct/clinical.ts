@@ -99,6 +99,8 @@ export interface PersonName {
   readonly prefix?: string
   readonly suffix?: string
   readonly use?: string
+  /** The whole name, where the source did not take it apart. */
+  readonly text?: string
 }
 
 export interface PostalAddress {
@@ -218,6 +220,8 @@ export type ItemContent =
       readonly sha256: string
       /** What the bytes turned out to be, whatever they were called. */
       readonly format: DocumentFormat
+      /** Version of the format, where the document names one: `1.1`, `2.1` … */
+      readonly formatVersion?: string
       readonly title?: string
       readonly code?: Concept
     }
@@ -228,6 +232,8 @@ export interface Timing {
   readonly periodHigh?: Quantity
   /** Tied to an event (EIVL): AC, PC, HS … with an offset. */
   readonly event?: string
+  /** Distance from that event. */
+  readonly offset?: Quantity
   readonly institutionSpecified?: boolean
   readonly moment?: PartialDate
   readonly text?: string
