@@ -122,8 +122,7 @@ describe('sealed streams', () => {
     const sealed = await all(vault.sealStream('o', 'c', inPieces(plaintext, 1000)))
     for (const piece of [7777, 1 << 20])
       expect(Buffer.compare(await all(vault.openStream('o', 'c', inPieces(sealed, piece))), plaintext)).toBe(0)
-    if (size > 0)
-      expect(sealed.includes(plaintext.subarray(0, 16))).toBe(size < 16 ? sealed.includes(plaintext) : false)
+    if (size >= 16) expect(sealed.includes(plaintext.subarray(0, 16))).toBe(false)
   })
 
   it('hand out nothing that was changed, cut off, moved or repeated', async () => {
