@@ -1,0 +1,263 @@
+import { z } from 'zod'
+import { durationPattern, readDuration } from './duration.js'
+import { limits } from './limits.js'
+
+/**
+ * Every setting with its default and why it is so. Types, checks, docs/configuration.md, the example file and the JSON
+ * schema all come from here.
+ */
+
+/** A time span: a number in the unit of the setting's name, or text such as `45m`. */
+function duration(unit: 'ms' | 'seconds', fallback: number, max: number, why: string, min = 0) {
+  return span(unit, max, min).prefault(fallback).meta({ description: why })
+}
+
+function span(unit: 'ms' | 'seconds', max: number, min: number) {
+  const perUnit = unit === 'ms' ? 1 : 1_000
+  const words = `a time such as 10s, 45m or 4d, or a number of ${unit === 'ms' ? 'milliseconds' : 'seconds'}`
+  return z
+    .union([z.number(), z.string().regex(durationPattern, { error: `expected ${words}` })], {
+      error: `expected ${words}`,
+    })
+    .transform((value) => (typeof value === 'number' ? value : (readDuration(value) ?? Number.NaN) / perUnit))
+    .pipe(
+      z
+        .number({ error: `expected ${words}` })
+        .min(min)
+        .max(max),
+    )
+}
+
+const whole = (fallback: number, min: number, max: number, why: string) =>
+  z.number().int().min(min).max(max).default(fallback).meta({ description: why })
+
+const choice = <const T extends readonly [string, ...string[]]>(values: T, fallback: T[number], why: string) =>
+  z
+    .enum(values)
+    .default(fallback as never)
+    .meta({ description: why })
+
+const onOff = (fallback: boolean, why: string) => z.boolean().default(fallback).meta({ description: why })
+
+const text = (fallback: string, why: string) => z.string().min(1).default(fallback).meta({ description: why })
+
+/** A path; relative ones count from the configuration file. */
+const path = (why: string) => z.string().min(1).optional().meta({ description: why })
+
+const section = <T extends z.core.$ZodShape>(why: string, shape: T) =>
+  z
+    .strictObject(shape)
+    .prefault({} as never)
+    .meta({ description: why })
+
+const portNumber = z.number().int().min(0).max(65_535)
+
+const hostPattern = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+))(?::(\d{1,5}))?$/
+
+/** `host`, `host:port` or `[2001:db8::1]:port`. */
+function readHostPort(value: string): { readonly host: string; readonly port?: number } | undefined {
+  const match = hostPattern.exec(value)
+  const host = match?.[1] ?? match?.[2]
+  if (!match || !host) return undefined
+  if (match[3] === undefined) return { host }
+  const port = Number(match[3])
+  return port <= 65_535 ? { host, port } : undefined
+}
+
+const tlsPolicy = z.enum(['required', 'opportunistic', 'off'])
+
+const expectedRoute = 'expected host:port, or host, port and tls'
+
+const route = z
+  .union(
+    [
+      z.string().regex(hostPattern, { error: expectedRoute }),
+      z.strictObject({ host: z.string().min(1), port: portNumber.optional(), tls: tlsPolicy.optional() }),
+    ],
+    { error: expectedRoute },
+  )
+  .transform((value, context): Route => {
+    if (typeof value !== 'string') {
+      const { host, port, tls } = value
+      return { host, ...(port !== undefined && { port }), ...(tls && { tls }) }
+    }
+    const read = readHostPort(value)
+    if (read) return read
+    context.addIssue('the port is at most 65535')
+    return z.NEVER
+  })
+
+/** Where mail for a domain goes, instead of its mail exchangers. Without `port` that of `outbound.port`. */
+export interface Route {
+  readonly host: string
+  readonly port?: number
+  readonly tls?: 'required' | 'opportunistic' | 'off'
+}
+
+const nameServer = z.string().refine((value) => readHostPort(value) !== undefined, {
+  error: 'expected an address such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:53',
+})
+
+const domainName = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/i, {
+  error: 'expected a domain name',
+})
+
+const tls = (what: string) =>
+  section(`Certificate of ${what}; read again when the files change. Both files or neither.`, {
+    certificateFile: path('PEM chain, own certificate first.'),
+    keyFile: path('PEM private key, readable by the gateway alone.'),
+  }).refine((value) => (value.certificateFile === undefined) === (value.keyFile === undefined), {
+    error: 'needs both certificateFile and keyFile, or neither',
+  })
+
+const limitSettings = Object.fromEntries(
+  Object.entries(limits).map(([name, limit]) => [name, whole(limit.default, limit.min, limit.max, limit.why)]),
+) as { [name in keyof typeof limits]: ReturnType<typeof whole> }
+
+const day = 86_400
+
+export const settings = z
+  .strictObject({
+    dataDir: text('data', 'Everything that must last: store, message bodies, control socket. Back this folder up.'),
+    hostname: domainName.default('localhost').meta({
+      description: 'The public name of this gateway: greeting, EHLO, Message-IDs. Set it before peers see it.',
+    }),
+    masterKey: section('The key under which everything at rest is sealed.', {
+      file: path(
+        'A file of 32 random bytes in base64. Default: master.key in dataDir; a secret store elsewhere is better, since a copy of dataDir then opens nothing. DIRECT_GATEWAY_MASTER_KEY may hold the key itself.',
+      ),
+    }),
+    smtp: section('Mail from other gateways.', {
+      host: text('0.0.0.0', 'Address to listen on.'),
+      port: portNumber.default(2525).meta({
+        description: 'Not 25, so that no privilege is needed: publish or forward 25 to it. 0 takes a free one.',
+      }),
+      tls: tls('the SMTP listener, for STARTTLS'),
+      idleSeconds: duration('seconds', 60, 3_600, 'Silence before a connection ends. Peers are machines.', 1),
+      commandPhaseSeconds: duration(
+        'seconds',
+        600,
+        86_400,
+        'All commands between two messages together, so that a byte a minute holds no connection.',
+        1,
+      ),
+      dataBaseSeconds: duration(
+        'seconds',
+        60,
+        3_600,
+        'A message in transfer may take this long, plus its bytes divided by limits.dataBytesPerSecond.',
+        1,
+      ),
+      limitLoopback: onOff(false, 'Whether connections from this machine count against the limits per address.'),
+    }),
+    http: section('API, Message Center, health and metrics.', {
+      host: text('127.0.0.1', 'Address to listen on. Without tls below only this machine should reach it.'),
+      port: portNumber.default(8080).meta({ description: '0 takes a free one.' }),
+      tls: tls('the HTTP listener'),
+      metrics: onOff(true, 'Serves /metrics to whoever reaches the listener; it holds counts only.'),
+      trustProxy: onOff(false, 'Believes X-Forwarded-For and -Proto. Only behind a proxy that sets both.'),
+    }),
+    dns: section('How names are looked up: certificates (CERT), mail exchangers (MX).', {
+      servers: z.array(nameServer).max(8).default([]).meta({
+        description: 'Name servers as address or address:port, asked in order. Empty: those of the system.',
+      }),
+      timeoutMs: duration('ms', 5_000, 60_000, 'For one question to one server.', 10),
+      attempts: whole(2, 1, 10, 'Rounds over the servers before a name counts as unanswerable.'),
+    }),
+    fetch: section('Downloads that certificates ask for: revocation lists and issuers.', {
+      timeoutMs: duration('ms', 5_000, 60_000, 'For one download.', 10),
+      messageTimeoutMs: duration('ms', 20_000, 600_000, 'For all downloads that one message causes.', 10),
+      allowPrivateAddresses: onOff(
+        false,
+        'Whether a certificate may send us to addresses of our own network: a stranger writes these URLs.',
+      ),
+    }),
+    trust: section('What a domain demands while it has no policy of its own (`direct-gateway domain set`).', {
+      routingTamper: choice(
+        ['strict', 'warn'],
+        'strict',
+        'Refuse or only note a message whose envelope disagrees with its signed header.',
+      ),
+      allowSha1: onOff(false, 'Accepts signatures over SHA-1: only for a partner that cannot do better yet.'),
+      revocation: choice(
+        ['soft', 'hard', 'off'],
+        'soft',
+        'When revocation cannot be learnt until the deadline: accept with a warning, refuse, or never ask. A certificate known to be revoked is refused under soft and hard alike.',
+      ),
+      clockSkewSeconds: duration('seconds', 300, 3_600, 'How wrong the clocks of issuers may be.'),
+    }),
+    undecided: section('When something needed for a verdict cannot answer now.', {
+      deadlineSeconds: duration(
+        'seconds',
+        2_700,
+        7 * day,
+        'From acceptance to the last try. Below the hour in which senders expect the processed notice.',
+        1,
+      ),
+      retrySeconds: z
+        .array(span('seconds', day, 1))
+        .min(1)
+        .max(32)
+        .prefault([30, 60, 120, 300, 600])
+        .meta({ description: 'Waits between tries; the last one repeats.' }),
+    }),
+    inbound: section('Work on accepted messages.', {
+      concurrency: whole(8, 1, 256, 'Messages judged at once. The arithmetic is done in worker threads.'),
+      leaseSeconds: duration('seconds', 120, 3_600, 'A worker that is silent for so long loses its message.', 5),
+    }),
+    outbound: section('Mail and notices to other gateways.', {
+      routes: z.record(domainName, route).prefault({}).meta({
+        description: 'Domain to host:port, or to host, port and tls; all other domains go by their mail exchangers.',
+      }),
+      defaultRoute: route.optional().meta({ description: 'Where all other domains go: a relay instead of MX.' }),
+      port: portNumber.default(25).meta({ description: 'Port of mail exchangers, and of routes that name none.' }),
+      tls: tlsPolicy.default('opportunistic').meta({
+        description:
+          'STARTTLS to the next host. Opportunistic is enough for a message that is encrypted itself; required also hides who writes to whom.',
+      }),
+      scheduleSeconds: z
+        .array(span('seconds', day, 1))
+        .min(1)
+        .max(64)
+        .prefault([60, 300, 600, 1_200, 1_800, 3_600])
+        .meta({ description: 'Waits between attempts; the last one repeats (RFC 5321 §4.5.4.1).' }),
+      lifetimeSeconds: duration('seconds', 4 * day, 30 * day, 'When to give up (RFC 5321 §4.5.4.1).', 60),
+      noticeLifetimeSeconds: duration(
+        'seconds',
+        day,
+        30 * day,
+        'When to give up on a notice: senders stop waiting within a day.',
+        60,
+      ),
+      attemptSeconds: duration('seconds', 600, 3_600, 'For one attempt, from name to last reply.', 1),
+      concurrency: whole(10, 1, 256, 'Connections to all hosts together.'),
+      connectionsPerDomain: whole(2, 1, 64, 'Connections to one destination, so that we are a polite peer.'),
+    }),
+    duplicates: section('Recognising a message that is sent again.', {
+      horizonDays: whole(7, 1, 90, 'Senders retry for 4 to 5 days (RFC 5321 §4.5.4.1).'),
+    }),
+    retention: section('How long what nobody needs every day is kept.', {
+      quarantineDays: whole(90, 1, 3_650, 'Refused messages, sealed, for judging again once trust is mended.'),
+      trailDays: whole(365, 1, 3_650, 'The steps of each message, without content.'),
+    }),
+    workers: section('Threads that hold private keys and parse documents.', {
+      threads: whole(0, 0, 64, '0: one for each core.'),
+      memoryMiB: whole(1_024, 128, 16_384, 'Heap of one thread; a document that needs more fails alone.'),
+    }),
+    shutdown: section('SIGTERM.', {
+      graceSeconds: duration(
+        'seconds',
+        30,
+        600,
+        'For messages in transfer to finish. The supervisor must wait longer than this before it kills.',
+      ),
+    }),
+    log: section('JSON lines on stderr, never with clinical content.', {
+      level: choice(['error', 'warn', 'info', 'silent'], 'info', 'The least that is written.'),
+    }),
+    limits: section('What a stranger may make grow.', limitSettings),
+  })
+  .meta({ title: 'direct-gateway', description: 'Configuration of direct-gateway.' })
+
+/** The whole configuration, checked and with defaults. Times are in the unit of their name. */
+export type Config = z.output<typeof settings>
