@@ -1,0 +1,90 @@
+import type { SMTPServer } from 'smtp-server'
+import type { SmtpLimits } from './limits.js'
+import { type Reply, replies, replyOf } from './replies.js'
+
+/** A connection of smtp-server; its type is not exported by name. */
+export type Connection = SMTPServer['connections'] extends Set<infer C> ? C : never
+
+export interface Session {
+  readonly connection: Connection
+  /** True from DATA until its reply: a closing server lets it finish. */
+  transferring: boolean
+  /** Restarts the time limit of the command phase; `stop` while a message is in transfer or the client is gone. */
+  restartCommandPhase(): void
+  stopCommandPhase(): void
+  /** Says the last words and hangs up; nothing that the client sent along is read. */
+  hangUp(...lastWords: readonly Reply[]): void
+}
+
+/** What smtp-server says by itself where our table of refusals has the words; by its context or its text. */
+const ourWords: Readonly<Record<string, Reply>> = {
+  SENDER_SYNTAX_ERROR: replyOf('bad-address'),
+  MAILBOX_SYNTAX_ERROR: replyOf('bad-address'),
+  MESSAGE_TOO_BIG: replyOf('message-too-large'),
+  'Timeout - closing connection': replyOf('too-slow'),
+  'Server shutting down': replies.shuttingDown,
+}
+
+const enhanced = /^[245]\.\d{1,3}\.\d{1,3} /
+
+/**
+ * Puts our rules around one connection of smtp-server, at its two public seams: every command it reads and every reply
+ * it writes. Replies that have words in our table get them; commands that are not printable ASCII (SMTPUTF8 is off)
+ * are not understood; errors are counted, and so are refused recipients; the command phase has a time limit, which the
+ * library lacks (its timeout is reset by every byte).
+ */
+export function superviseConnection(connection: Connection, limits: SmtpLimits): Session {
+  const send = connection.send.bind(connection)
+  const onCommand = connection._onCommand.bind(connection)
+  let verb = ''
+  let errors = 0
+  let refusedRecipients = 0
+  let commandPhase: NodeJS.Timeout | undefined
+
+  const session: Session = {
+    connection,
+    transferring: false,
+    restartCommandPhase() {
+      clearTimeout(commandPhase)
+      commandPhase = setTimeout(() => session.hangUp(replyOf('too-slow')), limits.commandPhaseMs)
+      commandPhase.unref()
+    },
+    stopCommandPhase: () => clearTimeout(commandPhase),
+    hangUp(...lastWords) {
+      for (const { code, text } of lastWords) send(code, text, false)
+      connection.close()
+    },
+  }
+
+  connection.send = (code, data, context) => {
+    const words = code < 400 ? undefined : (ourWords[context || ''] ?? ourWords[typeof data === 'string' ? data : ''])
+    const ours = words !== undefined || (typeof data === 'string' && enhanced.test(data))
+    if (words) send(words.code, words.text, false)
+    else send(code, data, ours ? false : context)
+    if (code < 500) return
+    // A refused recipient says nothing about the rest of the transaction, and DATA without one follows from it when
+    // commands are pipelined (RFC 2920 §3.1): neither may cost the valid recipients their message.
+    if (verb === 'RCPT') refusedRecipients++
+    else if (verb !== 'DATA' || refusedRecipients === 0) errors++
+    if (errors >= limits.errors || refusedRecipients >= limits.refusedRecipients) session.hangUp(replies.tooManyErrors)
+  }
+
+  connection._onCommand = (line, done) => {
+    verb = line.subarray(0, 4).toString('latin1').toUpperCase()
+    onCommand(isPrintable(line) ? line : unreadable(verb), done)
+  }
+
+  session.restartCommandPhase()
+  return session
+}
+
+function isPrintable(line: Buffer): boolean {
+  return line.every((byte) => byte >= 0x20 && byte < 0x7f)
+}
+
+/** A command that fails the way the unprintable one should: as a bad address, or as an unknown command. */
+function unreadable(verb: string): Buffer {
+  if (verb === 'MAIL') return Buffer.from('MAIL FROM:')
+  if (verb === 'RCPT') return Buffer.from('RCPT TO:')
+  return Buffer.from('?')
+}

@@ -1,0 +1,77 @@
+import type { RefusalReason } from '../direct/refusal.js'
+import { announcesEncryption } from './entity.js'
+import type { SmtpLimits } from './limits.js'
+
+const nul = 0x00
+const lf = 0x0a
+const cr = 0x0d
+
+export interface WireGuard {
+  /** Looks at the next bytes; the first thing wrong with them, or undefined. After a refusal it must not be asked again. */
+  take(chunk: Uint8Array): RefusalReason | undefined
+  /** Says what is wrong with a message that ends here, or undefined when it may be kept. */
+  end(): RefusalReason | undefined
+  /** Bytes seen so far. */
+  sizeBytes(): number
+  /** Length of the longest line, CRLF excluded: over 998 breaks RFC 5322 §2.1.1 and is counted, not refused. */
+  longestLineBytes(): number
+}
+
+/**
+ * Judges the bytes of DATA as they pass, in chunks of any size: CRLF is the only line ending (RFC 5321 §2.3.8; anything
+ * else has smuggled second messages past other servers), no NUL, lines, header block and message within their limits,
+ * and the header block announces encryption.
+ */
+export function wireGuard(limits: Pick<SmtpLimits, 'messageBytes' | 'headerBytes' | 'lineBytes'>): WireGuard {
+  let sizeBytes = 0
+  let lineBytes = 0
+  let longestLineBytes = 0
+  let afterCr = false
+  /** The header block as it grows; undefined once it was judged. */
+  let header: string | undefined = ''
+
+  /** The index just after the empty line that ends the header block, or the reason the bytes are refused. */
+  function scan(chunk: Uint8Array): RefusalReason | number | undefined {
+    let headerEnd: number | undefined
+    for (let at = 0; at < chunk.length; at++) {
+      const byte = chunk[at]
+      if (afterCr) {
+        if (byte !== lf) return 'bad-line-ending'
+        if (lineBytes === 0 && header !== undefined && headerEnd === undefined) headerEnd = at + 1
+        if (lineBytes > longestLineBytes) longestLineBytes = lineBytes
+        lineBytes = 0
+        afterCr = false
+      } else if (byte === cr) afterCr = true
+      else if (byte === lf || byte === nul) return 'bad-line-ending'
+      else if (++lineBytes > limits.lineBytes) return 'line-too-long'
+    }
+    return headerEnd
+  }
+
+  function judgeHeader(complete: boolean): RefusalReason | undefined {
+    if (header === undefined) return undefined
+    if (header.length > limits.headerBytes) return 'header-too-large'
+    if (!complete) return undefined
+    const encrypted = announcesEncryption(header)
+    header = undefined
+    return encrypted ? undefined : 'not-encrypted'
+  }
+
+  return {
+    take(chunk) {
+      sizeBytes += chunk.length
+      if (sizeBytes > limits.messageBytes) return 'message-too-large'
+      const found = scan(chunk)
+      if (typeof found === 'string') return found
+      if (header === undefined) return undefined
+      header += Buffer.from(chunk.buffer, chunk.byteOffset, found ?? chunk.length).toString('latin1')
+      return judgeHeader(found !== undefined)
+    },
+    end() {
+      if (afterCr) return 'bad-line-ending'
+      return judgeHeader(true)
+    },
+    sizeBytes: () => sizeBytes,
+    longestLineBytes: () => Math.max(longestLineBytes, lineBytes),
+  }
+}
