@@ -1,6 +1,7 @@
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto'
+import { createPublicKey, hash, type KeyObject } from 'node:crypto'
 import { oids } from '../asn1/oids.js'
 import * as asn1 from '../asn1/reader.js'
+import { recent } from './recent.js'
 
 /** KeyUsage bits (RFC 5280 §4.2.1.3) as `keyUsage` holds them. */
 export const keyUsage = {
@@ -72,7 +73,10 @@ export const certificateLimits = {
   cached: 2_000,
 }
 
-const cache = new Map<string, Certificate>()
+const cache = recent<Certificate>(certificateLimits.cached)
+
+/** By the very bytes that a parsed certificate holds, which nobody else may change: asking again costs no digest. */
+const owned = new WeakMap<Uint8Array, Certificate>()
 
 /**
  * Parses one DER certificate and nothing behind it. Answers `malformed` for anything that is not strict DER, has
@@ -80,13 +84,15 @@ const cache = new Map<string, Certificate>()
  * checking a signature.
  */
 export function readCertificate(der: Uint8Array): Certificate | MalformedCertificate {
+  const own = owned.get(der)
+  if (own) return own
   if (der.length > certificateLimits.sizeBytes) return { kind: 'malformed', detail: 'certificate too large' }
-  const fingerprint = createHash('sha256').update(der).digest('hex')
+  const fingerprint = hash('sha256', der, 'hex')
   const known = cache.get(fingerprint)
   if (known) return known
   try {
     const certificate = parse(Uint8Array.from(der), fingerprint)
-    if (cache.size >= certificateLimits.cached) cache.delete(cache.keys().next().value as string)
+    owned.set(certificate.der, certificate)
     cache.set(fingerprint, certificate)
     return certificate
   } catch (error) {
@@ -234,12 +240,21 @@ const publicKeys = new WeakMap<Certificate, KeyObject | null>()
 export function publicKeyOf(certificate: Certificate): KeyObject | undefined {
   let key = publicKeys.get(certificate)
   if (key === undefined) {
-    try {
-      key = createPublicKey({ key: Buffer.from(certificate.spki), format: 'der', type: 'spki' })
-    } catch {
-      key = null
-    }
+    key = loadPublicKey(certificate.spki) ?? null
     publicKeys.set(certificate, key)
   }
   return key ?? undefined
 }
+
+/** Only RSA and EC on a named curve are given to the platform: curves spelled out by a stranger have hung it before (CVE-2022-0778). */
+function loadPublicKey(spki: Uint8Array): KeyObject | undefined {
+  try {
+    const { oid, parameters } = algorithmOf(asn1.sequence(asn1.onlyElement(spki))[0])
+    if (oid === oids.ecPublicKey ? parameters?.[0] !== asn1.tags.oid : !rsaKeys.has(oid)) return undefined
+    return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+  } catch {
+    return undefined
+  }
+}
+
+const rsaKeys = new Set<string>([oids.rsaEncryption, oids.rsassaPss])

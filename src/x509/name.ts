@@ -100,6 +100,37 @@ export function comparableName(name: Uint8Array): string {
   return form
 }
 
+/** Whether a Name (DER) equals `base` or lies below it: its first components are those of the base (RFC 5280 §4.2.1.10). */
+export function isWithinName(name: Uint8Array, base: Uint8Array): boolean {
+  const whole = componentsOf(name)
+  const first = componentsOf(base)
+  return !!whole && !!first && first.length <= whole.length && first.every((rdn, i) => rdn === whole[i])
+}
+
+function componentsOf(name: Uint8Array): string[] | undefined {
+  const form = comparableName(name)
+  if (!form.startsWith('[')) return undefined
+  return (JSON.parse(form) as string[][]).map((rdn) => JSON.stringify(rdn))
+}
+
+/** Whether a Name (DER) has no components. */
+export function isEmptyName(name: Uint8Array): boolean {
+  return name.length === 2 && name[1] === 0
+}
+
+/** Content octets of the emailAddress attributes of a Name (DER); none for a damaged name. */
+export function emailAddressesOf(name: Uint8Array): Uint8Array[] {
+  try {
+    return attributesOf(name)
+      .flat()
+      .filter((attribute) => attribute.oid === '1.2.840.113549.1.9.1')
+      .map((attribute) => attribute.value)
+  } catch (error) {
+    if (error instanceof asn1.Asn1Error) return []
+    throw error
+  }
+}
+
 /** Whether two Names (DER) are the same name (RFC 5280 §7.1). */
 export function sameName(one: Uint8Array, other: Uint8Array): boolean {
   return Buffer.compare(one, other) === 0 || comparableName(one) === comparableName(other)
