@@ -7,7 +7,7 @@ import { listMessages } from './list.js'
 import type { Message, MessageAttachment, MessageFlags, NewMessage, StoredMessage } from './message.js'
 import { mailboxLimits } from './message.js'
 import type { MessagePage, MessageQuery } from './query.js'
-import { changeLog, deliveryKey, mailKey, openMail, originalKey, ownerOf, sealMail } from './rows.js'
+import { changeLog, deliveryKey, isMessageId, mailKey, openMail, originalKey, ownerOf, sealMail } from './rows.js'
 
 export interface MailboxPorts extends BodyPorts {
   /** Decoded bytes of one part of a message, by its path; mime/ knows how. Undefined where there is no such part. */
@@ -64,7 +64,7 @@ export function openMailbox(ports: MailboxPorts, limits = mailboxLimits): Mailbo
   return {
     delivery: (message) => delivery(ports, message, limits),
     async has(mailbox, id) {
-      return (await store.get(deliveryKey(mailbox, id))) !== undefined
+      return isMessageId(id) && (await store.get(deliveryKey(mailbox, id))) !== undefined
     },
     list: (mailbox, query) => listMessages(ports, mailbox, query, limits),
     async get(mailbox, id) {
@@ -72,7 +72,9 @@ export function openMailbox(ports: MailboxPorts, limits = mailboxLimits): Mailbo
       return row && { message: await openMail(ports.vault, mailbox, row), version: row.version }
     },
     changeFlags: (mailbox, id, flags, version) => changeFlags(ports, mailbox, id, flags, version),
-    original: (mailbox, id) => readBody(ports, ownerOf(mailbox), originalKey(mailbox, id)),
+    async original(mailbox, id) {
+      return isMessageId(id) ? readBody(ports, ownerOf(mailbox), originalKey(mailbox, id)) : undefined
+    },
     attachment: (mailbox, id, index) => attachment(ports, mailbox, id, index),
     state: (mailbox) => stateOf(ports, mailbox),
     async changes(mailbox, since, limit) {
@@ -130,7 +132,7 @@ function changed(mailbox: string, id: string, change: MailboxChange['change']) {
 }
 
 async function rowOf({ store }: MailboxPorts, mailbox: string, id: string): Promise<Entry | undefined> {
-  const pointer = await store.get(deliveryKey(mailbox, id))
+  const pointer = isMessageId(id) ? await store.get(deliveryKey(mailbox, id)) : undefined
   return pointer && store.get(Buffer.from(pointer.value).toString())
 }
 

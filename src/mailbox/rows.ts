@@ -14,6 +14,11 @@ import type { Message } from './message.js'
  */
 const timeDigits = 15
 
+/** Whether a text could be the id of a message: what could not be is not looked up. */
+export function isMessageId(text: string): boolean {
+  return /^[0-9a-f]{32}$/.test(text)
+}
+
 /** Absent until a message is delivered: what makes a second delivery a conflict. */
 export function deliveryKey(mailbox: string, id: string): string {
   return `mailbox/${mailbox}/id/${id}`

@@ -3,7 +3,7 @@ import { within } from '../ports/store.js'
 import type { Vault } from '../ports/vault.js'
 import { VaultFailed } from '../ports/vault.js'
 import type { ItemPage, ItemQuery, recordLimits, StoredItem } from './item.js'
-import { indexPrefix, openJson, ownerOf } from './rows.js'
+import { indexPrefix, isId, openJson, ownerOf } from './rows.js'
 
 /**
  * One page, newest clinical date first. The cursor is a position in the index, so items that are added meanwhile neither
@@ -15,6 +15,7 @@ export async function listItems(
   query: ItemQuery,
   limits: typeof recordLimits,
 ): Promise<ItemPage> {
+  if (!isId(recordId)) return { kind: 'page', items: [], unreadable: [] }
   const prefix = indexPrefix(recordId, query.type)
   const position = query.cursor === undefined ? undefined : readCursor(query.cursor)
   if (query.cursor !== undefined && position === undefined) return { kind: 'bad-cursor' }

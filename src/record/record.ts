@@ -8,7 +8,7 @@ import type { Clock } from '../ports/world.js'
 import type { ItemPage, ItemQuery, ItemSource, ReadDocument, StoredDocument, StoredItem } from './item.js'
 import { recordLimits } from './item.js'
 import { listItems } from './list.js'
-import { bytesKey, documentKey, indexKeys, itemKey, openJson, ownerOf, sealJson } from './rows.js'
+import { bytesKey, documentKey, indexKeys, isId, itemKey, openJson, ownerOf, sealJson } from './rows.js'
 
 export interface RecordPorts extends BodyPorts {
   readonly clock: Clock
@@ -50,28 +50,35 @@ export interface PatientRecord {
 
 export function openRecord(ports: RecordPorts, limits = recordLimits): PatientRecord {
   const { store, vault } = ports
-  async function read<T>(recordId: string, key: string): Promise<T | undefined> {
+  async function read<T>(recordId: string, id: string, keyOf: typeof itemKey): Promise<T | undefined> {
+    if (!isId(recordId) || !isId(id)) return undefined
+    const key = keyOf(recordId, id)
     const row = await store.get(key)
     return row && openJson<T>(vault, ownerOf(recordId), key, row.value)
   }
   return {
     proposal: (recordId, proposal) => propose(ports, recordId, proposal, limits),
     list: (recordId, query) => listItems(ports, recordId, query, limits),
-    get: (recordId, itemId) => read<StoredItem>(recordId, itemKey(recordId, itemId)),
-    document: (recordId, sha256) => read<StoredDocument>(recordId, documentKey(recordId, sha256)),
-    documentBytes: (recordId, sha256) => readBody(ports, ownerOf(recordId), bytesKey(recordId, sha256)),
+    get: (recordId, itemId) => read<StoredItem>(recordId, itemId, itemKey),
+    document: (recordId, sha256) => read<StoredDocument>(recordId, sha256, documentKey),
+    async documentBytes(recordId, sha256) {
+      if (!isId(recordId) || !isId(sha256)) return undefined
+      return readBody(ports, ownerOf(recordId), bytesKey(recordId, sha256))
+    },
   }
 }
 
 async function propose(ports: RecordPorts, recordId: string, proposal: Proposal, limits: typeof recordLimits) {
   const { documents, sender, mailbox, messageId, spoolId } = proposal
   const told = { addedAt: ports.clock.now(), source: { messageId, spoolId, sender, mailbox } }
+  if (!isId(recordId)) throw new Error('Not the id of a record')
   const items = new Map<string, RecordItem>()
   for (const { item } of documents) items.set(item.id, item)
-  for (const item of documents.flatMap((document) => document.items)) {
-    if (items.size >= limits.itemsPerProposal) break
-    items.set(item.id, item)
-  }
+  const kept = documents.map((document) => {
+    const fitting = document.items.slice(0, Math.max(0, limits.itemsPerProposal - items.size))
+    for (const item of fitting) items.set(item.id, item)
+    return fitting.length === document.items.length ? document : withNote(document, fitting.length)
+  })
 
   const parts: Batch[] = []
   const addedIds: string[] = []
@@ -81,10 +88,16 @@ async function propose(ports: RecordPorts, recordId: string, proposal: Proposal,
     addedIds.push(item.id)
     parts.push(added)
   }
-  for (const [sha256, document] of new Map(documents.map((one) => [one.item.provenance.document, one]))) {
+  for (const [sha256, document] of new Map(kept.map((one) => [one.item.provenance.document, one]))) {
     parts.push(await documentParts(ports, recordId, sha256, document, told, limits))
   }
   return { parts: together(...parts), itemIds: [...items.keys()], addedIds }
+}
+
+/** Says in the document itself that only its first items were taken. */
+function withNote(document: ReadDocument, taken: number): ReadDocument {
+  const detail = `${taken} of ${document.items.length} items were taken`
+  return { ...document, diagnostics: [{ code: 'limit-exceeded', where: '', detail }, ...document.diagnostics] }
 }
 
 interface Told {

@@ -40,9 +40,14 @@ export function ownerOf(recordId: string): string {
   return `record/${segment(recordId)}`
 }
 
+/** Whether a text could be the id of a record, an item or a document: what could not be is not looked up. */
+export function isId(text: string): boolean {
+  return /^[\x21-\x7e]{1,128}$/.test(text)
+}
+
 /** One part of a key, whatever characters an id has. */
 function segment(text: string): string {
-  return encodeURIComponent(text.toWellFormed())
+  return encodeURIComponent(text)
 }
 
 /**

@@ -1,0 +1,76 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { ApiPorts, apiLimits } from './ports.js'
+import { Problem } from './problem.js'
+import { networkOf, rateLimiter } from './rate.js'
+import type { Access } from './route.js'
+import { entryOf, record } from './route.js'
+
+/**
+ * Decides before anything else is read whether a request may go on: rate by address, token, rate by token, scope. Every
+ * route says who may call it; one that does not is a bug that stops the start.
+ */
+export function guard(
+  app: FastifyInstance,
+  ports: ApiPorts,
+  limits: typeof apiLimits,
+  metricsFor: 'loopback' | 'operator',
+): void {
+  const byAddress = rateLimiter(ports.clock, limits.perAddress)
+  const byToken = rateLimiter(ports.clock, limits.perToken)
+  const failures = rateLimiter(ports.clock, limits.failures)
+
+  app.decorateRequest('principal', undefined)
+  app.addHook('onRoute', ({ url, config }) => {
+    if (!config?.access) throw new Error(`${url} does not say who may call it`)
+  })
+  app.addHook('onRequest', async (request) => {
+    const { access, action } = request.routeOptions.config
+    if (access === 'public' && isProbe(request)) return // a probe must not fail because clients are busy
+    mustPass(byAddress.take(networkOf(request.ip)))
+    if (access === undefined || access === 'public') return // no such route: it is told 404 and nothing else
+    if (access === 'metrics' && metricsFor === 'loopback') {
+      if (isLoopback(request.socket.remoteAddress) && isLoopback(request.ip)) return
+      throw new Problem('not-found')
+    }
+    await authenticate(request, access === 'metrics' ? 'operator' : access, action ?? 'metrics')
+  })
+
+  async function authenticate(request: FastifyRequest, scope: Exclude<Access, 'public' | 'metrics'>, action: string) {
+    const header = request.headers.authorization
+    const secret = bearer(header, limits.tokenChars)
+    request.principal = secret === undefined ? undefined : await ports.authenticate(secret)
+    if (!request.principal) {
+      ports.metrics.count('api_authentication_failures_total')
+      const waitSeconds = failures.take(networkOf(request.ip))
+      if (waitSeconds === 0) await record(ports, entryOf(ports, request, action, {}, 'refused', 'unauthenticated'))
+      // RFC 6750 §3: an error code only where a token was presented.
+      const told = header === undefined ? '' : ', error="invalid_token"'
+      throw new Problem('unauthenticated', { 'www-authenticate': `Bearer realm="direct-gateway"${told}` })
+    }
+    mustPass(byToken.take(request.principal.token))
+    if (request.principal.scopes.includes(scope)) return
+    await record(ports, entryOf(ports, request, action, {}, 'refused', 'missing-scope'))
+    throw new Problem('missing-scope', {
+      'www-authenticate': `Bearer realm="direct-gateway", error="insufficient_scope", scope="${scope}"`,
+    })
+  }
+}
+
+function mustPass(waitSeconds: number): void {
+  if (waitSeconds > 0) throw new Problem('too-many-requests', { 'retry-after': String(waitSeconds) })
+}
+
+function isProbe({ routeOptions }: FastifyRequest): boolean {
+  return routeOptions.url === '/livez' || routeOptions.url === '/readyz'
+}
+
+/** The secret of an Authorization header (RFC 6750 §2.1); tokens are taken from nowhere else. */
+function bearer(header: string | undefined, mostChars: number): string | undefined {
+  if (header === undefined || header.length > mostChars) return undefined
+  return /^Bearer +([A-Za-z0-9\-._~+/]+=*) *$/i.exec(header)?.[1]
+}
+
+/** 127.0.0.0/8 and ::1, also as an IPv4-mapped address. */
+export function isLoopback(address: string | undefined): boolean {
+  return address !== undefined && (/^(::ffff:)?127(\.\d{1,3}){3}$/i.test(address) || address === '::1')
+}

@@ -1,0 +1,76 @@
+import type { Addresses, Principal } from '../directory/directory.js'
+import type { Mailbox } from '../mailbox/mailbox.js'
+import type { Audit } from '../ports/audit.js'
+import type { Log, Metrics } from '../ports/observe.js'
+import type { Store } from '../ports/store.js'
+import type { Clock } from '../ports/world.js'
+import type { PatientRecord } from '../record/record.js'
+import type { Quarantine } from '../spool/quarantine.js'
+import type { Trail } from '../spool/trail.js'
+import type { Rate } from './rate.js'
+
+/** One thing that must hold for the gateway to take work. */
+export interface HealthCheck {
+  readonly name: string
+  readonly ok: boolean
+  /** For people; no secrets and no clinical content. */
+  readonly detail?: string
+}
+
+/** What the API asks of the rest of the house. */
+export interface ApiPorts {
+  readonly mailbox: Mailbox
+  readonly record: PatientRecord
+  readonly trail: Trail
+  readonly quarantine: Quarantine
+  readonly addresses: Pick<Addresses, 'get' | 'list'>
+  /** Who holds this secret now; undefined for an unknown, expired or revoked one. */
+  authenticate(secret: string): Promise<Principal | undefined>
+  readonly store: Pick<Store, 'commit'>
+  readonly audit: Audit
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+  /** The named checks behind /readyz. */
+  checks(): Promise<readonly HealthCheck[]>
+  /** All metrics in the Prometheus text format. */
+  exposition(): Promise<string>
+}
+
+export interface ApiOptions {
+  /** Certificate and key in PEM: the listener then speaks TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+  /** A proxy that ends TLS stands in front, so plain HTTP may arrive on other than loopback interfaces. */
+  readonly behindTlsProxy?: boolean
+  /** Addresses or networks of proxies whose X-Forwarded-For is believed; none by default. */
+  readonly trustedProxies?: readonly string[]
+  /** Who may read /metrics: `loopback` (default), or holders of an operator token from anywhere. */
+  readonly metrics?: 'loopback' | 'operator'
+  readonly limits?: Partial<typeof apiLimits>
+}
+
+export const apiLimits = {
+  /** The largest body is a change of four flags. */
+  bodyBytes: 64 * 1024,
+  /** Node's default; a token and a few headers need a tenth. */
+  headerBytes: 16 * 1024,
+  /** Longest path segment: an address has at most 320 characters, three times that when percent-encoded. */
+  parameterChars: 1000,
+  /** From the first byte of a request to its last, so that a slow sender frees its socket. */
+  requestMs: 30_000,
+  /** A socket on which nothing moves. */
+  idleMs: 60_000,
+  keepAliveMs: 30_000,
+  /** Sockets at once; each costs some 20 KiB. */
+  connections: 1000,
+  /** A page of a list every 50 ms, with room for a client that fetches a folder at once. */
+  perToken: { perSecond: 20, burst: 100 } as Rate,
+  /** Several tokens behind one address. */
+  perAddress: { perSecond: 50, burst: 200 } as Rate,
+  /** Failed authentications written to the audit log per network; the others are counted only. */
+  failures: { perSecond: 10 / 900, burst: 10 } as Rate,
+  /** Longer bearer tokens are refused unread. */
+  tokenChars: 512,
+  /** How often a change of flags is tried again when somebody else wrote first. */
+  changeRounds: 4,
+}

@@ -1,0 +1,76 @@
+/**
+ * What a client reads when something is refused: RFC 9457 problem details with a stable `code`. The words are generic;
+ * the cause stands in the audit log under the request id. One row a code, so a refusal without its words does not compile.
+ */
+export const problems = {
+  'invalid-request': { status: 400, detail: 'The request is not valid; `errors` names each value that is wrong.' },
+  'invalid-cursor': {
+    status: 400,
+    detail: 'The cursor is not one that a list of this API gave out; start at the first page.',
+  },
+  unauthenticated: { status: 401, detail: 'This needs a valid token: `Authorization: Bearer <token>`.' },
+  'missing-scope': { status: 403, detail: 'The token does not have the scope that this needs.' },
+  'tls-required': { status: 403, detail: 'This API answers over TLS only.' },
+  'not-found': { status: 404, detail: 'There is no such thing, or this token may not see it.' },
+  'version-mismatch': { status: 412, detail: 'It changed since it was read; read it again and repeat.' },
+  'too-large': { status: 413, detail: 'The request body is larger than this API takes.' },
+  'unsupported-media-type': { status: 415, detail: 'The request body must be application/json.' },
+  conflict: { status: 409, detail: 'Somebody else changed it at the same moment; repeat.' },
+  'too-many-requests': { status: 429, detail: 'Too many requests; wait as long as Retry-After says.' },
+  internal: { status: 500, detail: 'Something went wrong on our side; the operator finds it by the request id.' },
+  unreadable: { status: 500, detail: 'What is stored here cannot be read; the operator finds it by the request id.' },
+  unavailable: { status: 503, detail: 'The gateway cannot answer this now; try again later.' },
+} as const satisfies Record<string, { readonly status: number; readonly detail: string }>
+
+export type ProblemCode = keyof typeof problems
+
+/** Thrown by a handler to end the request with a problem; the error handler turns it into the response. */
+export class Problem extends Error {
+  override readonly name = 'Problem'
+  readonly code: ProblemCode
+  readonly headers: Readonly<Record<string, string>>
+  readonly errors: readonly FieldError[] | undefined
+
+  constructor(code: ProblemCode, headers: Readonly<Record<string, string>> = {}, errors?: readonly FieldError[]) {
+    super(code)
+    this.code = code
+    this.headers = headers
+    this.errors = errors
+  }
+}
+
+/** One value of a request that is wrong: `query.limit`, and why. */
+export interface FieldError {
+  readonly where: string
+  readonly detail: string
+}
+
+const titles: Record<number, string> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  409: 'Conflict',
+  412: 'Precondition Failed',
+  413: 'Content Too Large',
+  415: 'Unsupported Media Type',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+}
+
+/** The body of a problem response (RFC 9457 §3.1). `type` is about:blank, so `title` is the status phrase (§4.2.1). */
+export function problemBody(code: ProblemCode, requestId: string, errors?: readonly FieldError[]) {
+  const { status, detail } = problems[code]
+  return {
+    type: 'about:blank',
+    title: titles[status] ?? 'Error',
+    status,
+    detail,
+    code,
+    instance: `urn:uuid:${requestId}`,
+    ...(errors ? { errors: [...errors] } : {}),
+  }
+}
+
+export const problemType = 'application/problem+json'

@@ -1,0 +1,148 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { z } from 'zod'
+import type { Principal, TokenScope } from '../directory/directory.js'
+import type { AuditEntry } from '../ports/audit.js'
+import type { ApiPorts } from './ports.js'
+import { Problem } from './problem.js'
+import { problemSchema } from './schemas.js'
+
+/** Who may call a route. There is no default: a route without it is not registered. */
+export type Access = 'public' | 'metrics' | TokenScope
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: Access
+    /** The word of the audit log for what the route does. */
+    action?: string
+  }
+  interface FastifyRequest {
+    /** Set by authentication for every route that is not public. */
+    principal: Principal | undefined
+  }
+}
+
+/** A route in terms of what it needs, takes and answers. Paths are relative to the server's root. */
+export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+  readonly method: 'GET' | 'PATCH'
+  readonly path: string
+  readonly access: TokenScope
+  readonly action: string
+  readonly summary: string
+  readonly description?: string
+  readonly tag: string
+  readonly params?: P
+  readonly query?: Q
+  readonly body?: B
+  readonly headers?: z.ZodType
+  /** The 200 response: a schema, or media types of bytes. */
+  readonly answers:
+    | z.ZodType
+    | { readonly description: string; readonly content: Readonly<Record<string, { schema: z.ZodType }>> }
+  readonly handle: (request: Asked<z.output<P>, z.output<Q>, z.output<B>>) => Promise<unknown>
+}
+
+/** What a handler works with. */
+export interface Asked<P, Q, B> {
+  readonly params: P
+  readonly query: Q
+  readonly body: B
+  readonly principal: Principal
+  readonly request: FastifyRequest
+  readonly reply: FastifyReply
+  /** Ids that the audit entry names; a handler adds what it learns. */
+  readonly subject: Record<string, string>
+  /** The audit entry of success as a batch part, for a handler that commits it with its own change. */
+  readonly entry: () => ReturnType<ApiPorts['audit']['entry']>
+}
+
+/** Responses that every route with a token may give. */
+const refusals = { 400: 400, 401: 401, 403: 403, 404: 404, 429: 429, 500: 500, 503: 503 } as const
+
+/**
+ * Registers a route that needs a token. Its audit entry is durable before the first byte of the answer leaves: reading
+ * that cannot be audited does not happen (fail closed). Refusals are audited with their code.
+ */
+export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+  app: FastifyInstance,
+  ports: ApiPorts,
+  spec: RouteSpec<P, Q, B>,
+): void {
+  app.route({
+    method: spec.method,
+    url: spec.path,
+    config: { access: spec.access, action: spec.action },
+    schema: {
+      operationId: operationId(spec.action),
+      summary: spec.summary,
+      description: `${spec.description ? `${spec.description} ` : ''}Needs the scope \`${spec.access}\`.`,
+      tags: [spec.tag],
+      security: [{ bearer: [] }],
+      ...(spec.params && { params: spec.params }),
+      ...(spec.query && { querystring: spec.query }),
+      ...(spec.body && { body: spec.body }),
+      ...(spec.headers && { headers: spec.headers }),
+      response: {
+        200: spec.answers,
+        ...Object.fromEntries(Object.keys(refusals).map((status) => [status, problemSchema])),
+        ...(spec.method === 'PATCH' && { 409: problemSchema, 412: problemSchema }),
+      },
+    },
+    async handler(request, reply) {
+      const { principal } = request
+      if (!principal) throw new Problem('unauthenticated')
+      const subject: Record<string, string> = {}
+      let committed = false
+      const asked = {
+        params: request.params as z.output<P>,
+        query: request.query as z.output<Q>,
+        body: request.body as z.output<B>,
+        principal,
+        request,
+        reply,
+        subject,
+        entry: () => {
+          committed = true
+          return ports.audit.entry(entryOf(ports, request, spec.action, subject, 'success'))
+        },
+      }
+      try {
+        const answer = await spec.handle(asked)
+        if (!committed) await record(ports, entryOf(ports, request, spec.action, subject, 'success'))
+        return answer
+      } catch (error) {
+        const reason = error instanceof Problem ? error.code : 'internal'
+        const outcome = reason === 'internal' || reason === 'unreadable' ? 'failed' : 'refused'
+        await record(ports, entryOf(ports, request, spec.action, subject, outcome, reason)).catch(() => undefined)
+        throw error
+      }
+    },
+  })
+}
+
+/** Makes an audit entry durable by itself. Throws StoreFailed when it cannot. */
+export async function record({ store, audit }: Pick<ApiPorts, 'store' | 'audit'>, entry: AuditEntry): Promise<void> {
+  await store.commit({ append: [audit.entry(entry)] })
+}
+
+/** What the audit log says of a request: ids and addresses, never what was read. `request` is the id the client got. */
+export function entryOf(
+  { clock }: Pick<ApiPorts, 'clock'>,
+  request: FastifyRequest,
+  action: string,
+  subject: Readonly<Record<string, string>>,
+  outcome: AuditEntry['outcome'],
+  reason?: string,
+): AuditEntry {
+  return {
+    at: clock.now(),
+    action: `api.${action}`,
+    actor: request.principal ? `token:${request.principal.token}` : 'anonymous',
+    subject: { ...subject, request: request.id, client: request.ip },
+    outcome,
+    ...(reason === undefined ? {} : { reason }),
+  }
+}
+
+function operationId(action: string): string {
+  return action.replace(/[.-](\w)/g, (_, letter: string) => letter.toUpperCase())
+}

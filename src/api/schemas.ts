@@ -1,0 +1,189 @@
+import { z } from 'zod'
+import { problems } from './problem.js'
+
+/** Shapes of requests and responses. Responses list every field that may leave: what is not here is not sent. */
+
+export const text = z.string()
+const time = z.iso.datetime().describe('RFC 3339, UTC')
+const fingerprint = z.string().describe('SHA-256, lower-case hex')
+
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.enum(Object.keys(problems) as [keyof typeof problems]).describe('Stable; branch on this'),
+    instance: z.string().describe('urn:uuid of the request: the operator finds the audit entry by it'),
+    errors: z.array(z.object({ where: z.string(), detail: z.string() })).optional(),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457 problem details, sent as application/problem+json' })
+
+// --- Requests ---
+
+/** A path segment: what it names decides between 200 and 404, never its form. */
+const segment = z.string().min(1).max(400)
+const limit = z.coerce.number().int().min(1).max(200).default(50).describe('Page size')
+const cursor = z.string().min(1).max(1000).optional().describe('`next` of the page before')
+const flag = z.enum(['true', 'false'])
+
+export const mailboxParams = z.object({ address: segment.describe('Direct address') })
+export const messageParams = mailboxParams.extend({ id: segment })
+export const attachmentParams = messageParams.extend({ index: segment.describe('Position in `attachments`, from 0') })
+export const recordParams = z.object({ recordId: segment })
+export const itemParams = recordParams.extend({ id: segment })
+export const documentParams = recordParams.extend({ sha256: segment })
+export const trailParams = z.object({ spoolId: segment })
+
+export const pageQuery = z.strictObject({ limit, cursor })
+
+export const messagesQuery = pageQuery.extend({
+  unread: flag.optional(),
+  flagged: flag.optional(),
+  hasAttachment: flag.optional(),
+  from: z.string().max(320).optional().describe('Exact sender address'),
+  since: z.iso.datetime({ offset: true }).optional().describe('Received at or after'),
+  until: z.iso.datetime({ offset: true }).optional().describe('Received before'),
+  subject: z.string().min(1).max(200).optional().describe('Words in the subject, case-insensitive'),
+})
+
+export const itemTypes = z.enum([
+  'demographics',
+  'allergy',
+  'problem',
+  'medication',
+  'immunization',
+  'result',
+  'vital-sign',
+  'procedure',
+  'encounter',
+  'document',
+])
+const itemStates = z.enum(['proposed', 'current', 'ignored'])
+
+export const itemsQuery = pageQuery.extend({ type: itemTypes.optional(), state: itemStates.optional() })
+
+export const flagsBody = z
+  .strictObject({
+    seen: z.boolean().optional(),
+    flagged: z.boolean().optional(),
+    answered: z.boolean().optional(),
+    archived: z.boolean().optional(),
+  })
+  .refine((flags) => Object.keys(flags).length > 0, 'Name at least one flag')
+  .meta({ id: 'FlagChange' })
+
+export const ifMatch = z.object({
+  'if-match': z.string().max(64).optional().describe('ETag of the message: refuses the change when it changed since'),
+})
+
+// --- Messages ---
+
+const next = z.string().optional().describe('Cursor of the next page; absent on the last')
+const unreadable = z.array(z.string()).describe('Ids whose stored bytes are damaged')
+
+export const mailboxesSchema = z.object({
+  mailboxes: z.array(z.object({ address: z.string(), kind: z.enum(['patient', 'provider']), disabled: z.boolean() })),
+  next,
+})
+
+export const messageSchema = z
+  .object({
+    id: z.string(),
+    mailbox: z.string().describe('Direct address'),
+    spoolId: z.string().describe('Names the trail; also in the SMTP reply'),
+    version: z.string().describe('ETag, for If-Match'),
+    receivedAt: time,
+    from: z.string(),
+    to: z.array(z.string()),
+    cc: z.array(z.string()),
+    subject: z.string(),
+    date: time.optional().describe("The sender's word"),
+    messageId: z.string().optional(),
+    inReplyTo: z.string().optional(),
+    references: z.array(z.string()),
+    preview: z.string(),
+    sizeBytes: z.int(),
+    attachments: z.array(
+      z.object({
+        index: z.int(),
+        path: z.string().describe('MIME part path'),
+        name: z.string().optional(),
+        mediaType: z.string(),
+        sizeBytes: z.int(),
+        sha256: fingerprint.optional(),
+        documentItemIds: z.array(z.string()).optional().describe('Record items read from it'),
+      }),
+    ),
+    protection: z.object({
+      signerFingerprint: fingerprint,
+      signerSubject: z.string(),
+      anchorFingerprint: fingerprint,
+      path: z.array(fingerprint),
+      digest: z.string(),
+      wrapped: z.boolean().describe('The signature covers the header fields too'),
+      warnings: z.array(z.string()),
+    }),
+    notice: z
+      .object({
+        kind: z.enum(['mdn', 'dsn']),
+        disposition: z.string(),
+        originalMessageId: z.string().optional(),
+        finalRecipient: z.string().optional(),
+      })
+      .optional(),
+    flags: z.object({ seen: z.boolean(), flagged: z.boolean(), answered: z.boolean(), archived: z.boolean() }),
+    diagnostics: z.array(z.object({ code: z.string(), where: z.string(), detail: z.string() })),
+  })
+  .meta({ id: 'Message' })
+
+export const messagesSchema = z.object({ messages: z.array(messageSchema), unreadable, next })
+
+// --- Trail and quarantine ---
+
+const stepSchema = z
+  .object({
+    at: time,
+    step: z.string(),
+    recipient: z.string().optional(),
+    detail: z.string(),
+    refusal: z.object({ reason: z.string(), detail: z.string(), help: z.string() }).optional(),
+    candidates: z
+      .array(
+        z.object({
+          fingerprint,
+          subject: z.string(),
+          outcome: z.string(),
+          detail: z.string(),
+          path: z.array(fingerprint),
+        }),
+      )
+      .optional(),
+  })
+  .meta({ id: 'TrailStep' })
+
+export const trailSchema = z.object({ spoolId: z.string(), steps: z.array(stepSchema) })
+
+export const quarantineSchema = z.object({
+  messages: z.array(
+    z.object({
+      spoolId: z.string(),
+      refusedAt: time,
+      receivedAt: time,
+      from: z.string().describe('The reverse-path; empty for a notice'),
+      recipients: z.array(z.string()),
+      refused: z.array(z.object({ recipient: z.string(), reason: z.string(), detail: z.string(), help: z.string() })),
+      peer: z.string(),
+      sizeBytes: z.int(),
+      judgedAgain: z.int(),
+    }),
+  ),
+  next,
+})
+
+// --- Records ---
+
+export const recordsSchema = z.object({
+  records: z.array(z.object({ recordId: z.string(), addresses: z.array(z.string()) })),
+  next,
+})
