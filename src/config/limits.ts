@@ -113,10 +113,10 @@ export const limits = {
     why: 'One download: a revocation list or an issuer certificate.',
   },
   httpBodyBytes: {
-    default: 48 * MiB,
-    min: 64 * 1024,
+    default: 64 * 1024,
+    min: 4 * 1024,
     max: 512 * MiB,
-    why: 'Body of one API request: a 30 MB attachment in base64, and some room.',
+    why: 'Body of one API request; the largest is a change of four flags.',
   },
 } as const satisfies Record<string, Limit>
 

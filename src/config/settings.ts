@@ -154,8 +154,20 @@ export const settings = z
       host: text('127.0.0.1', 'Address to listen on. Without tls below only this machine should reach it.'),
       port: portNumber.default(8080).meta({ description: '0 takes a free one.' }),
       tls: tls('the HTTP listener'),
-      metrics: onOff(true, 'Serves /metrics to whoever reaches the listener; it holds counts only.'),
-      trustProxy: onOff(false, 'Believes X-Forwarded-For and -Proto. Only behind a proxy that sets both.'),
+      metrics: choice(
+        ['loopback', 'operator'],
+        'loopback',
+        'Who may read /metrics: this machine, or holders of an operator token from anywhere.',
+      ),
+      behindTlsProxy: onOff(
+        false,
+        'Whether a proxy ends TLS in front, so that plain HTTP may arrive from other hosts.',
+      ),
+      trustedProxies: z
+        .array(z.string().min(1))
+        .max(32)
+        .default([])
+        .meta({ description: 'Addresses or networks of proxies whose X-Forwarded-For is believed.' }),
     }),
     dns: section('How names are looked up: certificates (CERT), mail exchangers (MX).', {
       servers: z.array(nameServer).max(8).default([]).meta({

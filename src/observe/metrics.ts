@@ -1,0 +1,110 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Metrics } from '../ports/observe.js'
+
+interface Metric {
+  readonly kind: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  /** Label names; their values come from small fixed sets. */
+  readonly labels?: readonly string[]
+}
+
+/** Every metric of the gateway, told under the prefix `direct_gateway_`. A name without a row here is a bug that a test finds. */
+export const metricTable = {
+  smtp_messages: { kind: 'counter', help: 'Messages at the end of DATA, by outcome.', labels: ['outcome'] },
+  smtp_long_lines: { kind: 'counter', help: 'Messages with a line over 998 octets.' },
+  smtp_connections: { kind: 'gauge', help: 'Open SMTP connections.' },
+  smtp_refused_connections: { kind: 'counter', help: 'Connections turned away with 421.' },
+  inbound_verdicts_total: {
+    kind: 'counter',
+    help: 'Verdicts, one for each recipient, by outcome and reason.',
+    labels: ['outcome', 'reason'],
+  },
+  inbound_seconds: { kind: 'histogram', help: 'From claim to settled verdict of one message.' },
+  delivery_attempts_total: { kind: 'counter', help: 'Attempts to hand over mail, by outcome.', labels: ['outcome'] },
+  delivery_seconds: { kind: 'histogram', help: 'One attempt to hand over mail.' },
+  queue_jobs: { kind: 'gauge', help: 'Jobs in a queue, held ones included.', labels: ['queue'] },
+  queue_oldest_seconds: { kind: 'gauge', help: 'Age of the oldest overdue job of a queue.', labels: ['queue'] },
+  dns_questions_total: { kind: 'counter', help: 'Questions to name servers.', labels: ['type', 'outcome'] },
+  fetches_total: { kind: 'counter', help: 'Downloads of lists and issuers.', labels: ['what', 'outcome'] },
+  api_requests_total: { kind: 'counter', help: 'HTTP requests.', labels: ['route', 'method', 'status'] },
+  api_request_seconds: { kind: 'histogram', help: 'HTTP requests, by route.', labels: ['route'] },
+  api_authentication_failures_total: { kind: 'counter', help: 'Requests with a token that is none of ours.' },
+  store_commit_seconds: { kind: 'histogram', help: 'Synced commits of the store.' },
+  event_loop_delay_seconds: {
+    kind: 'gauge',
+    help: 'Delay of the event loop over the last interval.',
+    labels: ['quantile'],
+  },
+  unregistered_metrics_total: { kind: 'counter', help: 'Calls with a name or labels that have no row: a bug.' },
+} as const satisfies Record<string, Metric>
+
+export const metricPrefix = 'direct_gateway_'
+
+export const metricLimits = {
+  /** Series of one metric; further label values are told as `other`, so that nobody fills memory with names. */
+  series: 500,
+}
+
+/** From a quick reply to a 60 MiB message over a slow line. */
+const buckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120]
+
+export interface MetricsRegistry extends Metrics {
+  /** Everything in the Prometheus text format. */
+  exposition(): Promise<string>
+}
+
+/** Registers all metrics, and those of the process. A call with an unknown name or label is counted, never thrown. */
+export function openMetrics({ process = true }: { readonly process?: boolean } = {}): MetricsRegistry {
+  const registry = new Registry()
+  if (process) collectDefaultMetrics({ register: registry })
+  const known = new Map<string, Counter | Gauge | Histogram>()
+  const series = new Map<string, Set<string>>()
+  for (const [name, metric] of Object.entries(metricTable) as [string, Metric][]) {
+    const full = {
+      name: metricPrefix + name,
+      help: metric.help,
+      labelNames: metric.labels ?? [],
+      registers: [registry],
+    }
+    if (metric.kind === 'counter') known.set(name, new Counter(full))
+    else if (metric.kind === 'gauge') known.set(name, new Gauge(full))
+    else known.set(name, new Histogram({ ...full, buckets }))
+  }
+
+  function unregistered(): void {
+    const counter = known.get('unregistered_metrics_total')
+    if (counter instanceof Counter) counter.inc()
+  }
+
+  /** The labels as registered: each declared one once, strange ones left out, `other` beyond the limit of series. */
+  function labelsOf(name: string, given: Readonly<Record<string, string>>): Record<string, string> {
+    const declared = (metricTable as Record<string, Metric>)[name]?.labels ?? []
+    if (Object.keys(given).some((label) => !declared.includes(label))) unregistered()
+    const labels = Object.fromEntries(declared.map((label) => [label, given[label] ?? '']))
+    const seen = series.get(name) ?? new Set()
+    series.set(name, seen)
+    const id = JSON.stringify(labels)
+    if (!seen.has(id) && seen.size >= metricLimits.series) return Object.fromEntries(declared.map((l) => [l, 'other']))
+    seen.add(id)
+    return labels
+  }
+
+  return {
+    count(name, labels = {}, by = 1) {
+      const counter = known.get(name)
+      if (counter instanceof Counter && by >= 0) counter.inc(labelsOf(name, labels), by)
+      else unregistered()
+    },
+    observe(name, seconds, labels = {}) {
+      const histogram = known.get(name)
+      if (histogram instanceof Histogram && Number.isFinite(seconds)) histogram.observe(labelsOf(name, labels), seconds)
+      else unregistered()
+    },
+    gauge(name, value, labels = {}) {
+      const gauge = known.get(name)
+      if (gauge instanceof Gauge && Number.isFinite(value)) gauge.set(labelsOf(name, labels), value)
+      else unregistered()
+    },
+    exposition: () => registry.metrics(),
+  }
+}
