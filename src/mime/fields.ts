@@ -32,7 +32,7 @@ export function writeFields(
       return { kind: 'unsafe-field', field: '', detail: 'a field name has characters it may not have' }
     if (!printable.test(value))
       return { kind: 'unsafe-field', field: name, detail: 'a value has control or non-ASCII characters' }
-    const lines = fold(`${name}: ${value.trim()}`)
+    const lines = fold(`${name}: ${value.trim()}`.trimEnd())
     if (lines.some((line) => line.length > longest))
       return { kind: 'unsafe-field', field: name, detail: `a line would be longer than ${longest} characters` }
     text += `${lines.join('\r\n')}\r\n`
