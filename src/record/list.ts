@@ -66,5 +66,5 @@ async function openItems(store: Store, vault: Vault, recordId: string, ids: read
 
 function readCursor(text: string): string | undefined {
   const position = Buffer.from(text, 'base64url').toString('latin1')
-  return /^\d{4}[0-9T:-]{0,12}\/[\w.~%!'()*-]{1,600}$/.test(position) ? position : undefined
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d\/[\w.~%!'()*-]{1,600}$/.test(position) ? position : undefined
 }

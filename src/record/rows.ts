@@ -52,13 +52,16 @@ function segment(text: string): string {
 
 /**
  * The day an item counts under: when it happened, ended or began, else when it was written down. ISO 8601 texts sort as
- * dates do whatever their precision; undated items sort before all others and so come last in a list.
+ * dates do once all have one length: a year counts as its beginning. Undated items come last in a list.
  */
 export function dayOf({ when, recordedAt }: RecordItem): string {
   const dates: readonly (PartialDate | undefined)[] = [when?.value, when?.high, when?.low, recordedAt]
   const known = dates.find((date) => date !== undefined && isoStart.test(date.text))
-  return known ? known.text.slice(0, 16) : '0000'
+  const text = known ? known.text.slice(0, undated.length) : ''
+  return text + undated.slice(text.length)
 }
+
+const undated = '0000-00-00T00:00'
 
 const isoStart = /^\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d+)?)?)?)?)?)?$/
 

@@ -60,9 +60,16 @@ export function trailSteps(spoolId: string, steps: readonly TrailStep[]): Batch 
     put: steps.map((step, ordinal) => {
       const value = json({ ...step, detail: step.detail.slice(0, trailLimits.detailChars) })
       const hash = createHash('sha256').update(value).digest('hex').slice(0, 8)
-      return { key: `trail/${spoolId}/${timeKey(step.at)}-${String(ordinal).padStart(4, '0')}-${hash}`, value }
+      const place = `${rank(step)}${String(ordinal).padStart(4, '0')}`
+      return { key: `trail/${spoolId}/${timeKey(step.at)}-${place}-${hash}`, value }
     }),
   }
+}
+
+/** Steps of different batches within one millisecond: a life begins with being accepted, and being put back ends a round of it. */
+function rank({ step }: TrailStep): number {
+  if (step === 'accepted') return 0
+  return step === 'judged-again' ? 2 : 1
 }
 
 function nameKeys({ mailboxMessageId, messageId }: TrailNames): string[] {

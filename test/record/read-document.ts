@@ -1,0 +1,37 @@
+import { createHash } from 'node:crypto'
+import type { RecordItem } from '../../src/direct/clinical.js'
+import type { ReadDocument } from '../../src/record/item.js'
+
+/** A record item; synthetic. */
+export function item(id: string, given: Partial<RecordItem> = {}): RecordItem {
+  return {
+    id,
+    content: { type: 'problem', problem: { codings: [], text: 'canary condition' } },
+    negated: false,
+    identifiers: [],
+    provenance: { document: 'd', entry: '/x[1]', authors: [] },
+    ...given,
+  }
+}
+
+/** A document with its items; the bytes make its hash. */
+export function readDocument(bytes: string | Uint8Array, items: readonly RecordItem[]): ReadDocument {
+  const body = Buffer.from(bytes)
+  const sha256 = createHash('sha256').update(body).digest('hex')
+  return {
+    bytes: body,
+    items,
+    diagnostics: [],
+    item: item(`doc-${sha256.slice(0, 8)}`, {
+      content: {
+        type: 'document',
+        mediaType: 'text/xml',
+        name: 'ccd.xml',
+        sizeBytes: body.length,
+        sha256,
+        format: 'ccd',
+      },
+      provenance: { document: sha256, entry: '', authors: [] },
+    }),
+  }
+}
