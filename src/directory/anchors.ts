@@ -1,0 +1,103 @@
+import { domainOf } from '../direct/address.js'
+import { undecided } from '../direct/refusal.js'
+import { StoreFailed } from '../ports/store.js'
+import type { Anchor, Direction } from '../ports/trust.js'
+import {
+  base64,
+  described,
+  domainOfOwner,
+  isAuthority,
+  once,
+  readOne,
+  readOwner,
+  stored,
+  validityWarnings,
+} from './certificate.js'
+import type { AnchorBook, AnchorRecord, Owner } from './directory.js'
+import { domainKey } from './domains.js'
+import { problem } from './problem.js'
+import { type DirectoryPorts, directoryLimits, type Row, type Rows } from './rows.js'
+
+interface AnchorRow {
+  readonly owner: Owner
+  readonly direction: Direction
+  /** Base64 of DER. */
+  readonly certificate: string
+  readonly addedAt: number
+}
+
+const prefix = 'directory/anchor/'
+const ownerPrefix = (owner: Owner) => `${prefix}${owner} `
+const directions: readonly string[] = ['in', 'out', 'both'] satisfies Direction[]
+
+export function openAnchors(rows: Rows, { clock }: DirectoryPorts): AnchorBook {
+  const decode = once((found: readonly Row<AnchorRow>[]) => found.map(({ value }) => recordOf(value)))
+  const ofOwner = async (owner: Owner) =>
+    decode(await rows.list<AnchorRow>(ownerPrefix(owner), directoryLimits.anchorsPerOwner))
+
+  const add: AnchorBook['add'] = async (anchor, by) => {
+    const named = readOwner(anchor.owner)
+    if (named.kind === 'refused') return named
+    const { owner } = named
+    if (!directions.includes(anchor.direction)) return problem('bad-direction', String(anchor.direction))
+    if (!(await rows.get(domainKey(domainOfOwner(owner))))) return problem('domain-not-served', domainOfOwner(owner))
+    const read = readOne(anchor.certificate)
+    if (read.kind === 'refused') return read
+    const { certificate } = read
+    const id = certificate.fingerprint
+    const existing = await ofOwner(owner)
+    const known = existing.find((record) => record.id === id)
+    if (!known && existing.length >= directoryLimits.anchorsPerOwner) return problem('too-many', owner)
+
+    const { direction } = anchor
+    const addedAt = known?.addedAt ?? clock.now()
+    const row: AnchorRow = { owner, direction, certificate: base64(certificate.der), addedAt }
+    await rows.change({
+      put: [{ key: ownerPrefix(owner) + id, value: row }],
+      action: known ? 'anchor.changed' : 'anchor.added',
+      by,
+      subject: { owner, certificate: id, direction },
+    })
+    const warnings = [
+      ...validityWarnings(certificate, clock.now()),
+      ...(isAuthority(certificate) ? [] : ['not-an-authority' as const]),
+    ]
+    return { kind: 'added', anchor: recordOf(row), warnings }
+  }
+
+  const remove: AnchorBook['remove'] = async (owner, id, by) => {
+    const row = await rows.get<AnchorRow>(ownerPrefix(owner) + id)
+    if (!row) return problem('not-found', id)
+    const changed = await rows.change({
+      require: [{ key: row.key, version: row.version }],
+      del: [row.key],
+      action: 'anchor.removed',
+      by,
+      subject: { owner, certificate: id },
+    })
+    return changed ? { kind: 'done' } : problem('changed-meanwhile', id)
+  }
+
+  const of: AnchorBook['of'] = async (address, direction) => {
+    try {
+      const lists = await Promise.all([address, domainOf(address)].map(ofOwner))
+      const serving = lists.flat().filter((anchor) => anchor.direction === direction || anchor.direction === 'both')
+      return serving satisfies readonly Anchor[]
+    } catch (error) {
+      if (error instanceof StoreFailed) return undecided('store-unavailable', error.message)
+      throw error
+    }
+  }
+
+  return {
+    add,
+    remove,
+    of,
+    list: async (owner) => (owner ? ofOwner(owner) : decode(await rows.walk<AnchorRow>(prefix))),
+  }
+}
+
+function recordOf(row: AnchorRow): AnchorRecord {
+  const { owner, direction, addedAt } = row
+  return { ...described(stored(row.certificate).certificate), owner, direction, addedAt }
+}

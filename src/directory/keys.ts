@@ -1,0 +1,216 @@
+import { type DirectAddress, domainOf } from '../direct/address.js'
+import { type Undecided, undecided } from '../direct/refusal.js'
+import type { OwnedKey } from '../ports/keys.js'
+import { StoreFailed } from '../ports/store.js'
+import type { Certificate } from '../x509/certificate.js'
+import { nameText, sameName } from '../x509/name.js'
+import {
+  base64,
+  bytes,
+  checkPrivateKey,
+  described,
+  domainOfOwner,
+  isSelfIssued,
+  names,
+  once,
+  readOne,
+  readOwner,
+  stored,
+  usesOf,
+  validityWarnings,
+  weakness,
+} from './certificate.js'
+import type { KeyRecord, KeyWarning, Owner, OwnKeys } from './directory.js'
+import { domainKey } from './domains.js'
+import { problem } from './problem.js'
+import { type DirectoryPorts, directoryLimits, type Row, type Rows } from './rows.js'
+
+/** The purpose under which private keys are wrapped; their id is the fingerprint of the certificate. */
+export const privateKeyPurpose = 'private-key'
+
+interface KeyRow {
+  readonly owner: Owner
+  /** Base64 of DER. */
+  readonly certificate: string
+  readonly chain: readonly string[]
+  /** Base64. */
+  readonly wrapped: string
+  readonly retired: boolean
+  readonly addedAt: number
+}
+
+const prefix = 'directory/key/'
+const ownerPrefix = (owner: Owner) => `${prefix}${owner} `
+
+export function openKeys(rows: Rows, { clock, keyring }: DirectoryPorts): OwnKeys {
+  /** A list of rows as keys: decoded once for as long as the list is remembered. */
+  const decode = once((found: readonly Row<KeyRow>[]) =>
+    found
+      .map(({ value }) => ({ record: recordOf(value), owned: ownedKey(value) }))
+      .sort((a, b) => newestFirst(a.record, b.record)),
+  )
+
+  const add: OwnKeys['add'] = async (key, by) => {
+    const named = readOwner(key.owner)
+    if (named.kind === 'refused') return named
+    const { owner } = named
+    if (!(await rows.get(domainKey(domainOfOwner(owner))))) return problem('domain-not-served', domainOfOwner(owner))
+    const read = readOne(key.certificate)
+    if (read.kind === 'refused') return read
+    const { certificate } = read
+    if (!names(certificate, owner)) return problem('not-bound', `${owner} is not in ${nameText(certificate.subject)}`)
+    const weak = weakness(certificate)
+    if (weak) return problem('weak-key', weak)
+    const mismatch = checkPrivateKey(certificate, key.pkcs8)
+    if (mismatch) return mismatch
+    const chain = readChain(key.chain ?? [])
+    if (chain.kind === 'refused') return chain
+    const existing = await rows.list(ownerPrefix(owner), directoryLimits.keysPerOwner)
+    if (existing.length >= directoryLimits.keysPerOwner) return problem('too-many', owner)
+
+    const id = certificate.fingerprint
+    const row: KeyRow = {
+      owner,
+      certificate: base64(certificate.der),
+      chain: chain.certificates.map(({ der }) => base64(der)),
+      wrapped: base64(keyring.wrap(privateKeyPurpose, id, key.pkcs8)),
+      retired: false,
+      addedAt: clock.now(),
+    }
+    const storeKey = ownerPrefix(owner) + id
+    const changed = await rows.change({
+      require: [{ key: storeKey, version: 'absent' }],
+      put: [{ key: storeKey, value: row }],
+      action: 'key.added',
+      by,
+      subject: { owner, certificate: id },
+    })
+    if (!changed) return problem('already-exists', id)
+    return { kind: 'added', key: recordOf(row), warnings: warningsOf(certificate, chain.certificates, clock.now()) }
+  }
+
+  const list: OwnKeys['list'] = async (owner) => {
+    const found = owner
+      ? await rows.list<KeyRow>(ownerPrefix(owner), directoryLimits.keysPerOwner)
+      : await rows.walk<KeyRow>(prefix)
+    return decode(found).map(({ record }) => record)
+  }
+
+  const retire: OwnKeys['retire'] = async (owner, id, by) => {
+    const row = await rows.get<KeyRow>(ownerPrefix(owner) + id)
+    if (!row) return problem('not-found', id)
+    if (row.value.retired) return { kind: 'done' }
+    const changed = await rows.change({
+      require: [{ key: row.key, version: row.version }],
+      put: [{ key: row.key, value: { ...row.value, retired: true } }],
+      action: 'key.retired',
+      by,
+      subject: { owner, certificate: id },
+    })
+    return changed ? { kind: 'done' } : problem('changed-meanwhile', id)
+  }
+
+  /** Of the address first, then of its domain; of each the newest first. */
+  async function ofAddress(address: DirectAddress) {
+    const found = [address, domainOf(address)].map((owner) =>
+      rows.list<KeyRow>(ownerPrefix(owner), directoryLimits.keysPerOwner),
+    )
+    return (await Promise.all(found)).flatMap(decode)
+  }
+
+  const rewrap: OwnKeys['rewrap'] = async (by) => {
+    let count = 0
+    for (const row of await rows.walk<KeyRow>(prefix)) {
+      const id = row.key.slice(row.key.lastIndexOf(' ') + 1)
+      const fresh = keyring.rewrap(privateKeyPurpose, id, Buffer.from(row.value.wrapped, 'base64'))
+      if (fresh && (await replaceWrapped(row, id, fresh, by))) count++
+    }
+    return count
+  }
+
+  function replaceWrapped(row: Row<KeyRow>, id: string, wrapped: Uint8Array, by: string): Promise<boolean> {
+    return rows.change({
+      require: [{ key: row.key, version: row.version }],
+      put: [{ key: row.key, value: { ...row.value, wrapped: base64(wrapped) } }],
+      action: 'key.rewrapped',
+      by,
+      subject: { owner: row.value.owner, certificate: id },
+    })
+  }
+
+  return {
+    add,
+    list,
+    retire,
+    rewrap,
+    toDecrypt: (address) => unlessDown(async () => (await ofAddress(address)).map(({ owned }) => owned)),
+    toSign: (address, at) =>
+      unlessDown(async () =>
+        (await ofAddress(address)).filter(({ record }) => signsAt(record, at)).map(({ owned }) => owned),
+      ),
+  }
+}
+
+function signsAt({ retired, maySign, notBefore, notAfter }: KeyRecord, at: number): boolean {
+  return !retired && maySign && notBefore <= at && at <= notAfter
+}
+
+async function unlessDown<T>(look: () => Promise<T>): Promise<T | Undecided> {
+  try {
+    return await look()
+  } catch (error) {
+    if (error instanceof StoreFailed) return undecided('key-store-unavailable', error.message)
+    throw error
+  }
+}
+
+/** Reads a chain, leaving out self-issued certificates: an anchor convinces nobody by being sent along. */
+function readChain(chain: readonly Uint8Array[]) {
+  if (chain.length > directoryLimits.chain) return problem('too-many', `a chain of ${chain.length} certificates`)
+  const certificates: Certificate[] = []
+  for (const der of chain) {
+    const read = readOne(der)
+    if (read.kind === 'refused') return read
+    if (!isSelfIssued(read.certificate)) certificates.push(read.certificate)
+  }
+  return { kind: 'chain' as const, certificates }
+}
+
+function warningsOf(certificate: Certificate, chain: readonly Certificate[], at: number): KeyWarning[] {
+  const { maySign, mayEncrypt } = usesOf(certificate)
+  const path = [certificate, ...chain]
+  const broken = chain.some((issuer, i) => !sameName((path[i] as Certificate).issuer, issuer.subject))
+  return [
+    ...validityWarnings(certificate, at),
+    ...(maySign ? [] : ['signs-nothing' as const]),
+    ...(mayEncrypt ? [] : ['encrypts-nothing' as const]),
+    ...(broken ? ['broken-chain' as const] : []),
+  ]
+}
+
+function recordOf(row: KeyRow): KeyRecord {
+  const { certificate } = stored(row.certificate)
+  return {
+    ...described(certificate),
+    ...usesOf(certificate),
+    issuer: nameText(certificate.issuer),
+    owner: row.owner,
+    retired: row.retired,
+    addedAt: row.addedAt,
+  }
+}
+
+function ownedKey(row: KeyRow): OwnedKey {
+  const { certificate } = stored(row.certificate)
+  return {
+    id: certificate.fingerprint,
+    owner: row.owner,
+    certificate: certificate.der,
+    chain: row.chain.map(bytes),
+    wrapped: bytes(row.wrapped),
+  }
+}
+
+function newestFirst(a: KeyRecord, b: KeyRecord): number {
+  return b.notBefore - a.notBefore || b.addedAt - a.addedAt
+}

@@ -1,0 +1,25 @@
+import { openAddresses } from './addresses.js'
+import { openAnchors } from './anchors.js'
+import type { Directory } from './directory.js'
+import { openDomains } from './domains.js'
+import { openIssuers } from './issuers.js'
+import { openKeys } from './keys.js'
+import { openPeers } from './peers.js'
+import { type DirectoryPorts, openRows } from './rows.js'
+import { openTokens } from './tokens.js'
+
+/** Opens the directory over a store. What is read is remembered, and our own changes keep that right. */
+export async function openDirectory(ports: DirectoryPorts): Promise<Directory> {
+  const rows = await openRows(ports)
+  const addresses = openAddresses(rows, ports)
+  return {
+    domains: openDomains(rows, ports),
+    addresses,
+    keys: openKeys(rows, ports),
+    anchors: openAnchors(rows, ports),
+    peers: openPeers(rows, ports),
+    issuers: openIssuers(rows, ports),
+    tokens: openTokens(rows, addresses, ports),
+    refresh: rows.refresh,
+  }
+}
