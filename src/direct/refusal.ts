@@ -148,6 +148,11 @@ export const refusals = {
     help: 'A policy rule of this domain excludes the certificate; the detail names the rule.',
   },
 
+  // Sending to someone.
+  'no-recipient-certificate': {
+    help: 'No certificate of the recipient can be encrypted to: none was found, or each has its own reason in the findings. Import one, or ask the recipient to publish it.',
+  },
+
   // The whole message.
   'no-trusted-signer': {
     help: 'No signer is both bound to the sender and trusted by this recipient; each candidate certificate has its own reason.',

@@ -114,7 +114,7 @@ function boundLeaf(
 }
 
 /** A finding in the words of the trail. `certificate` undefined: the message does not carry it. */
-function findingOf(
+export function findingOf(
   certificate: Certificate | Uint8Array | undefined,
   path: readonly Certificate[],
   outcome: CandidateFinding['outcome'],
@@ -152,7 +152,8 @@ const causes = new Set<string>([
   'store-unavailable',
 ] satisfies UndecidedCause[])
 
-function isCause(outcome: CandidateFinding['outcome']): outcome is UndecidedCause {
+/** Whether an outcome is a cause that may pass. */
+export function isCause(outcome: CandidateFinding['outcome']): outcome is UndecidedCause {
   return causes.has(outcome)
 }
 

@@ -87,6 +87,8 @@ function commonFlaw(certificate: Certificate, at: number): Flaw | undefined {
 
 function usageFlaw(leaf: Certificate, use: CertificateUse, policy: TrustPolicy): Flaw | undefined {
   const who = nameText(leaf.subject)
+  if (use === 'encrypt' && leaf.publicKeyAlgorithm === oids.rsassaPss)
+    return { reason: 'key-usage', detail: `${who} has a key that only signs` }
   if (leaf.keyUsage !== undefined && !(leaf.keyUsage & usageBits(leaf, use)))
     return { reason: 'key-usage', detail: `${who} may not ${use}: keyUsage does not allow it` }
   return extendedUsageFlaw(leaf, policy)

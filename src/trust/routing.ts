@@ -1,0 +1,54 @@
+import type { DirectAddress } from '../direct/address.js'
+import type { Envelope } from '../direct/envelope.js'
+import { mailboxesOf } from '../mime/addresses.js'
+import type { Header } from '../mime/header.js'
+
+/** Whether the envelope agrees with the signed message, for one recipient. */
+export type RoutingVerdict = { readonly recipient: DirectAddress } & (
+  | { readonly kind: 'consistent' }
+  | {
+      /** `warned` in the mode `warn`: to be delivered, and to be told of. */
+      readonly kind: 'refused' | 'warned'
+      readonly reason: 'routing-tamper-sender' | 'routing-tamper-recipient'
+      readonly detail: string
+    }
+)
+
+/**
+ * Checks per recipient that a message was not put into another envelope on its way (ANSI/DS 2019-01-100-2021): MAIL FROM is
+ * an address of From or Sender, and RCPT TO stands in To or Cc of the signed message; Bcc does not count, so that a message
+ * captured on the way cannot be replayed to someone else. `<>` is for notices (`isNotice`: a recognised MDN or DSN). A field
+ * that cannot be read names nobody.
+ */
+export function checkRouting(
+  header: Header,
+  { mailFrom, rcptTo }: Pick<Envelope, 'mailFrom' | 'rcptTo'>,
+  isNotice: boolean,
+  mode: 'strict' | 'warn' = 'strict',
+): readonly RoutingVerdict[] {
+  const kind = mode === 'strict' ? 'refused' : 'warned'
+  const named = (...fields: readonly string[]): Set<DirectAddress> => {
+    const found = new Set<DirectAddress>()
+    for (const field of fields) {
+      const read = mailboxesOf(header, field)
+      if (read.kind === 'bad-addresses') continue
+      for (const { address } of read.mailboxes) if (address) found.add(address)
+    }
+    return found
+  }
+  const senders = named('from', 'sender')
+  const recipients = named('to', 'cc')
+  const senderFits = mailFrom === null ? isNotice : senders.has(mailFrom)
+  return rcptTo.map((recipient): RoutingVerdict => {
+    if (!senderFits)
+      return {
+        recipient,
+        kind,
+        reason: 'routing-tamper-sender',
+        detail: mailFrom === null ? '<> for a message that is no notice' : 'MAIL FROM is neither From nor Sender',
+      }
+    if (!recipients.has(recipient))
+      return { recipient, kind, reason: 'routing-tamper-recipient', detail: 'RCPT TO is neither in To nor in Cc' }
+    return { recipient, kind: 'consistent' }
+  })
+}
