@@ -1,0 +1,114 @@
+import type { Concept, ItemContent } from '../../direct/clinical.js'
+import { child, childrenOf, descend, textOf, type XmlNode } from '../../xml/node.js'
+import { denies } from '../denial.js'
+import { given, nothing, readConcept, readNamed, readWhen, relatedStatements, says, words } from './datatypes.js'
+import type { Scope } from './scope.js'
+import { emit, intentOf, withNarrative } from './statement.js'
+import { conditionStatus } from './status.js'
+import { isA, templates } from './templates.js'
+
+type Allergy = Extract<ItemContent, { type: 'allergy' }>
+
+/** SNOMED CT kinds of propensity: as an observation's value they say what sort of allergy it is, not to what. */
+const kinds = new Set([
+  '420134006',
+  '418038007',
+  '419511003',
+  '418471000',
+  '419199007',
+  '416098002',
+  '414285001',
+  '59037007',
+  '235719002',
+  '232347008',
+  '609328004',
+  '106190000',
+  '281647001',
+  '426232007',
+  '782197009',
+])
+
+/**
+ * One item for an allergy observation (C-CDA 22.4.7, CCD 1.18). `negationInd` with a substance says that the patient is not
+ * allergic to it; without one, that no allergy of its kind is known: then the substance stays empty.
+ */
+export function readAllergy(scope: Scope, concern: XmlNode | undefined): number {
+  const { node } = scope.place
+  const value = child(node, 'value')
+  const valueConcept = readConcept(scope, value)
+  const valueIsKind = valueConcept === undefined || valueConcept.codings.some(({ code }) => kinds.has(code))
+  const agent = substanceOf(scope, node)
+  const { subject, kind } = agent ?? { subject: undefined, kind: undefined }
+  const substance = says(subject) ? subject : fallback(scope, node, subject, valueIsKind ? undefined : valueConcept)
+  const sort = kind ?? (valueIsKind ? valueConcept : undefined)
+  const when = readWhen(scope, child(node, 'effectiveTime'), true)
+  return emit(scope, {
+    content: {
+      type: 'allergy',
+      substance,
+      ...(says(sort) ? { kind: sort } : {}),
+      ...details(scope, node),
+    },
+    subject: substance,
+    when,
+    status: conditionStatus(scope, node, concern, when),
+    intent: intentOf(node),
+    within: concern ? [concern] : [],
+    denies: denies(substance) || denies(valueConcept),
+  })
+}
+
+/** The consumable that the patient reacts to: code, else name, of the playing entity. */
+function substanceOf(scope: Scope, node: XmlNode): { subject: Concept; kind: Concept | undefined } | undefined {
+  for (const participant of childrenOf(node, 'participant')) {
+    const type = given(participant, 'typeCode')
+    if (type !== undefined && type !== 'CSM' && type !== 'IND') continue
+    const entity = descend(participant, 'participantRole', 'playingEntity')
+    if (entity === undefined) continue
+    const code = readConcept(scope, child(entity, 'code'), /allerg|substance|agent|drug/i)
+    const name = words(scope, textOf(child(entity, 'name')))
+    if (code === undefined && name === undefined) continue
+    const subject = says(code) || name === undefined ? (code ?? nothing) : { ...code, codings: [], text: name }
+    return { subject, kind: undefined }
+  }
+  return undefined
+}
+
+/** Without a playing entity: a value that names the allergen, else the statement's words, unless it is a denial. */
+function fallback(scope: Scope, node: XmlNode, subject: Concept | undefined, value: Concept | undefined): Concept {
+  if (says(value)) return value
+  if (given(node, 'negationInd') === 'true') return subject ?? nothing
+  return withNarrative(scope, subject, node, /allerg|substance|agent|drug/i)
+}
+
+function details(scope: Scope, node: XmlNode): Pick<Allergy, 'reactions' | 'severity' | 'criticality'> {
+  const reactions: { manifestation: Concept; severity?: Concept }[] = []
+  let severity: Concept | undefined
+  let criticality: Concept | undefined
+  const manifested = relatedStatements(node, 'MFST')
+  for (const related of relatedStatements(node)) {
+    if (related.local !== 'observation') continue
+    if (isA(related, templates.reaction) || (manifested.includes(related) && !isSeverity(related))) {
+      const manifestation = withNarrative(scope, readNamed(scope, child(related, 'value')), related, /reaction/i)
+      const graded = relatedStatements(related).find(isSeverity)
+      const grade = graded && readNamed(scope, child(graded, 'value'))
+      if (says(manifestation)) reactions.push({ manifestation, ...(grade === undefined ? {} : { severity: grade }) })
+    } else if (isSeverity(related)) severity ??= readNamed(scope, child(related, 'value'))
+    else if (isA(related, templates.criticality) || codeIs(related, '82606-5')) {
+      criticality ??= readNamed(scope, child(related, 'value'))
+    }
+  }
+  return {
+    reactions,
+    ...(severity === undefined ? {} : { severity }),
+    ...(criticality === undefined ? {} : { criticality }),
+  }
+}
+
+function codeIs(node: XmlNode, code: string): boolean {
+  return given(child(node, 'code'), 'code') === code
+}
+
+function isSeverity(node: XmlNode): boolean {
+  return isA(node, templates.severity) || codeIs(node, 'SEV')
+}

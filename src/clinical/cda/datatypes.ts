@@ -1,0 +1,332 @@
+import type { Coding, Concept, Identifier, PartialDate, Quantity, Value, When } from '../../direct/clinical.js'
+import { attribute, child, childrenOf, descend, elements, textOf, type XmlNode } from '../../xml/node.js'
+import { codeSystemOfOid } from '../codesystems.js'
+import { resolveReference } from './narrative.js'
+import { narrativeOf, remark, type Scope, v3, xsi } from './scope.js'
+import { readTimestamp } from './timestamp.js'
+
+const nullFlavorSystem = '2.16.840.1.113883.5.1008'
+
+/** An attribute without surrounding blanks; undefined where absent or empty. */
+export function given(node: XmlNode | undefined, name: string): string | undefined {
+  const value = node === undefined ? undefined : attribute(node, name)?.trim()
+  return value === '' ? undefined : value
+}
+
+export function nullFlavorOf(node: XmlNode | undefined): string | undefined {
+  return given(node, 'nullFlavor')
+}
+
+/** The local name of `xsi:type`, prefix dropped: `cda:CD` is CD. */
+export function typeOf(node: XmlNode): string | undefined {
+  const type = attribute(node, 'type', xsi)?.trim()
+  return type === undefined || type === '' ? undefined : type.slice(type.indexOf(':') + 1)
+}
+
+/** Text with white space folded, cut at the limit; undefined for none. */
+export function words(scope: Scope, text: string): string | undefined {
+  const folded = text.replace(/[\s\u00a0]+/g, ' ').trim()
+  return folded === '' ? undefined : folded.slice(0, scope.cda.reading.limits.textChars)
+}
+
+/** An ED or ST: its own words, else what its reference points to in the narrative (CDA R2 §4.3.5.1). */
+export function readText(scope: Scope, node: XmlNode | undefined, column?: RegExp): string | undefined {
+  if (node === undefined || given(node, 'representation') === 'B64') return undefined
+  const reference = given(child(node, 'reference'), 'value')
+  if (reference !== undefined) {
+    const resolved = resolveReference(narrativeOf(scope.cda), reference, scope.section?.node, column)
+    if (resolved !== undefined && resolved !== '') return words(scope, resolved)
+    if (resolved === undefined && !/^[a-z][a-z0-9+.-]*:/i.test(reference)) {
+      remark(scope, 'unresolved-reference', 'no narrative element has the ID that is referred to')
+    }
+  }
+  const own = textOf(node)
+  // A few producers write the reference as text.
+  const resolved = /^\s*#\S+\s*$/.test(own)
+    ? resolveReference(narrativeOf(scope.cda), own, scope.section?.node, column)
+    : undefined
+  return words(scope, resolved ?? own)
+}
+
+/**
+ * A CD, CE, CV, CO or CS with all its translations in source order. Codes under nullFlavor OTH live in the translations.
+ * Text: original text, else display name, else that of a translation. Undefined where the element says nothing at all.
+ */
+export function readConcept(scope: Scope, node: XmlNode | undefined, column?: RegExp): Concept | undefined {
+  if (node === undefined) return undefined
+  const codings: Coding[] = []
+  let nullFlavor = nullFlavorOf(node)
+  const collect = (from: XmlNode): void => {
+    const coding = readCoding(scope, from)
+    if (coding?.sourceSystem === nullFlavorSystem) nullFlavor ??= coding.code
+    else if (coding !== undefined) codings.push(coding)
+    for (const translation of childrenOf(from, 'translation')) collect(translation)
+  }
+  collect(node)
+  const text =
+    readText(scope, child(node, 'originalText'), column) ??
+    given(node, 'displayName') ??
+    codings.find((coding) => coding.display !== undefined)?.display ??
+    given(
+      childrenOf(node, 'translation').find((one) => given(one, 'displayName') !== undefined),
+      'displayName',
+    )
+  if (codings.length === 0 && text === undefined && nullFlavor === undefined) return undefined
+  return {
+    codings,
+    ...(text === undefined ? {} : { text }),
+    ...(nullFlavor === undefined ? {} : { nullFlavor }),
+  }
+}
+
+function readCoding(scope: Scope, node: XmlNode): Coding | undefined {
+  const code = given(node, 'code')
+  if (code === undefined) return undefined
+  const source = given(node, 'codeSystem')
+  const sourceSystem = source ?? given(node, 'codeSystemName')
+  const display = given(node, 'displayName')
+  const system = source === undefined ? undefined : codeSystemOfOid(source)
+  const { unknownSystems } = scope.cda
+  if (source !== undefined && system?.known === false && !unknownSystems.has(source) && source !== nullFlavorSystem) {
+    unknownSystems.add(source)
+    remark(scope, 'unknown-code-system', source.slice(0, 100))
+  }
+  return {
+    ...(system?.uri === undefined ? {} : { system: system.uri }),
+    code,
+    ...(display === undefined ? {} : { display }),
+    ...(sourceSystem === undefined ? {} : { sourceSystem }),
+  }
+}
+
+/** A concept that names something. The mark exists for the compiler alone: a concept that says nothing is still a concept. */
+export type Named = Concept & { readonly __named: true }
+
+/** Whether a concept names anything: a code or words. */
+export function says(concept: Concept | undefined): concept is Named {
+  return concept !== undefined && (concept.codings.length > 0 || concept.text !== undefined)
+}
+
+/** A concept that names something, else undefined: for fields that are absent rather than null. */
+export function readNamed(scope: Scope, node: XmlNode | undefined): Concept | undefined {
+  const concept = readConcept(scope, node)
+  return says(concept) ? concept : undefined
+}
+
+export const nothing: Concept = { codings: [] }
+
+/** The point in time of an element's `value`; a diagnostic and undefined where it cannot be read. */
+export function readTime(scope: Scope, node: XmlNode | undefined): PartialDate | undefined {
+  const source = given(node, 'value')
+  if (source === undefined) return undefined
+  const time = readTimestamp(source)
+  if (time === undefined) remark(scope, 'time-unreadable', 'a point in time that HL7 v3 does not know')
+  return time
+}
+
+/**
+ * A TS or IVL_TS: a moment, or low and high. What cannot be read stays as `text` in the source's characters. `ends` makes
+ * an unknown high mean that the period is over (C-CDA problem and allergy observations).
+ */
+export function readWhen(scope: Scope, node: XmlNode | undefined, ends = false): When | undefined {
+  if (node === undefined) return undefined
+  const low = child(node, 'low')
+  const high = child(node, 'high')
+  const single = given(node, 'value') === undefined ? child(node, 'center') : node
+  const value = readTime(scope, single)
+  const from = readTime(scope, low)
+  const to = readTime(scope, high)
+  const raw = [single, low, high]
+    .filter((one, i) => given(one, 'value') !== undefined && [value, from, to][i] === undefined)
+    .map((one) => given(one, 'value'))
+    .join(' / ')
+  const over = ends && nullFlavorOf(high) === 'UNK'
+  const when: When = {
+    ...(value ? { value } : {}),
+    ...(from ? { low: from } : {}),
+    ...(to ? { high: to } : {}),
+    ...(over ? { highUnknown: true } : {}),
+    ...(raw === '' ? {} : { text: raw.slice(0, 100) }),
+  }
+  return Object.keys(when).length === 0 ? undefined : when
+}
+
+/**
+ * A PQ, INT or REAL as written. Without a value of its own, the translation's, whose unit may be words (C-CDA: units
+ * outside UCUM). Undefined where there is no number.
+ */
+export function readQuantity(node: XmlNode | undefined): Quantity | undefined {
+  if (node === undefined) return undefined
+  const value = given(node, 'value')
+  if (value !== undefined) {
+    const unit = given(node, 'unit')
+    return unit === undefined ? { value } : { value, unit }
+  }
+  for (const translation of childrenOf(node, 'translation')) {
+    const translated = given(translation, 'value')
+    if (translated === undefined) continue
+    const written = textOf(child(translation, 'originalText')).trim()
+    const unit =
+      given(translation, 'unit') ?? (written === '' ? undefined : written) ?? given(translation, 'displayName')
+    return unit === undefined ? { value: translated } : { value: translated, unit }
+  }
+  return undefined
+}
+
+/** An IVL_PQ: one bound becomes a comparator, two a range; `inclusive` is true unless said otherwise. */
+export function readQuantityInterval(node: XmlNode): Value | undefined {
+  const low = child(node, 'low')
+  const high = child(node, 'high')
+  const from = readQuantity(low)
+  const to = readQuantity(high)
+  if (from && to) return { kind: 'range', low: from, high: to }
+  if (from)
+    return { kind: 'quantity', quantity: { ...from, comparator: given(low, 'inclusive') === 'false' ? '>' : '>=' } }
+  if (to)
+    return { kind: 'quantity', quantity: { ...to, comparator: given(high, 'inclusive') === 'false' ? '<' : '<=' } }
+  const single = readQuantity(node) ?? readQuantity(child(node, 'center'))
+  return single && { kind: 'quantity', quantity: single }
+}
+
+/** An observation's value by its `xsi:type`; inferred, with a diagnostic, where the type is missing. Undefined for a null value. */
+export function readValue(scope: Scope, node: XmlNode | undefined): Value | undefined {
+  if (node === undefined) return undefined
+  const declared = typeOf(node)
+  if (declared === undefined) {
+    if (node.attributes.length === 0 && node.children.length === 0) return undefined
+    remark(scope, 'value-without-type', 'the value has no xsi:type; its form was inferred')
+  }
+  switch (declared ?? inferredType(node)) {
+    case 'PQ':
+    case 'INT':
+    case 'REAL':
+    case 'MO':
+      return quantityValue(scope, node)
+    case 'IVL_PQ':
+    case 'IVL_INT':
+    case 'IVL_REAL':
+      return readQuantityInterval(node)
+    case 'CD':
+    case 'CE':
+    case 'CV':
+    case 'CS':
+    case 'CO':
+    case 'CR': {
+      const concept = readConcept(scope, node)
+      return says(concept) ? { kind: 'concept', concept } : undefined
+    }
+    case 'BL':
+      return booleanValue(node)
+    case 'TS':
+    case 'IVL_TS':
+      return dateValue(scope, node)
+    case 'RTO':
+    case 'RTO_PQ_PQ':
+    case 'RTO_QTY_QTY':
+      return ratioValue(node)
+    default: {
+      const text = readText(scope, node)
+      return text === undefined ? undefined : { kind: 'text', text }
+    }
+  }
+}
+
+function inferredType(node: XmlNode): string {
+  if (child(node, 'low') || child(node, 'high')) return 'IVL_PQ'
+  if (given(node, 'code') !== undefined || child(node, 'translation')) return 'CD'
+  if (child(node, 'numerator')) return 'RTO'
+  const value = given(node, 'value')
+  return value !== undefined && isNumber(value) ? 'PQ' : 'ST'
+}
+
+function isNumber(text: string): boolean {
+  return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text)
+}
+
+/** A quantity whose characters are not a number is words; `<5` in a PQ is not five. */
+function quantityValue(scope: Scope, node: XmlNode): Value | undefined {
+  const quantity = readQuantity(node)
+  if (quantity !== undefined && isNumber(quantity.value)) return { kind: 'quantity', quantity }
+  if (quantity !== undefined) {
+    return { kind: 'text', text: quantity.unit === undefined ? quantity.value : `${quantity.value} ${quantity.unit}` }
+  }
+  const text = readText(scope, child(node, 'originalText')) ?? words(scope, textOf(node))
+  return text === undefined ? undefined : { kind: 'text', text }
+}
+
+function booleanValue(node: XmlNode): Value | undefined {
+  const value = given(node, 'value')?.toLowerCase()
+  if (value === 'true' || value === '1') return { kind: 'boolean', value: true }
+  if (value === 'false' || value === '0') return { kind: 'boolean', value: false }
+  return undefined
+}
+
+function dateValue(scope: Scope, node: XmlNode): Value | undefined {
+  const date = readTime(scope, node)
+  if (date !== undefined) return { kind: 'date', date }
+  const bounds = [given(child(node, 'low'), 'value') ?? '', given(child(node, 'high'), 'value') ?? '']
+  const text = given(node, 'value') ?? (bounds.join('') === '' ? undefined : bounds.join(' / '))
+  return text === undefined ? undefined : { kind: 'text', text }
+}
+
+function ratioValue(node: XmlNode): Value | undefined {
+  const parts = [readQuantity(child(node, 'numerator')), readQuantity(child(node, 'denominator'))]
+  if (parts.some((part) => part === undefined)) return undefined
+  return { kind: 'text', text: parts.map((part) => [part?.value, part?.unit].filter(Boolean).join(' ')).join(' / ') }
+}
+
+/** The ids of a statement or role, null ones left out. */
+export function readIdentifiers(node: XmlNode): Identifier[] {
+  const found: Identifier[] = []
+  for (const id of childrenOf(node, 'id')) {
+    const root = given(id, 'root')
+    const value = given(id, 'extension')
+    if (root === undefined && value === undefined) continue
+    found.push({ ...(root === undefined ? {} : { root }), ...(value === undefined ? {} : { value }) })
+  }
+  return found
+}
+
+/** Statements that stand in `entryRelationship` of this one, each with its own first clinical statement. */
+export function relatedStatements(node: XmlNode, typeCode?: string): XmlNode[] {
+  const found: XmlNode[] = []
+  for (const relation of childrenOf(node, 'entryRelationship')) {
+    if (typeCode !== undefined && given(relation, 'typeCode') !== typeCode) continue
+    const statement = elements(relation).find((one) => one.ns === (node.ns || v3) && isStatement(one))
+    if (statement) found.push(statement)
+  }
+  return found
+}
+
+const statements = new Set([
+  'act',
+  'encounter',
+  'observation',
+  'observationMedia',
+  'organizer',
+  'procedure',
+  'regionOfInterest',
+  'substanceAdministration',
+  'supply',
+])
+
+/** Whether the element is one of the clinical statements of CDA R2. */
+export function isStatement(node: XmlNode): boolean {
+  return statements.has(node.local)
+}
+
+/** Whether a statement says that something is not so: `negationInd` on the statement itself. */
+export function isNegated(node: XmlNode): boolean {
+  const negation = given(node, 'negationInd')?.toLowerCase()
+  return negation === 'true' || negation === '1'
+}
+
+/** Product material of a consumable or product. */
+export function materialOf(product: XmlNode | undefined): XmlNode | undefined {
+  const manufactured = child(product, 'manufacturedProduct')
+  return (
+    child(manufactured, 'manufacturedMaterial') ??
+    child(manufactured, 'manufacturedLabeledDrug') ??
+    descend(manufactured, 'asEntityIdentifier')
+  )
+}

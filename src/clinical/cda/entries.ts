@@ -1,0 +1,186 @@
+import { child } from '../../xml/node.js'
+import { type Place, placesIn } from '../place.js'
+import { readAllergy } from './allergies.js'
+import { conduct } from './authors.js'
+import { given, isStatement } from './datatypes.js'
+import { readEncounter } from './encounters.js'
+import { readImmunization } from './immunizations.js'
+import { readMedication } from './medications.js'
+import { readProblem } from './problems.js'
+import { readProcedure } from './procedures.js'
+import { readBattery, readObservation } from './results.js'
+import { at, remark, type Scope } from './scope.js'
+import { intentOf } from './statement.js'
+import { isA, templates } from './templates.js'
+
+/** What one statement is read as. */
+type Kind =
+  | 'allergy'
+  | 'problem'
+  | 'medication'
+  | 'medication-act'
+  | 'immunization'
+  | 'result'
+  | 'vital-sign'
+  | 'procedure'
+  | 'encounter'
+
+/**
+ * Reads one `entry`. Each ends as at least one item or as an `unmapped-entry` diagnostic. A statement's own templates say
+ * what it is, before the section it stands in does.
+ */
+export function readEntry(scope: Scope): void {
+  const { reading } = scope.cda
+  const place = placesIn(scope.place).find((one) => isStatement(one.node))
+  if (place === undefined) {
+    remark(scope, 'unmapped-entry', 'no clinical statement')
+    return
+  }
+  const inner = at(scope, place)
+  const statement = { ...inner, authorship: conduct(inner, place) }
+  const kind = kindOf(statement)
+  const before = reading.diagnostics.length
+  const made = kind === undefined ? 0 : readAs(kind, statement)
+  if (made > 0) return
+  const explained = reading.diagnostics.slice(before).some((one) => one.code === 'unmapped-entry')
+  if (!explained) remark(statement, 'unmapped-entry', `no record item for this ${place.node.local}`)
+}
+
+function kindOf(scope: Scope): Kind | undefined {
+  return kindByTemplate(scope) ?? kindBySection(scope)
+}
+
+function kindByTemplate(scope: Scope): Kind | undefined {
+  const { node } = scope.place
+  const has = (roots: readonly string[]): boolean => isA(node, roots)
+  const { local } = node
+  if (has(templates.allergyConcern) || has(templates.allergyObservation)) return 'allergy'
+  if (local === 'substanceAdministration') {
+    if (has(templates.immunization)) return 'immunization'
+    if (has(templates.plannedMedication)) return 'medication'
+    // Immunization sections of older documents reuse the medication template.
+    if (has(templates.medication) && scope.section?.kind !== 'immunizations') return 'medication'
+  }
+  if (has(templates.medicationAct)) return 'medication-act'
+  if (has(templates.problemConcern) || has(templates.diagnosisAct) || has(templates.problemObservation))
+    return 'problem'
+  if (has(templates.vitalOrganizer) || has(templates.vitalObservation)) return 'vital-sign'
+  if (has(templates.resultOrganizer) || has(templates.resultObservation)) return 'result'
+  if (local === 'encounter') return has(templates.encounter) ? 'encounter' : undefined
+  if (has(templates.procedure)) return 'procedure'
+  if (has(templates.planned) && intentOf(node) !== 'goal' && local !== 'supply') return plannedKind(local)
+  return undefined
+}
+
+/** Planned acts and observations are things to be done: orders, not findings. Goals have no item type. */
+function plannedKind(local: string): Kind | undefined {
+  if (local === 'encounter') return 'encounter'
+  if (local === 'substanceAdministration') return 'medication'
+  return local === 'procedure' || local === 'act' || local === 'observation' ? 'procedure' : undefined
+}
+
+function kindBySection(scope: Scope): Kind | undefined {
+  const { local } = scope.place.node
+  switch (scope.section?.kind) {
+    case 'allergies':
+      return local === 'act' || local === 'observation' ? 'allergy' : undefined
+    case 'problems':
+      return local === 'act' || local === 'observation' ? 'problem' : undefined
+    case 'medications':
+      if (local === 'act') return 'medication-act'
+      return local === 'substanceAdministration' || local === 'supply' ? 'medication' : undefined
+    case 'immunizations':
+      return local === 'substanceAdministration' ? 'immunization' : undefined
+    case 'results':
+    case 'vital-signs':
+      if (local === 'procedure') return 'procedure'
+      if (local !== 'organizer' && local !== 'observation') return undefined
+      return scope.section.kind === 'results' ? 'result' : 'vital-sign'
+    case 'procedures':
+      return local === 'procedure' || local === 'act' || local === 'observation' ? 'procedure' : undefined
+    case 'encounters':
+      return local === 'encounter' ? 'encounter' : undefined
+    case 'plan':
+      return intentOf(scope.place.node) === 'planned' && local !== 'act' ? plannedKind(local) : undefined
+    default:
+      return local === 'encounter' ? 'encounter' : undefined
+  }
+}
+
+function readAs(kind: Kind, scope: Scope): number {
+  switch (kind) {
+    case 'allergy':
+      return concern(scope, templates.allergyObservation, readAllergy)
+    case 'problem':
+      return concern(scope, templates.problemObservation, readProblem)
+    case 'medication':
+      return readMedication(scope)
+    case 'medication-act':
+      return wrapped(scope)
+    case 'immunization':
+      return readImmunization(scope)
+    case 'result':
+    case 'vital-sign':
+      return scope.place.node.local === 'organizer' ? readBattery(scope, kind) : readObservation(scope, kind)
+    case 'procedure':
+      return readProcedure(scope)
+    case 'encounter':
+      return readEncounter(scope)
+  }
+}
+
+/**
+ * One item for each observation of a concern act; an observation that stands alone is its own. Observations are known by
+ * template, in a health concern or a list only by that; else every one that is the act's subject counts.
+ */
+function concern(
+  scope: Scope,
+  roots: readonly string[],
+  read: (scope: Scope, concern: Place['node'] | undefined) => number,
+): number {
+  if (scope.place.node.local === 'observation') return read(scope, undefined)
+  const inside = placesIn(scope.place, 'entryRelationship')
+    .map((relation) => placesIn(relation, 'observation')[0])
+    .filter((place) => place !== undefined)
+  const templated = inside.filter((place) => isA(place.node, roots))
+  const chosen = templated.length > 0 ? templated : inside.filter(isSubject)
+  let made = 0
+  for (const place of chosen) {
+    const inner = at(scope, place)
+    made += readOne({ ...inner, authorship: conduct(inner, place) }, scope, roots, read)
+  }
+  return made
+}
+
+/** An allergy listed among the problems is an allergy, and the other way round. */
+function readOne(
+  inner: Scope,
+  outer: Scope,
+  roots: readonly string[],
+  read: (scope: Scope, concern: Place['node'] | undefined) => number,
+): number {
+  const { node } = inner.place
+  if (!isA(node, roots) && isA(node, templates.allergyObservation)) return readAllergy(inner, outer.place.node)
+  return read(inner, outer.place.node)
+}
+
+/** Without any template: an observation with a value whose code is not that of a status, severity, age or order. */
+function isSubject(place: Place): boolean {
+  const code = given(child(place.node, 'code'), 'code')
+  return (
+    child(place.node, 'value') !== undefined &&
+    !['33999-4', 'SEV', '82606-5', '445518008', '11323-3'].includes(code ?? '')
+  )
+}
+
+/** The medications inside an admission or discharge medication act. */
+function wrapped(scope: Scope): number {
+  let made = 0
+  for (const relation of placesIn(scope.place, 'entryRelationship')) {
+    for (const place of placesIn(relation, 'substanceAdministration')) {
+      const inner = at(scope, place)
+      made += readMedication({ ...inner, authorship: conduct(inner, place) })
+    }
+  }
+  return made
+}

@@ -1,0 +1,93 @@
+import { attribute, child, childrenOf, textOf, type XmlNode } from '../../xml/node.js'
+
+/** What the entries of a section are, unless their own template says otherwise. */
+export type SectionKind =
+  | 'allergies'
+  | 'problems'
+  | 'medications'
+  | 'immunizations'
+  | 'procedures'
+  | 'results'
+  | 'vital-signs'
+  | 'encounters'
+  | 'plan'
+  /** A section of the standard that no record item type stands for. */
+  | 'other'
+  | 'unknown'
+
+const kindOfLoinc = new Map<string, SectionKind>()
+const kindOfTemplate = new Map<string, SectionKind>()
+
+/** One row a section: LOINC codes, and template roots of C-CDA (22.2), CCD R1 (10.20.1), HITSP C83 and IHE PCC. */
+function section(kind: SectionKind, loinc: string, ccda: string, ccd: string, c83: string, ihe: string): void {
+  const words = (list: string): string[] => list.split(' ').filter((word) => word !== '')
+  for (const code of words(loinc)) kindOfLoinc.set(code, kind)
+  for (const part of words(ccda)) kindOfTemplate.set(`2.16.840.1.113883.10.20.22.2.${part}`, kind)
+  for (const part of words(ccd)) kindOfTemplate.set(`2.16.840.1.113883.10.20.1.${part}`, kind)
+  for (const part of words(c83)) kindOfTemplate.set(`2.16.840.1.113883.3.88.11.83.${part}`, kind)
+  for (const part of words(ihe)) kindOfTemplate.set(`1.3.6.1.4.1.19376.1.5.3.1.${part}`, kind)
+}
+
+section('allergies', '48765-2 10155-0', '6 6.1', '2', '102', '3.13')
+section('problems', '11450-4 11348-0 75310-3', '5 5.1 20 58', '11', '103 104', '3.6 3.8')
+section('problems', '46241-6 42347-5 11535-2 10219-4 10218-6 59769-0', '43 24 34 35 36', '', '110 111', '3.3 3.7')
+section(
+  'medications',
+  '10160-0 10183-2 75311-1 42346-7 29549-3',
+  '1 1.1 11 11.1 44 38',
+  '8',
+  '112 113 114 115',
+  '3.19 3.22 3.20 3.21',
+)
+section('immunizations', '11369-6', '2 2.1', '6', '117', '3.23')
+section('procedures', '47519-4 10167-5 29554-3 59774-0', '7 7.1 27 25', '12', '108', '3.11 3.12')
+section('results', '30954-2 11493-4', '3 3.1 16', '14', '122', '3.27 3.28')
+section('vital-signs', '8716-3', '4 4.1', '16', '119', '3.25 1.5.3.2')
+section('encounters', '46240-8', '22 22.1', '3', '127', '1.5.3.3')
+section('plan', '18776-5 51847-2', '10 9', '10', '124', '3.31')
+section(
+  'other',
+  '10157-6 29762-2 10182-4 48768-6 42348-3 47420-5 10190-7 46264-8',
+  '15 17 18 21 21.1 14 56 23',
+  '4 15 9 1 5 7',
+  '125 126 101 116 109 128',
+  '3.14 3.15 3.16 1.5.3.7 3.34 3.35 3.17 1.5.3.5',
+)
+section('other', '61146-7 62387-6 11383-7 85847-2', '60 61 500', '', '', '')
+section(
+  'other',
+  '51848-0 8648-8 10164-2 42349-1 29299-5 46239-0 10154-3 10187-3 8653-8 69730-0 29545-1 34109-9 48764-5',
+  '8 65 12 13 41 45',
+  '13',
+  '105 106 107 118 120 123',
+  '3.1 3.4 3.5 3.18 3.24 3.26',
+)
+kindOfTemplate.set('2.16.840.1.113883.10.20.21.2.3', 'other')
+
+const kindOfTitle: readonly (readonly [RegExp, SectionKind])[] = [
+  [/\ballerg|adverse reaction|intoleranc/i, 'allergies'],
+  [/\bplan\b|planned|future/i, 'plan'],
+  [/\bproblem|diagnos|\bconditions?\b|past medical history|health concern/i, 'problems'],
+  [/\bmedication/i, 'medications'],
+  [/immuni[sz]ation|vaccin/i, 'immunizations'],
+  [/vital sign/i, 'vital-signs'],
+  [/\bresults?\b|laborator/i, 'results'],
+  [/procedure|surger/i, 'procedures'],
+  [/encounter/i, 'encounters'],
+]
+
+/**
+ * The kind of a section: by its LOINC code, else by the root of any of its templateIds (extensions only date a template),
+ * else by its title.
+ */
+export function kindOfSection(node: XmlNode): SectionKind {
+  const code = attribute(child(node, 'code') ?? node, 'code')
+  const byCode = code === undefined ? undefined : kindOfLoinc.get(code.trim())
+  if (byCode !== undefined) return byCode
+  for (const template of childrenOf(node, 'templateId')) {
+    const kind = kindOfTemplate.get(attribute(template, 'root')?.trim() ?? '')
+    if (kind !== undefined) return kind
+  }
+  const title = textOf(child(node, 'title'))
+  return kindOfTitle.find(([words]) => words.test(title))?.[1] ?? 'unknown'
+}

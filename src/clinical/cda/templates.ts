@@ -1,0 +1,47 @@
+import { attribute, childrenOf, type XmlNode } from '../../xml/node.js'
+
+const ccda = '2.16.840.1.113883.10.20.22.4'
+const ccd = '2.16.840.1.113883.10.20.1'
+const c83 = '2.16.840.1.113883.3.88.11.83'
+const c32 = '2.16.840.1.113883.3.88.11.32'
+const ihe = '1.3.6.1.4.1.19376.1.5.3.1.4'
+
+/** Template roots of the statements that readers ask for, over C-CDA, CCD R1, HITSP C83 and C32, and IHE PCC. */
+export const templates = {
+  allergyConcern: [`${ccda}.30`, `${c83}.6`, `${c32}.6`, `${ihe}.5.3`],
+  allergyObservation: [`${ccda}.7`, `${ccda}.90`, `${ccd}.18`, `${ihe}.6`],
+  problemConcern: [`${ccda}.3`, `${ccda}.132`, `${c83}.7`, `${c32}.7`, `${ihe}.5.2`],
+  /** Wrappers around diagnoses: discharge, admission, before and after an operation. */
+  diagnosisAct: [`${ccda}.33`, `${ccda}.34`, `${ccda}.65`, `${ccda}.51`, `${ccda}.80`],
+  problemObservation: [`${ccda}.4`, `${ccd}.28`, `${ihe}.5`],
+  medication: [`${ccda}.16`, `${ccd}.24`, `${c83}.8`, `${c32}.8`, `${ihe}.7`],
+  plannedMedication: [`${ccda}.42`],
+  /** Wrappers around medications: on discharge, on admission. */
+  medicationAct: [`${ccda}.35`, `${ccda}.36`],
+  immunization: [`${ccda}.52`, `${ccda}.120`, `${c83}.13`, `${c32}.14`, `${ihe}.12`],
+  procedure: [`${ccda}.14`, `${ccda}.12`, `${ccda}.13`, `${c83}.17`, `${ccd}.29`, `${ihe}.19`],
+  planned: [`${ccda}.39`, `${ccda}.40`, `${ccda}.41`, `${ccda}.44`, `${ccd}.25`],
+  resultOrganizer: [`${ccda}.1`],
+  resultObservation: [`${ccda}.2`, `${c83}.15`, `${c83}.15.1`, `${c32}.16`],
+  vitalOrganizer: [`${ccda}.26`, `${ccd}.35`, `${ihe}.13.1`],
+  vitalObservation: [`${ccda}.27`, `${c83}.14`, `${c32}.15`, `${ihe}.13.2`],
+  encounter: [`${ccda}.49`, `${c83}.16`, `${c32}.17`, `${ccd}.21`, `${ihe}.14`],
+  status: [`${ccda}.6`, `${ccda}.28`, `${ccda}.47`, `${ccd}.50`, `${ccd}.39`, `${ccd}.47`, `${ccd}.57`, `${ihe}.1.1`],
+  reaction: [`${ccda}.9`, `${ccd}.54`],
+  severity: [`${ccda}.8`, `${ccd}.55`, `${ihe}.1`],
+  criticality: [`${ccda}.145`],
+  ageAtOnset: [`${ccda}.31`, `${ccd}.38`],
+  instruction: [`${ccda}.20`, `${ccd}.49`, `${ihe}.3`],
+  freeTextSig: [`${ccda}.147`],
+  refusal: [`${ccda}.53`],
+  seriesNumber: [`${ccd}.46`],
+} as const satisfies Record<string, readonly string[]>
+
+/** Whether any templateId of the element has one of these roots, whatever its extension. */
+export function isA(node: XmlNode, roots: readonly string[]): boolean {
+  for (const template of childrenOf(node, 'templateId')) {
+    const root = attribute(template, 'root')?.trim()
+    if (root !== undefined && roots.includes(root)) return true
+  }
+  return false
+}

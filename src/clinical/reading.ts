@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto'
+import type {
+  Concept,
+  Diagnostic,
+  Identifier,
+  ItemContent,
+  ItemProvenance,
+  PartialDate,
+  RecordItem,
+  When,
+} from '../direct/clinical.js'
+import type { ClinicalLimits } from './limits.js'
+
+/** What has been read of one document so far. */
+export interface Reading {
+  /** SHA-256 of the document, lower-case hex. */
+  readonly document: string
+  readonly limits: ClinicalLimits
+  readonly items: RecordItem[]
+  readonly diagnostics: Diagnostic[]
+}
+
+export type Code = Diagnostic['code']
+
+/** An item before it has its id and the document's hash. */
+export type Draft = Omit<RecordItem, 'id' | 'provenance' | 'content'> & {
+  readonly content: ItemContent
+  readonly provenance: Omit<ItemProvenance, 'document'>
+}
+
+/** What the header says about the document as a whole. */
+export interface DocumentHead {
+  readonly title?: string
+  readonly code?: Concept
+  readonly when?: When
+  readonly recordedAt?: PartialDate
+  readonly authors: readonly string[]
+  readonly identifiers: readonly Identifier[]
+}
+
+/** SHA-256 in lower-case hex. */
+export function sha256(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex')
+}
+
+export function startReading(document: string, limits: ClinicalLimits): Reading {
+  return { document, limits, items: [], diagnostics: [] }
+}
+
+/** Adds a diagnostic; beyond the limit only one more, which says so. `detail` never holds clinical words. */
+export function note(reading: Reading, code: Code, where: string, detail: string): void {
+  const { diagnostics, limits } = reading
+  if (diagnostics.length < limits.diagnostics) diagnostics.push({ code, where, detail })
+  else if (diagnostics.length === limits.diagnostics) {
+    diagnostics.push({ code: 'limit-exceeded', where: '', detail: `more than ${limits.diagnostics} diagnostics` })
+  }
+}
+
+/** Adds an item under an id made of document hash, path and type. False, with a diagnostic, when the document has too many. */
+export function add(reading: Reading, draft: Draft): boolean {
+  const { items, limits, document } = reading
+  if (items.length >= limits.items) {
+    const told = reading.diagnostics.some((one) => one.code === 'limit-exceeded' && one.detail.endsWith('items'))
+    if (!told) note(reading, 'limit-exceeded', draft.provenance.entry, `more than ${limits.items} items`)
+    return false
+  }
+  items.push(identified(draft, document))
+  return true
+}
+
+/** The finished item: the same document, path and type give the same id. */
+export function identified(draft: Draft, document: string): RecordItem {
+  const id = sha256(`${document}\n${draft.provenance.entry}\n${draft.content.type}`).slice(0, 32)
+  return { id, ...draft, provenance: { document, ...draft.provenance } }
+}
