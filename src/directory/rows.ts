@@ -88,12 +88,19 @@ export async function openRows({ store, audit, clock }: DirectoryPorts): Promise
   }
 
   async function readAll(prefix: string, limit: number): Promise<readonly Row<unknown>[]> {
-    const entries = await store.range({ ...within(prefix), limit })
-    return entries.map(({ key, value, version }) => ({
-      key,
-      value: JSON.parse(Buffer.from(value).toString()),
-      version,
-    }))
+    return (await store.range({ ...within(prefix), limit })).map(rowOf)
+  }
+
+  async function walk(prefix: string): Promise<readonly Row<unknown>[]> {
+    const { gte, lt } = within(prefix)
+    const found: Row<unknown>[] = []
+    let from = gte
+    while (true) {
+      const page = await store.range({ gte: from, lt, limit: directoryLimits.rowsPerRead })
+      found.push(...page.map(rowOf))
+      if (page.length < directoryLimits.rowsPerRead) return found
+      from = `${page.at(-1)?.key}\0`
+    }
   }
 
   async function get(key: string) {
