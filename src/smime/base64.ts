@@ -5,16 +5,17 @@ export interface Base64Reader {
   end(): Buffer
 }
 
-const lineEnd = 10
+const lineFeed = 10
 
 /**
- * A base64 reader (RFC 2045 §6.8) that writes into `target`, which must hold three quarters of what is pushed. Lines of
- * equal length go through the platform's decoder a chunk at a time; anything else is freed of foreign characters first.
- * The first padding ends the data: what a list server appends after it is nothing.
+ * A base64 reader (RFC 2045 §6.8) that writes into `target`, which must hold three quarters of what is pushed; it may be
+ * the memory that is read, for what is written never overtakes it. Lines of equal length go through the platform's
+ * decoder a chunk at a time; anything else is freed of foreign characters first. The first padding ends the data: what
+ * a list server appends after it is nothing.
  */
 export function base64Reader(target: Buffer): Base64Reader {
   let written = 0
-  let held = ''
+  let held = '' // the open line of the chunk before, or what a loose reading left over
   let ended = false
 
   const loosely = (text: string) => {
@@ -27,32 +28,32 @@ export function base64Reader(target: Buffer): Base64Reader {
   }
   return {
     push(chunk) {
-      if (ended) return
-      const text = held + chunk.toString('latin1')
-      const cut = text.lastIndexOf('\n') + 1
-      const octets = equalLines(text, cut)
-      if (octets > 0 && target.write(text.slice(0, cut), written, 'base64') === octets) {
-        written += octets
-        held = text.slice(cut)
-      } else loosely(text)
+      // The open line goes first, alone, so that the rest begins with a line and is one string.
+      const start = held ? chunk.indexOf(lineFeed) + 1 : 0
+      if (!ended && held) loosely(held + chunk.toString('latin1', 0, start || chunk.length))
+      if (ended || (held && start === 0)) return
+      const lines = held ? undefined : equalLines(chunk, start)
+      if (lines && target.write(chunk.toString('latin1', start, lines.end), written, 'base64') === lines.octets) {
+        written += lines.octets
+        held = chunk.toString('latin1', lines.end)
+      } else loosely(held + chunk.toString('latin1', start))
     },
     end() {
-      if (!ended && held) {
-        const plain = held.replace(/[^A-Za-z0-9+/]+/g, '')
-        written += target.write(plain, written, 'base64')
-      }
+      if (!ended && held) written += target.write(held.replace(/[^A-Za-z0-9+/]+/g, ''), written, 'base64')
       return target.subarray(0, written)
     },
   }
 }
 
-/** How many octets `text` up to `cut` holds if it is lines of one length, each a whole number of groups; 0 where it is not. */
-function equalLines(text: string, cut: number): number {
-  const line = text.indexOf('\n') + 1
-  const characters = line - (text.charCodeAt(line - 2) === 13 ? 2 : 1)
-  if (characters < 4 || characters % 4 !== 0 || cut % line !== 0) return 0
-  for (let at = line - 1; at < cut; at += line) if (text.charCodeAt(at) !== lineEnd) return 0
-  return ((cut / line) * characters * 3) / 4
+/** Where the lines from `start` on end that are of one length, and how many octets they hold if each is a whole number of groups. */
+function equalLines(chunk: Buffer, start: number): { readonly end: number; readonly octets: number } | undefined {
+  const line = chunk.indexOf(lineFeed, start) + 1 - start
+  const characters = line - (chunk[start + line - 2] === 13 ? 2 : 1)
+  if (characters < 4 || characters % 4 !== 0) return undefined
+  const count = Math.floor((chunk.length - start) / line)
+  const end = start + count * line
+  for (let at = start + line - 1; at < end; at += line) if (chunk[at] !== lineFeed) return undefined
+  return { end, octets: (count * characters * 3) / 4 }
 }
 
 /** Octets of one line of 76 characters. */

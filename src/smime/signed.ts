@@ -14,7 +14,10 @@ export interface SignedData {
 }
 
 /** Takes a signed ContentInfo apart. Undefined for another content type; throws Asn1Error for damage and excess. */
-export function readSignedData(cms: Uint8Array, limits = smimeLimits): SignedData | undefined {
+export function readSignedData(
+  cms: Uint8Array,
+  limits: { readonly certificates: number; readonly signers: number } = smimeLimits,
+): SignedData | undefined {
   const [type, wrapped] = asn1.sequence(asn1.element(cms))
   if (asn1.oid(type) !== oids.signedData) return undefined
   const [, , info, ...rest] = asn1.sequence(asn1.children(asn1.expect(wrapped, 0xa0))[0])
