@@ -14,7 +14,7 @@ import {
 import { StoreFailed } from '../ports/store.js'
 import { VaultFailed } from '../ports/vault.js'
 import { guard, isLoopback } from './authentication.js'
-import { describeApi } from './description.js'
+import { describeApi, tidied } from './description.js'
 import type { ApiOptions, ApiPorts } from './ports.js'
 import { apiLimits } from './ports.js'
 import type { FieldError } from './problem.js'
@@ -43,7 +43,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   await app.register(swagger, {
     openapi: describeApi,
     transform: jsonSchemaTransform,
-    transformObject: jsonSchemaTransformObject,
+    transformObject: (input) => tidied(jsonSchemaTransformObject(input)),
   })
   app.addHook('onRequest', async (request, reply) => {
     securityHeaders(request, reply, options)
@@ -51,9 +51,9 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   })
   guard(app, ports, limits, options.metrics ?? 'loopback')
   app.addHook('onResponse', async (request, reply) => {
-    const labels = { route: request.routeOptions.url ?? 'none', status: String(reply.statusCode) }
-    ports.metrics.count('api_requests_total', labels)
-    ports.metrics.observe('api_request_seconds', reply.elapsedTime / 1000, { route: labels.route })
+    const route = request.routeOptions.url ?? 'none'
+    ports.metrics.count('api_requests_total', { route, method: request.method, status: String(reply.statusCode) })
+    ports.metrics.observe('api_request_seconds', reply.elapsedTime / 1000, { route })
   })
 
   healthRoutes(app, ports)

@@ -25,3 +25,18 @@ export const describeApi = {
     },
   },
 }
+
+/**
+ * Finishes the document: schemas that no route names are dropped (each is made once for requests and once for
+ * responses), and objects may grow fields without breaking clients that check what they read.
+ */
+export function tidied<T extends object>(document: T): T {
+  const text = JSON.stringify(document, (key, value) =>
+    key === 'additionalProperties' && value === false ? undefined : value,
+  )
+  const tidy = JSON.parse(text) as T & { components?: { schemas?: Record<string, unknown> } }
+  const schemas = tidy.components?.schemas ?? {}
+  const requests = Object.keys(schemas).filter((name) => name.endsWith('Input'))
+  for (const name of requests) delete schemas[name]
+  return tidy
+}

@@ -3,13 +3,13 @@ import { z } from 'zod'
 /** The record item of direct/clinical.ts as a response schema, field by field. */
 
 const coding = z.object({
-  system: z.string().optional(),
+  system: z.string().exactOptional(),
   code: z.string(),
-  display: z.string().optional(),
-  sourceSystem: z.string().optional(),
+  display: z.string().exactOptional(),
+  sourceSystem: z.string().exactOptional(),
 })
 const concept = z
-  .object({ codings: z.array(coding), text: z.string().optional(), nullFlavor: z.string().optional() })
+  .object({ codings: z.array(coding), text: z.string().exactOptional(), nullFlavor: z.string().exactOptional() })
   .meta({ id: 'Concept' })
 const partialDate = z
   .object({
@@ -20,17 +20,21 @@ const partialDate = z
   })
   .meta({ id: 'PartialDate' })
 const when = z.object({
-  value: partialDate.optional(),
-  low: partialDate.optional(),
-  high: partialDate.optional(),
-  highUnknown: z.boolean().optional(),
-  text: z.string().optional(),
+  value: partialDate.exactOptional(),
+  low: partialDate.exactOptional(),
+  high: partialDate.exactOptional(),
+  highUnknown: z.boolean().exactOptional(),
+  text: z.string().exactOptional(),
 })
 const quantity = z
-  .object({ value: z.string(), unit: z.string().optional(), comparator: z.enum(['<', '<=', '>', '>=']).optional() })
+  .object({
+    value: z.string(),
+    unit: z.string().exactOptional(),
+    comparator: z.enum(['<', '<=', '>', '>=']).exactOptional(),
+  })
   .meta({ id: 'Quantity' })
-const bounds = { low: quantity.optional(), high: quantity.optional() }
-const identifier = z.object({ root: z.string().optional(), value: z.string().optional() })
+const bounds = { low: quantity.exactOptional(), high: quantity.exactOptional() }
+const identifier = z.object({ root: z.string().exactOptional(), value: z.string().exactOptional() })
 
 const value = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('quantity'), quantity }),
@@ -42,22 +46,23 @@ const value = z.discriminatedUnion('kind', [
 ])
 
 const timing = z.object({
-  period: quantity.optional(),
-  periodHigh: quantity.optional(),
-  event: z.string().optional(),
-  institutionSpecified: z.boolean().optional(),
-  moment: partialDate.optional(),
-  text: z.string().optional(),
+  period: quantity.exactOptional(),
+  periodHigh: quantity.exactOptional(),
+  event: z.string().exactOptional(),
+  offset: quantity.exactOptional(),
+  institutionSpecified: z.boolean().exactOptional(),
+  moment: partialDate.exactOptional(),
+  text: z.string().exactOptional(),
 })
 
 const measured = {
   test: concept,
-  panel: concept.optional(),
-  value: value.optional(),
+  panel: concept.exactOptional(),
+  value: value.exactOptional(),
   interpretations: z.array(concept),
-  referenceRanges: z.array(z.object({ ...bounds, text: z.string().optional() })),
-  method: concept.optional(),
-  specimen: concept.optional(),
+  referenceRanges: z.array(z.object({ ...bounds, text: z.string().exactOptional() })),
+  method: concept.exactOptional(),
+  specimen: concept.exactOptional(),
 }
 
 const content = z.discriminatedUnion('type', [
@@ -66,74 +71,75 @@ const content = z.discriminatedUnion('type', [
     names: z.array(
       z.object({
         given: z.array(z.string()),
-        family: z.string().optional(),
-        prefix: z.string().optional(),
-        suffix: z.string().optional(),
-        use: z.string().optional(),
+        family: z.string().exactOptional(),
+        prefix: z.string().exactOptional(),
+        suffix: z.string().exactOptional(),
+        use: z.string().exactOptional(),
+        text: z.string().exactOptional(),
       }),
     ),
-    birthDate: partialDate.optional(),
-    gender: concept.optional(),
-    maritalStatus: concept.optional(),
+    birthDate: partialDate.exactOptional(),
+    gender: concept.exactOptional(),
+    maritalStatus: concept.exactOptional(),
     races: z.array(concept),
     ethnicities: z.array(concept),
     languages: z.array(z.string()),
     addresses: z.array(
       z.object({
         lines: z.array(z.string()),
-        city: z.string().optional(),
-        state: z.string().optional(),
-        postalCode: z.string().optional(),
-        country: z.string().optional(),
-        use: z.string().optional(),
+        city: z.string().exactOptional(),
+        state: z.string().exactOptional(),
+        postalCode: z.string().exactOptional(),
+        country: z.string().exactOptional(),
+        use: z.string().exactOptional(),
       }),
     ),
-    telecoms: z.array(z.object({ value: z.string(), use: z.string().optional() })),
+    telecoms: z.array(z.object({ value: z.string(), use: z.string().exactOptional() })),
     identifiers: z.array(identifier),
   }),
   z.object({
     type: z.literal('allergy'),
     substance: concept,
-    kind: concept.optional(),
-    reactions: z.array(z.object({ manifestation: concept, severity: concept.optional() })),
-    severity: concept.optional(),
-    criticality: concept.optional(),
+    kind: concept.exactOptional(),
+    reactions: z.array(z.object({ manifestation: concept, severity: concept.exactOptional() })),
+    severity: concept.exactOptional(),
+    criticality: concept.exactOptional(),
   }),
   z.object({
     type: z.literal('problem'),
     problem: concept,
-    kind: concept.optional(),
-    severity: concept.optional(),
-    ageAtOnset: quantity.optional(),
+    kind: concept.exactOptional(),
+    severity: concept.exactOptional(),
+    ageAtOnset: quantity.exactOptional(),
   }),
   z.object({
     type: z.literal('medication'),
     product: concept,
-    brand: concept.optional(),
-    strength: quantity.optional(),
-    form: concept.optional(),
-    dose: quantity.optional(),
-    doseRange: z.object(bounds).optional(),
-    rate: quantity.optional(),
-    route: concept.optional(),
-    site: concept.optional(),
+    brand: concept.exactOptional(),
+    strength: quantity.exactOptional(),
+    form: concept.exactOptional(),
+    dose: quantity.exactOptional(),
+    doseRange: z.object(bounds).exactOptional(),
+    rate: quantity.exactOptional(),
+    route: concept.exactOptional(),
+    site: concept.exactOptional(),
     timings: z.array(timing),
     asNeeded: z.boolean(),
-    instructions: z.string().optional(),
+    instructions: z.string().exactOptional(),
     indications: z.array(concept),
-    refills: z.string().optional(),
-    quantity: quantity.optional(),
+    refills: z.string().exactOptional(),
+    quantity: quantity.exactOptional(),
   }),
   z.object({
     type: z.literal('immunization'),
     vaccine: concept,
-    lot: z.string().optional(),
-    manufacturer: z.string().optional(),
-    route: concept.optional(),
-    site: concept.optional(),
-    dose: quantity.optional(),
-    doseNumber: z.string().optional(),
-    refusalReason: concept.optional(),
+    lot: z.string().exactOptional(),
+    manufacturer: z.string().exactOptional(),
+    route: concept.exactOptional(),
+    site: concept.exactOptional(),
+    dose: quantity.exactOptional(),
+    doseNumber: z.string().exactOptional(),
+    refusalReason: concept.exactOptional(),
   }),
   z.object({ type: z.literal('result'), ...measured }),
   z.object({ type: z.literal('vital-sign'), ...measured }),
@@ -148,53 +154,74 @@ const content = z.discriminatedUnion('type', [
     encounter: concept,
     diagnoses: z.array(concept),
     locations: z.array(z.string()),
-    disposition: concept.optional(),
+    disposition: concept.exactOptional(),
   }),
   z.object({
     type: z.literal('document'),
     mediaType: z.string(),
-    name: z.string().optional(),
+    name: z.string().exactOptional(),
     sizeBytes: z.int(),
     sha256: z.string(),
-    format: z.string(),
-    title: z.string().optional(),
-    code: concept.optional(),
+    format: z.enum([
+      'ccr',
+      'c32',
+      'ccd',
+      'c-cda',
+      'cda',
+      'xdm',
+      'xml',
+      'zip',
+      'pdf',
+      'image',
+      'text',
+      'html',
+      'rtf',
+      'other',
+    ]),
+    formatVersion: z.string().exactOptional(),
+    title: z.string().exactOptional(),
+    code: concept.exactOptional(),
   }),
 ])
 
-export const itemSchema = z
-  .object({
-    id: z.string(),
+/** What direct/clinical.ts calls a record item; a test proves at compile time that they are the same. */
+export const clinicalItem = z.object({
+  id: z.string(),
+  content,
+  when: when.exactOptional(),
+  recordedAt: partialDate.exactOptional(),
+  status: z
+    .object({
+      folded: z.enum(['active', 'inactive', 'resolved', 'completed', 'planned', 'cancelled', 'unknown']),
+      source: z.string().exactOptional(),
+    })
+    .exactOptional(),
+  negated: z.boolean().describe('The source says that this is not so'),
+  nullFlavor: z.string().exactOptional(),
+  intent: z.enum(['performed', 'planned', 'goal', 'ordered']).exactOptional(),
+  identifiers: z.array(identifier),
+  provenance: z.object({
+    document: z.string().describe('SHA-256 of the document; names its bytes'),
+    entry: z.string(),
+    section: z.string().exactOptional(),
+    authors: z.array(z.string()),
+  }),
+})
+
+/** The item with what the record knows about it. */
+export const itemSchema = clinicalItem
+  .extend({
     recordId: z.string(),
     state: z.enum(['proposed', 'current', 'ignored']),
-    addedAt: z.iso.datetime(),
+    addedAt: z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC' }),
     source: z
       .object({ messageId: z.string(), spoolId: z.string(), sender: z.string(), mailbox: z.string() })
       .describe('The message that brought it'),
-    content,
-    when: when.optional(),
-    recordedAt: partialDate.optional(),
-    status: z
-      .object({
-        folded: z.enum(['active', 'inactive', 'resolved', 'completed', 'planned', 'cancelled', 'unknown']),
-        source: z.string().optional(),
-      })
-      .optional(),
-    negated: z.boolean().describe('The source says that this is not so'),
-    nullFlavor: z.string().optional(),
-    intent: z.enum(['performed', 'planned', 'goal', 'ordered']).optional(),
-    identifiers: z.array(identifier),
-    provenance: z.object({
-      document: z.string().describe('SHA-256 of the document; names its bytes'),
-      entry: z.string(),
-      section: z.string().optional(),
-      authors: z.array(z.string()),
-    }),
   })
   .meta({ id: 'RecordItem' })
 
 export const itemsSchema = z.object({
   items: z.array(itemSchema),
   unreadable: z.array(z.string()).describe('Ids whose stored bytes are damaged'),
-  next: z.string().optional().describe('Cursor of the next page; absent on the last'),
+  next: z.string().exactOptional().describe('Cursor of the next page; absent on the last'),
 })

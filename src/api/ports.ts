@@ -1,5 +1,6 @@
 import type { Addresses, Principal } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
+import type { HealthCheck } from '../observe/health.js'
 import type { Audit } from '../ports/audit.js'
 import type { Log, Metrics } from '../ports/observe.js'
 import type { Store } from '../ports/store.js'
@@ -8,14 +9,6 @@ import type { PatientRecord } from '../record/record.js'
 import type { Quarantine } from '../spool/quarantine.js'
 import type { Trail } from '../spool/trail.js'
 import type { Rate } from './rate.js'
-
-/** One thing that must hold for the gateway to take work. */
-export interface HealthCheck {
-  readonly name: string
-  readonly ok: boolean
-  /** For people; no secrets and no clinical content. */
-  readonly detail?: string
-}
 
 /** What the API asks of the rest of the house. */
 export interface ApiPorts {

@@ -4,12 +4,16 @@ import type { Principal, TokenScope } from '../directory/directory.js'
 import type { AuditEntry } from '../ports/audit.js'
 import type { ApiPorts } from './ports.js'
 import { Problem } from './problem.js'
-import { problemSchema } from './schemas.js'
+import { answer, refusal } from './schemas.js'
 
 /** Who may call a route. There is no default: a route without it is not registered. */
 export type Access = 'public' | 'metrics' | TokenScope
 
 declare module 'fastify' {
+  interface FastifySchema {
+    /** The scope a route needs, for readers of the API description. */
+    'x-scope'?: TokenScope
+  }
   interface FastifyContextConfig {
     access?: Access
     /** The word of the audit log for what the route does. */
@@ -55,8 +59,18 @@ export interface Asked<P, Q, B> {
   readonly entry: () => ReturnType<ApiPorts['audit']['entry']>
 }
 
-/** Responses that every route with a token may give. */
-const refusals = { 400: 400, 401: 401, 403: 403, 404: 404, 429: 429, 500: 500, 503: 503 } as const
+/** Refusals that every route with a token may give. */
+const refusals = {
+  400: refusal('A value is not valid'),
+  401: refusal('No valid token'),
+  403: refusal('The token lacks the scope'),
+  404: refusal('No such thing, or not for this token'),
+  429: refusal('Too many requests'),
+  500: refusal('A fault on our side'),
+  503: refusal('Cannot answer now'),
+}
+
+const changeRefusals = { 409: refusal('Changed at the same moment'), 412: refusal('Changed since it was read') }
 
 /**
  * Registers a route that needs a token. Its audit entry is durable before the first byte of the answer leaves: reading
@@ -82,10 +96,11 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       ...(spec.body && { body: spec.body }),
       ...(spec.headers && { headers: spec.headers }),
       response: {
-        200: spec.answers,
-        ...Object.fromEntries(Object.keys(refusals).map((status) => [status, problemSchema])),
-        ...(spec.method === 'PATCH' && { 409: problemSchema, 412: problemSchema }),
+        200: 'content' in spec.answers ? spec.answers : answer(spec.summary, spec.answers),
+        ...refusals,
+        ...(spec.method === 'PATCH' && changeRefusals),
       },
+      'x-scope': spec.access,
     },
     async handler(request, reply) {
       const { principal } = request

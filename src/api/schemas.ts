@@ -3,8 +3,7 @@ import { problems } from './problem.js'
 
 /** Shapes of requests and responses. Responses list every field that may leave: what is not here is not sent. */
 
-export const text = z.string()
-const time = z.iso.datetime().describe('RFC 3339, UTC')
+const time = z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC' })
 const fingerprint = z.string().describe('SHA-256, lower-case hex')
 
 export const problemSchema = z
@@ -18,6 +17,18 @@ export const problemSchema = z
     errors: z.array(z.object({ where: z.string(), detail: z.string() })).optional(),
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details, sent as application/problem+json' })
+
+/** A refusal as the API description shows it. */
+export const refusal = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: problemSchema } },
+})
+
+/** An answer in JSON as the API description shows it. */
+export const answer = (description: string, schema: z.ZodType) => ({
+  description,
+  content: { 'application/json': { schema } },
+})
 
 // --- Requests ---
 
@@ -71,7 +82,6 @@ export const flagsBody = z
     archived: z.boolean().optional(),
   })
   .refine((flags) => Object.keys(flags).length > 0, 'Name at least one flag')
-  .meta({ id: 'FlagChange' })
 
 export const ifMatch = z.object({
   'if-match': z.string().max(64).optional().describe('ETag of the message: refuses the change when it changed since'),

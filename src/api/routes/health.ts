@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { ApiPorts } from '../ports.js'
-import { problemSchema } from '../schemas.js'
+import { answer, refusal } from '../schemas.js'
 
 const checksSchema = z
   .object({
@@ -22,7 +22,7 @@ export function healthRoutes(app: FastifyInstance, ports: ApiPorts): void {
       summary: 'The process answers',
       tags,
       security: [],
-      response: { 200: z.object({ alive: z.literal(true) }) },
+      response: { 200: answer('Alive', z.object({ alive: z.literal(true) })) },
     },
     handler: async () => ({ alive: true }),
   })
@@ -36,7 +36,7 @@ export function healthRoutes(app: FastifyInstance, ports: ApiPorts): void {
       summary: 'The gateway takes work: each check by name, 503 when one fails',
       tags,
       security: [],
-      response: { 200: checksSchema, 503: checksSchema },
+      response: { 200: answer('Ready', checksSchema), 503: answer('Not ready', checksSchema) },
     },
     async handler(_, reply) {
       const checks = await ports.checks().catch(() => [{ name: 'checks', ok: false }])
@@ -57,10 +57,10 @@ export function healthRoutes(app: FastifyInstance, ports: ApiPorts): void {
       security: [{ bearer: [] }],
       response: {
         200: { description: 'Metrics', content: { 'text/plain': { schema: z.string() } } },
-        401: problemSchema,
-        403: problemSchema,
-        404: problemSchema,
-        429: problemSchema,
+        401: refusal('No valid token'),
+        403: refusal('The token lacks the scope'),
+        404: refusal('Not for callers from elsewhere'),
+        429: refusal('Too many requests'),
       },
     },
     async handler(_, reply) {
@@ -77,7 +77,10 @@ export function healthRoutes(app: FastifyInstance, ports: ApiPorts): void {
       summary: 'This description',
       tags,
       security: [],
-      response: { 200: z.record(z.string(), z.unknown()), 429: problemSchema },
+      response: {
+        200: answer('OpenAPI 3.1', z.record(z.string(), z.unknown())),
+        429: refusal('Too many requests'),
+      },
     },
     handler: async () => app.swagger(),
   })

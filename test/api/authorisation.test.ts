@@ -1,0 +1,165 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { openapiDocument } from '../../src/api/openapi.js'
+import { decodeEntry } from '../../src/audit/audit.js'
+import type { TokenScope } from '../../src/directory/directory.js'
+import { tokenScopes } from '../../src/directory/directory.js'
+import { openGateway } from './gateway.js'
+
+/** Every route of the API description with every kind of caller, so that a new route cannot escape the table. */
+
+interface Operation {
+  readonly operationId: string
+  readonly security?: readonly object[]
+  readonly 'x-scope'?: TokenScope
+}
+
+const document = (await openapiDocument()) as { paths: Record<string, Record<string, Operation>> }
+const routes = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
+)
+const guarded = routes.filter(({ operation }) => operation['x-scope'] !== undefined)
+const fast = { perToken: { perSecond: 1e6, burst: 1e6 }, perAddress: { perSecond: 1e6, burst: 1e6 } }
+
+let gateway: Awaited<ReturnType<typeof openGateway>>
+beforeAll(async () => {
+  gateway = await openGateway({ limits: fast })
+})
+
+/** The path with the ids of a patient, each of them right. */
+function pathOf(path: string, whose: 'alice' | 'bob'): string {
+  const { address, recordId, message, itemId, sha256 } = gateway.patients[whose]
+  const id = path.includes('/items/') ? itemId : message
+  const values: Record<string, string> = { address, recordId, id, sha256, index: '0', spoolId: gateway.quarantined }
+  return path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? 'missing'))
+}
+
+async function call(method: string, url: string, headers: Record<string, string> = {}) {
+  const payload = method === 'PATCH' ? { flagged: true } : undefined
+  const response = await gateway.app.inject({ method: method as 'GET', url, headers, ...(payload && { payload }) })
+  return { status: response.statusCode, code: response.json?.bind(response), response }
+}
+
+function codeOf({ response }: Awaited<ReturnType<typeof call>>): string | undefined {
+  return (JSON.parse(response.body) as { code?: string }).code
+}
+
+async function lastAudit() {
+  const entries = await gateway.store.log('audit', 1, 10_000)
+  return decodeEntry(entries.at(-1)?.value ?? new Uint8Array())
+}
+
+it('describes every route that the server has', () => {
+  const printed = gateway.app.printRoutes({ commonPrefix: false })
+  const served = [...printed.matchAll(/\((?<methods>[A-Z, ]+)\)/g)].flatMap((match) => match[1]?.split(', ') ?? [])
+  expect(served.toSorted()).toEqual(routes.map(({ method }) => method).toSorted())
+  expect(guarded.length).toBeGreaterThanOrEqual(13)
+})
+
+it('leaves only probes and the description without a token', () => {
+  const open = routes.filter(({ operation }) => operation.security?.length === 0).map(({ path }) => path)
+  expect(open.toSorted()).toEqual(['/api/v1/openapi.json', '/livez', '/readyz'])
+  const others = routes.filter(
+    ({ operation }) => operation.security?.length !== 0 && operation['x-scope'] === undefined,
+  )
+  expect(others.map(({ path }) => path)).toEqual(['/metrics'])
+})
+
+describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as const))('%s', (_, route) => {
+  const { path, method } = route
+  const scope = route.operation['x-scope'] as TokenScope
+  const operator = scope === 'operator'
+  const holder = (whose: 'alice' | 'bob') => (operator ? '*' : gateway.patients[whose].address)
+
+  it('tells 401 without a token, and how to bring one', async () => {
+    const answer = await call(method, pathOf(path, 'alice'))
+    expect([answer.status, codeOf(answer)]).toEqual([401, 'unauthenticated'])
+    expect(answer.response.headers['www-authenticate']).toBe('Bearer realm="direct-gateway"')
+  })
+
+  it.each([
+    ['unknown', `Bearer dgt_${'A'.repeat(43)}`],
+    ['malformed', 'Bearer with spaces'],
+    ['overlong', `Bearer ${'a'.repeat(5000)}`],
+    ['basic', 'Basic YTpi'],
+  ])('tells 401 to an %s credential', async (__, authorization) => {
+    const answer = await call(method, pathOf(path, 'alice'), { authorization })
+    expect([answer.status, codeOf(answer)]).toEqual([401, 'unauthenticated'])
+    expect(answer.response.headers['www-authenticate']).toContain('error="invalid_token"')
+  })
+
+  it('tells 401 to a revoked and to an expired token', async () => {
+    const revoked = await gateway.token(holder('alice'), [scope])
+    await gateway.directory.tokens.revoke(revoked.id, 'test')
+    expect((await call(method, pathOf(path, 'alice'), revoked.headers)).status).toBe(401)
+    const expired = await gateway.token(holder('alice'), [scope], gateway.clock.now())
+    expect((await call(method, pathOf(path, 'alice'), expired.headers)).status).toBe(401)
+  })
+
+  it('takes no token from the query', async () => {
+    const { secret } = await gateway.token(holder('alice'), [scope])
+    expect((await call(method, `${pathOf(path, 'alice')}?access_token=${secret}`)).status).toBe(401)
+  })
+
+  it('tells 403 to every other scope together, whether the thing exists or not', async () => {
+    const others = tokenScopes.filter((one) => one !== scope)
+    const { headers } = await gateway.token('*', others)
+    for (const url of [pathOf(path, 'alice'), path.replace(/\{\w+\}/g, 'nothing')]) {
+      const answer = await call(method, url, headers)
+      expect([answer.status, codeOf(answer)]).toEqual([403, 'missing-scope'])
+    }
+    expect(await lastAudit()).toMatchObject({ outcome: 'refused', reason: 'missing-scope' })
+  })
+
+  it('answers the right token, and audits it under the id the client got', async () => {
+    const { headers, id } = await gateway.token(holder('alice'), [scope])
+    const answer = await call(method, pathOf(path, 'alice'), headers)
+    expect(answer.status).toBe(200)
+    const request = String(answer.response.headers['x-request-id'])
+    expect(await lastAudit()).toMatchObject({ actor: `token:${id}`, outcome: 'success', subject: { request } })
+  })
+
+  it.skipIf(operator || !path.includes('{'))("tells the same of another's thing as of nothing at all", async () => {
+    const { headers } = await gateway.token(holder('alice'), [scope])
+    const theirs = await call(method, pathOf(path, 'bob'), headers)
+    const nothing = await call(method, path.replace(/\{\w+\}/g, 'nothing'), headers)
+    const { instance: _one, ...first } = JSON.parse(theirs.response.body)
+    const { instance: _two, ...second } = JSON.parse(nothing.response.body)
+    expect(theirs.status).toBe(404)
+    expect(first).toEqual(second)
+    const shape = ({ response }: typeof theirs) => Object.keys(response.headers).toSorted()
+    expect(shape(theirs)).toEqual(shape(nothing))
+    expect(await lastAudit()).toMatchObject({ outcome: 'refused', reason: 'not-found' })
+  })
+
+  it.skipIf(!path.includes('{id}') && !path.includes('{sha256}'))(
+    "does not reach another's thing through one's own",
+    async () => {
+      const { headers } = await gateway.token(holder('alice'), [scope])
+      const { message, itemId, sha256 } = gateway.patients.bob
+      const mixed = pathOf(path, 'alice')
+        .replace(gateway.patients.alice.message, message)
+        .replace(gateway.patients.alice.itemId, itemId)
+        .replace(gateway.patients.alice.sha256, sha256)
+      expect((await call(method, mixed, headers)).status).toBe(404)
+    },
+  )
+
+  it('lets a token of the whole gateway in with the scope', async () => {
+    const { headers } = await gateway.token('*', [scope])
+    expect((await call(method, pathOf(path, 'bob'), headers)).status).toBe(200)
+    if (path.includes('{')) {
+      expect((await call(method, path.replace(/\{\w+\}/g, 'nothing'), headers)).status).toBe(404)
+    }
+  })
+})
+
+it('refuses to register a route that does not say who may call it', async () => {
+  const { app } = await openGateway()
+  await app.close()
+  const { fastify } = await import('fastify')
+  const { guard } = await import('../../src/api/authentication.js')
+  const { apiLimits } = await import('../../src/api/ports.js')
+  const bare = fastify()
+  guard(bare, gateway.ports, apiLimits, 'loopback')
+  expect(() => bare.get('/open', async () => 'anything')).toThrow('/open does not say who may call it')
+})

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto'
+import { buildApi } from '../../src/api/api.js'
+import type { ApiOptions, ApiPorts } from '../../src/api/ports.js'
+import { audit } from '../../src/audit/audit.js'
+import type { DirectAddress } from '../../src/direct/address.js'
+import type { TokenScope } from '../../src/directory/directory.js'
+import { openDirectory } from '../../src/directory/open.js'
+import { openKeyring } from '../../src/keyring/keyring.js'
+import { createMasterKey, readMasterKey } from '../../src/keyring/master-key.js'
+import { openMailbox } from '../../src/mailbox/mailbox.js'
+import type { NewMessage } from '../../src/mailbox/message.js'
+import { openMetrics } from '../../src/observe/metrics.js'
+import { together } from '../../src/ports/store.js'
+import { openRecord } from '../../src/record/record.js'
+import { openQuarantine } from '../../src/spool/quarantine.js'
+import { inboundQueue, openSpool } from '../../src/spool/spool.js'
+import { openTrail } from '../../src/spool/trail.js'
+import { newMessage } from '../mailbox/new-message.js'
+import { item, readDocument } from '../record/read-document.js'
+import { openRoom } from '../spool/room.js'
+
+export const alice = 'alice@gw.example' as DirectAddress
+export const bob = 'bob@gw.example' as DirectAddress
+
+/** A gateway with two patients, a message and a record item each, and one message in quarantine; with its API. */
+export async function openGateway(options: ApiOptions = {}, given: Partial<ApiPorts> = {}) {
+  const room = await openRoom()
+  const random = { bytes: (size: number) => randomBytes(size) }
+  const master = readMasterKey(createMasterKey(random))
+  if (master.kind !== 'master-key') throw new Error(master.detail)
+  const keyring = openKeyring({ current: master.key }, random)
+  const directory = await openDirectory({ ...room, audit, keyring, random })
+  await directory.domains.add('gw.example', 'test')
+  const mailbox = openMailbox({
+    ...room,
+    readPart: async (message) => Buffer.from(message).subarray(0, 7),
+  })
+  const record = openRecord(room)
+  const trail = openTrail(room)
+  const quarantine = openQuarantine(room)
+  const metrics = openMetrics({ process: false })
+  const logged: string[] = []
+  const note = (event: string, fields?: object) => void logged.push(`${event} ${JSON.stringify(fields ?? {})}`)
+  const ports: ApiPorts = {
+    ...room,
+    audit,
+    mailbox,
+    record,
+    trail,
+    quarantine,
+    metrics,
+    addresses: directory.addresses,
+    authenticate: (secret) => directory.tokens.authenticate(secret, room.clock.now()),
+    log: { info: note, warn: note, error: note },
+    checks: async () => [{ name: 'store', ok: room.store.healthy() }],
+    exposition: () => metrics.exposition(),
+    ...given,
+  }
+
+  async function patient(address: DirectAddress) {
+    const added = await directory.addresses.add(address, 'patient', 'test')
+    if (added.kind !== 'added' || !added.address.record) throw new Error('not added')
+    const { mailbox: box, record: recordId } = added.address
+    const message = await deliver(box, address)
+    const document = readDocument(`<ClinicalDocument>${address}</ClinicalDocument>`, [
+      item(`item-of-${address.split('@')[0]}`),
+    ])
+    const source = { sender: 'dr@far.example' as DirectAddress, mailbox: address, messageId: message, spoolId: 's' }
+    await room.store.commit((await record.proposal(recordId, { documents: [document], ...source })).parts)
+    const itemId = document.items[0]?.id ?? ''
+    return { address, box, recordId, message, itemId, sha256: document.item.provenance.document }
+  }
+  async function deliver(box: string, address: string, more: Partial<NewMessage> = {}) {
+    const original = Buffer.from(`Subject: to ${address}\r\n\r\nbody`)
+    const { id, parts } = await mailbox.delivery(newMessage({ mailbox: box, original, ...more }))
+    await room.store.commit(
+      together(
+        parts,
+        trail.steps('a'.repeat(26), [
+          { at: 1, step: 'accepted', detail: 'x' },
+          { at: 2, step: 'delivered', recipient: address as DirectAddress, detail: 'x' },
+        ]),
+      ),
+    )
+    return id
+  }
+  async function token(address: string, scopes: readonly TokenScope[], expiresAt?: number) {
+    const made = await directory.tokens.create(
+      { address, scopes, label: 'test', ...(expiresAt === undefined ? {} : { expiresAt }) },
+      'test',
+    )
+    if (made.kind !== 'added') throw new Error(made.problem)
+    return { id: made.token.id, secret: made.secret, headers: { authorization: `Bearer ${made.secret}` } }
+  }
+
+  const patients = { alice: await patient(alice), bob: await patient(bob) }
+  const spool = openSpool(room)
+  const peer = { address: '192.0.2.7', helo: 'mx.far.example', tls: true }
+  const envelope = { mailFrom: 'dr@far.example' as DirectAddress, rcptTo: [alice], peer, receivedAt: 1 }
+  const { id: quarantined } = await spool.accept(envelope, oneChunk())
+  const [job] = await room.store.claim(inboundQueue, 1, 1000)
+  const spooled = job && spool.read(job)
+  if (!spooled) throw new Error('no job')
+  const refused = [{ recipient: alice, reason: 'no-anchor', detail: 'x' }] as const
+  await room.store.commit(together(spool.finish(spooled), await quarantine.keep(spooled, refused)))
+
+  const app = await buildApi(ports, options)
+  await app.ready()
+  return { ...room, app, ports, directory, patients, deliver, token, quarantined, logged, mailbox }
+}
+
+async function* oneChunk() {
+  yield Buffer.from('ciphertext')
+}
