@@ -236,3 +236,8 @@ export function describeProblem(problem: Problem, file?: string): string {
   const words = [path, message].filter((part) => part !== '').join(': ')
   return `${place ? `${place} ` : ''}${words}${suggestion ? `; did you mean ${suggestion}?` : ''}`
 }
+
+/** Where the master key is kept when the environment does not hold it itself. */
+export function masterKeyFile({ masterKey, dataDir }: Pick<Config, 'masterKey' | 'dataDir'>): string {
+  return masterKey.file ?? resolve(dataDir, 'master.key')
+}

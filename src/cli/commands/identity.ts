@@ -1,0 +1,163 @@
+import { type Command, Option } from 'commander'
+import { parseAddress, parseDomain } from '../../direct/address.js'
+import type { Address, Addresses, Domain } from '../../directory/directory.js'
+import type { DomainPolicy } from '../../directory/policy.js'
+import { actOnGateway, operatorName, orFail, type Session, sayDone } from '../command.js'
+import { CommandFailed, type Context, exitCodes, type GlobalOptions } from '../operator.js'
+import { printRow, printRows, type Row } from '../table.js'
+
+interface PolicyOptions {
+  readonly routingTamper?: DomainPolicy['routingTamper']
+  readonly allowSha1?: string
+  readonly revocation?: DomainPolicy['revocation']
+}
+
+/** `domain add|list|set|remove`: whom we serve, and what each domain demands. */
+export function domainCommands(program: Command, session: Session): void {
+  const domain = program.command('domain').description('domains this gateway serves')
+
+  actOnGateway<PolicyOptions>(
+    withPolicy(domain.command('add <domain>').description('serve a domain')),
+    session,
+    async ({ directory }, context, options, [name = '']) => {
+      const added = orFail(await directory.domains.add(name, operatorName, policyOf(options)))
+      return sayDone(context, options, `Serving ${added.domain.domain}.`, domainRow(added.domain))
+    },
+  )
+
+  actOnGateway(
+    domain.command('list').description('list them with their policies'),
+    session,
+    async ({ directory }, context, { json = false }) => {
+      printRows(context, json, (await directory.domains.list()).map(domainRow), 'No domains yet.')
+      return exitCodes.done
+    },
+  )
+
+  actOnGateway<PolicyOptions>(
+    withPolicy(domain.command('set <domain>').description('change the policy of a domain')),
+    session,
+    async ({ directory }, context, options, [name = '']) => {
+      const change = policyOf(options)
+      if (Object.keys(change).length === 0)
+        throw new CommandFailed('name at least one policy to change, see --help', exitCodes.usage)
+      const changed = orFail(await directory.domains.setPolicy(domainArgument(name), change, operatorName))
+      printRow(context, options.json === true, domainRow(changed.domain))
+      return exitCodes.done
+    },
+  )
+
+  actOnGateway(
+    domain.command('remove <domain>').description('stop serving a domain that has no addresses'),
+    session,
+    async ({ directory }, context, options, [name = '']) => {
+      orFail(await directory.domains.remove(domainArgument(name), operatorName))
+      return sayDone(context, options, `No longer serving ${name}.`, { removed: name })
+    },
+  )
+}
+
+function withPolicy(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--routing-tamper <policy>', 'envelope that disagrees with the signed header').choices([
+        'strict',
+        'warn',
+      ]),
+    )
+    .addOption(new Option('--allow-sha1 <answer>', 'accept signatures over SHA-1').choices(['yes', 'no']))
+    .addOption(new Option('--revocation <policy>', 'when revocation cannot be learnt').choices(['soft', 'hard', 'off']))
+}
+
+function policyOf({ routingTamper, allowSha1, revocation }: PolicyOptions): Partial<DomainPolicy> {
+  return {
+    ...(routingTamper && { routingTamper }),
+    ...(allowSha1 && { allowSha1: allowSha1 === 'yes' }),
+    ...(revocation && { revocation }),
+  }
+}
+
+function domainRow({ domain, policy, createdAt }: Domain): Row {
+  return { domain, ...policy, createdAt }
+}
+
+function domainArgument(name: string) {
+  const domain = parseDomain(name)
+  if (!domain) throw new CommandFailed(`${name} is no domain name`, exitCodes.usage)
+  return domain
+}
+
+/** `address add|list|enable|disable|remove`. */
+export function addressCommands(program: Command, session: Session): void {
+  const address = program.command('address').description('addresses this gateway serves')
+
+  actOnGateway<{ readonly kind: 'patient' | 'provider'; readonly record?: string }>(
+    address
+      .command('add <address...>')
+      .description('serve addresses of a served domain')
+      .addOption(new Option('--kind <kind>', 'whose it is').choices(['patient', 'provider']).default('patient'))
+      .option('--record <id>', "join the record of a patient's other address"),
+    session,
+    async ({ directory }, context, options, names) => {
+      const rows: Row[] = []
+      for (const name of names) {
+        const joined = options.record === undefined ? {} : { record: options.record }
+        const added = orFail(await directory.addresses.add(name, options.kind, operatorName, joined))
+        rows.push(addressRow(added.address))
+      }
+      printRows(context, options.json === true, rows, '')
+      return exitCodes.done
+    },
+  )
+
+  actOnGateway<{ readonly domain?: string }>(
+    address.command('list').description('list them').option('--domain <domain>', 'of one domain'),
+    session,
+    async ({ directory }, context, options) => {
+      const rows: Row[] = []
+      for await (const found of everyAddress(directory.addresses, options.domain)) rows.push(addressRow(found))
+      printRows(context, options.json === true, rows, 'No addresses yet.')
+      return exitCodes.done
+    },
+  )
+
+  const change = (
+    name: string,
+    description: string,
+    done: string,
+    work: (addresses: Addresses, address: Address['address']) => ReturnType<Addresses['remove']>,
+  ) =>
+    actOnGateway(
+      address.command(`${name} <address>`).description(description),
+      session,
+      async ({ directory }, context: Context, options: GlobalOptions, [given = '']) => {
+        orFail(await work(directory.addresses, addressArgument(given)))
+        return sayDone(context, options, `${done} ${given}.`, { [name]: given })
+      },
+    )
+  change('disable', 'take no mail for it and open no session; its mail stays', 'Disabled', (addresses, given) =>
+    addresses.setDisabled(given, true, operatorName),
+  )
+  change('enable', 'undo disable', 'Enabled', (addresses, given) => addresses.setDisabled(given, false, operatorName))
+  change('remove', 'stop serving it', 'Removed', (addresses, given) => addresses.remove(given, operatorName))
+}
+
+async function* everyAddress(addresses: Addresses, domain: string | undefined): AsyncIterable<Address> {
+  const filter = domain === undefined ? {} : { domain: domainArgument(domain) }
+  for (let after: string | undefined; ; ) {
+    const page = await addresses.list({ ...filter, limit: 1_000, ...(after !== undefined && { after }) })
+    yield* page.items
+    if (page.next === undefined) return
+    after = page.next
+  }
+}
+
+function addressRow({ address, kind, disabled, mailbox, record, createdAt }: Address): Row {
+  return { address, kind, state: disabled ? 'disabled' : 'enabled', mailbox, record, createdAt }
+}
+
+export function addressArgument(text: string): Address['address'] {
+  const address = parseAddress(text)
+  if (!address) throw new CommandFailed(`${text} is no plain address`, exitCodes.usage)
+  return address
+}

@@ -1,0 +1,139 @@
+import type { Config } from '../config/settings.js'
+import type { Directory } from '../directory/directory.js'
+import type { Clock } from '../ports/world.js'
+import type { Quarantine } from '../spool/quarantine.js'
+import type { Trail } from '../spool/trail.js'
+
+/** What commands need of an open gateway. `main.ts` makes one from the store it opened; commands know no store. */
+export interface Operator {
+  readonly directory: Directory
+  readonly trail: Pick<Trail, 'read' | 'find'>
+  readonly quarantine: Pick<Quarantine, 'list' | 'get'> & {
+    /** Queues the message again for the recipients it was refused for, audited; false where there is none. */
+    judgeAgain(spoolId: string, by: string): Promise<boolean>
+    /** Removes all that was refused longer than `olderThanMs` ago; answers how many messages. */
+    purge(olderThanMs: number, by: string): Promise<number>
+  }
+  readonly queues: {
+    /** Jobs of every queue in order of due time, at most `limit` of each. */
+    list(limit: number): Promise<readonly QueuedJob[]>
+  }
+  readonly audit: {
+    /** Walks the whole chain of the audit log. */
+    verify(): Promise<ChainVerdict>
+  }
+  readonly pki: OperatorPki
+  readonly clock: Clock
+}
+
+export interface QueuedJob {
+  readonly queue: string
+  readonly id: string
+  /** Unix milliseconds. */
+  readonly dueAt: number
+  readonly attempt: number
+  /** A worker has it now. */
+  readonly held: boolean
+}
+
+export type ChainVerdict =
+  | { readonly kind: 'intact'; readonly entries: number }
+  | { readonly kind: 'broken'; readonly sequence: number; readonly detail: string }
+
+/** The file formats of certification authorities. */
+export interface OperatorPki {
+  /** Opens a PKCS#12 file: the one key in it, its certificate and the others, all DER. */
+  openPkcs12(file: Uint8Array, passphrase: string): Promise<Pkcs12Outcome>
+  /** Makes an RSA key of `bits` and a PKCS#10 request that names the owner in subjectAltName. */
+  request(owner: string, bits: number): Promise<RequestOutcome>
+}
+
+export type Pkcs12Outcome =
+  | {
+      readonly kind: 'opened'
+      readonly pkcs8: Uint8Array
+      readonly certificate: Uint8Array
+      readonly chain: readonly Uint8Array[]
+    }
+  | { readonly kind: 'refused'; readonly detail: string }
+
+export type RequestOutcome =
+  | { readonly kind: 'made'; readonly csr: Uint8Array; readonly pkcs8: Uint8Array }
+  | { readonly kind: 'refused'; readonly detail: string }
+
+/** A configuration with the master key that the environment held, if it did. */
+export interface Settled {
+  readonly config: Config
+  readonly masterKey?: string
+}
+
+/** What only the process that the operator started can do. `main.ts` gives it; a command run by the server has none. */
+export interface Home {
+  readonly version: string
+  readonly cwd: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly print: (text: string) => void
+  readonly printError: (text: string) => void
+  /** A new master key as text. */
+  createMasterKey(): string
+  /** Opens the store of this configuration for one command; refused where the key does not fit or another process has it. */
+  open(settled: Settled): Promise<OperatorOutcome>
+  /** Runs the gateway until it is told to stop; answers the exit code. */
+  serve(settled: Settled): Promise<number>
+  demo(options: { readonly once: boolean }): Promise<number>
+}
+
+export type OperatorOutcome =
+  | { readonly kind: 'opened'; readonly operator: Operator; close(): Promise<void> }
+  | { readonly kind: 'refused'; readonly detail: string }
+
+/** Options that every command has. */
+export interface GlobalOptions {
+  readonly config?: string
+  readonly dataDir?: string
+  readonly json?: boolean
+}
+
+/** What a command runs in: the operator's own process, or the server on its behalf. */
+export interface Context {
+  print(text: string): void
+  printError(text: string): void
+  /** A file of the operator's, at most `cliLimits.fileBytes`. Throws CommandFailed where it cannot be read. */
+  readFile(path: string): Promise<Uint8Array>
+  /** Writes a new file of the operator's; a secret one for the owner alone. Throws CommandFailed where it exists. */
+  writeFile(path: string, bytes: Uint8Array, kind: 'open' | 'secret'): Promise<void>
+  /** Runs work on the open gateway, in whichever process has it; answers the exit code. */
+  withOperator(options: GlobalOptions, work: (operator: Operator) => Promise<number>): Promise<number>
+  /** Absent in the server. */
+  readonly home?: Home
+}
+
+export const exitCodes = {
+  done: 0,
+  /** Something was refused, not found or not intact; the words say what. */
+  refused: 1,
+  /** The command line or the configuration is wrong; nothing was done. */
+  usage: 2,
+} as const
+
+export const cliLimits = {
+  /** Certificates, keys and PKCS#12 files have a few KiB; a bundle of anchors some hundred. */
+  fileBytes: 4 * 1024 * 1024,
+  /** One line over the control socket: such a file in base64. */
+  lineBytes: 6 * 1024 * 1024,
+  /** Commands at once over the control socket. */
+  sessions: 8,
+  /** For a client to say what it wants, and to hand over a file. */
+  answerMs: 10_000,
+}
+
+/** Ends a command: its message is for the operator, its code is the exit code. */
+export class CommandFailed extends Error {
+  override readonly name = 'CommandFailed'
+  readonly code: number
+
+  constructor(message: string, code: number = exitCodes.refused) {
+    super(message)
+    this.code = code
+  }
+}

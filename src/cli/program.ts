@@ -1,0 +1,111 @@
+import { open, readFile, stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { Command, CommanderError } from 'commander'
+import { describeProblem } from '../config/load.js'
+import type { Session } from './command.js'
+import { gatewayCommands } from './commands/gateway.js'
+import { addressCommands, domainCommands } from './commands/identity.js'
+import { keyCommands } from './commands/keys.js'
+import { messageCommands } from './commands/messages.js'
+import { tokenCommands } from './commands/tokens.js'
+import { trustCommands } from './commands/trust.js'
+import { sendCommand } from './control.js'
+import { CommandFailed, type Context, cliLimits, exitCodes, type Home } from './operator.js'
+import { settle } from './settle.js'
+
+/** Every command, told where it runs. */
+export function buildProgram(session: Session): Command {
+  const { context } = session
+  const program = new Command('direct-gateway')
+    .description('A Direct Project secure-messaging gateway with a patient Message Center.')
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => context.print(text), writeErr: (text) => context.printError(text) })
+    .showHelpAfterError('(add --help for what the command takes)')
+    .option('-c, --config <file>', 'configuration file; also DIRECT_GATEWAY_CONFIG')
+    .option('--data-dir <folder>', 'data folder, over what the configuration says')
+    .option('--json', 'print JSON')
+  if (context.home) program.version(context.home.version)
+  gatewayCommands(program, session)
+  domainCommands(program, session)
+  addressCommands(program, session)
+  keyCommands(program, session)
+  trustCommands(program, session)
+  tokenCommands(program, session)
+  messageCommands(program, session)
+  return program
+}
+
+/** Runs one command line, without the program's name; answers the exit code and never throws for what the operator wrote. */
+export async function runCommand(argv: readonly string[], context: Context): Promise<number> {
+  const session: Session = { context, exit: exitCodes.done }
+  try {
+    await buildProgram(session).parseAsync([...argv], { from: 'user' })
+    return session.exit
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage
+    context.printError(`error: ${error instanceof Error ? error.message : String(error)}\n`)
+    return error instanceof CommandFailed ? error.code : exitCodes.refused
+  }
+}
+
+/**
+ * The command line of the operator's own process. Work on the gateway goes to the one that runs on the data folder, over
+ * its control socket; where none runs, the store is opened here for as long as the command takes.
+ */
+export async function runCli(argv: readonly string[], home: Home): Promise<number> {
+  const { print, printError, cwd } = home
+  const files: Pick<Context, 'readFile' | 'writeFile'> = {
+    readFile: (path) => readOwnFile(resolve(cwd, path), path),
+    writeFile: (path, bytes, kind) => writeNewFile(resolve(cwd, path), path, bytes, kind),
+  }
+  const context: Context = {
+    ...files,
+    print,
+    printError,
+    home,
+    async withOperator(options, work) {
+      const settled = await settle(home, options)
+      if (settled.kind === 'problems') {
+        const words = settled.problems.map((problem) => describeProblem(problem, settled.file)).join('\n')
+        throw new CommandFailed(words, exitCodes.usage)
+      }
+      const sent = await sendCommand(settled.config.dataDir, argv, { print, printError, ...files })
+      if (sent.kind === 'done') return sent.exit
+      if (sent.kind === 'failed') throw new CommandFailed(sent.detail)
+      const opened = await home.open(settled)
+      if (opened.kind === 'refused') throw new CommandFailed(opened.detail)
+      try {
+        return await work(opened.operator)
+      } finally {
+        await opened.close()
+      }
+    },
+  }
+  return runCommand(argv, context)
+}
+
+async function readOwnFile(path: string, asGiven: string): Promise<Uint8Array> {
+  try {
+    const { size } = await stat(path)
+    if (size > cliLimits.fileBytes) throw new CommandFailed(`${asGiven} is larger than ${cliLimits.fileBytes} bytes`)
+    return new Uint8Array(await readFile(path))
+  } catch (error) {
+    if (error instanceof CommandFailed) throw error
+    throw new CommandFailed(`cannot read ${asGiven}: ${(error as NodeJS.ErrnoException).code ?? error}`)
+  }
+}
+
+/** A file that did not exist before: an older key or request is never overwritten. */
+async function writeNewFile(path: string, asGiven: string, bytes: Uint8Array, kind: 'open' | 'secret'): Promise<void> {
+  try {
+    const file = await open(path, 'wx', kind === 'secret' ? 0o600 : 0o644)
+    try {
+      await file.writeFile(bytes)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    throw new CommandFailed(`cannot write ${asGiven}: ${(error as NodeJS.ErrnoException).code ?? error}`)
+  }
+}
