@@ -1,0 +1,89 @@
+import type { DirectDomain } from '../direct/address.js'
+import { domainOf } from '../direct/address.js'
+import type { ExchangeAnswer, Exchanges } from '../ports/exchange.js'
+import { converse, type Dial, type Mail, type TlsPolicy } from './dialogue.js'
+import { type DeliveryLimits, deliveryLimits } from './limits.js'
+
+/** Where mail for a domain goes instead of its mail exchangers. */
+export interface Route {
+  readonly host: string
+  readonly port?: number
+  readonly tls?: TlsPolicy
+  /** PEM certificates of authorities that may vouch for the host under `required`. */
+  readonly ca?: string
+}
+
+export interface AttemptOptions {
+  /** Our name in EHLO. */
+  readonly hostname: string
+  readonly exchanges: Exchanges
+  readonly routes?: Readonly<Record<string, Route>>
+  /** For every domain without a route of its own. */
+  readonly defaultRoute?: Route
+  /** Port of mail exchangers, and of routes that name none. */
+  readonly port?: number
+  /** For mail exchangers, and for routes that name none. */
+  readonly tls?: TlsPolicy
+  readonly limits?: Partial<DeliveryLimits>
+}
+
+export type AttemptOutcome =
+  | { readonly kind: 'delivered'; readonly host: string; readonly reply: string }
+  | { readonly kind: 'temporary'; readonly host?: string; readonly detail: string }
+  | { readonly kind: 'permanent'; readonly host?: string; readonly detail: string }
+
+/** One attempt to hand over one message. Never throws for what name servers or the far side do. */
+export type Attempt = (mail: Mail) => Promise<AttemptOutcome>
+
+/**
+ * Makes attempts: hosts in their order, each address of each, until one takes the message or refuses it for good
+ * (RFC 5321 §5.1). A host whose STARTTLS fails is dialled again without, unless TLS is required. Where a message was
+ * sent and its reply never came, nobody else is tried in the same attempt: it may have arrived.
+ */
+export function openAttempts(options: AttemptOptions): Attempt {
+  const limits = { ...deliveryLimits, ...options.limits }
+
+  async function lookUp(domain: DirectDomain): Promise<{ answer: ExchangeAnswer; route: Partial<Route> }> {
+    const routes = options.routes ?? {}
+    const route = Object.hasOwn(routes, domain) ? routes[domain] : options.defaultRoute
+    if (!route) return { answer: await options.exchanges.of(domain), route: {} }
+    const answer = await options.exchanges.host(route.host)
+    // A route is the operator's: a name in it that does not resolve is no reason to give up mail.
+    return { answer: answer.kind === 'permanent' ? { ...answer, kind: 'temporary' } : answer, route }
+  }
+
+  return async (mail) => {
+    const { answer, route } = await lookUp(domainOf(mail.to))
+    if (answer.kind !== 'hosts') return answer
+    const dials = answer.hosts.flatMap(({ name, addresses }) =>
+      addresses.map((address): Dial => {
+        const port = route.port ?? options.port ?? 25
+        const tls = route.tls ?? options.tls ?? 'opportunistic'
+        return { host: name, address, port, tls, ...(route.ca !== undefined && { ca: route.ca }) }
+      }),
+    )
+
+    const deadline = AbortSignal.timeout(limits.attemptMs)
+    let last: AttemptOutcome = { kind: 'temporary', detail: 'no host to dial' }
+    for (const dial of dials.slice(0, limits.dials)) {
+      let outcome = await converse(mail, dial, options.hostname, limits, deadline)
+      if (outcome.kind === 'no-tls' && dial.tls === 'opportunistic') {
+        outcome = await converse(mail, { ...dial, tls: 'off' }, options.hostname, limits, deadline)
+      }
+      const host = `${dial.host}[${dial.address}]:${dial.port}`
+      switch (outcome.kind) {
+        case 'delivered':
+          return { kind: 'delivered', host, reply: outcome.reply }
+        case 'permanent':
+          return { kind: 'permanent', host, detail: outcome.detail }
+        case 'in-doubt':
+          return { kind: 'temporary', host, detail: `${outcome.detail}; the message may have arrived` }
+        case 'no-tls':
+        case 'temporary':
+          last = { kind: 'temporary', host, detail: outcome.detail }
+      }
+      if (deadline.aborted) break
+    }
+    return last
+  }
+}

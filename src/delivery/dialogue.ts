@@ -1,0 +1,181 @@
+import { createConnection, type Socket } from 'node:net'
+import { Readable } from 'node:stream'
+import SMTPConnection from 'nodemailer/lib/smtp-connection'
+import type { DirectAddress } from '../direct/address.js'
+import type { DeliveryLimits } from './limits.js'
+
+/**
+ * How STARTTLS is used: `opportunistic` encrypts to anybody where it can, as is usual between exchangers, since the
+ * message is encrypted itself; `required` wants a certificate that proves the host's name; `off` is for relays nearby.
+ */
+export type TlsPolicy = 'opportunistic' | 'required' | 'off'
+
+/** One message to one recipient, in wire form: the bytes of DATA before dot-stuffing, CRLF lines. */
+export interface Mail {
+  /** null: `<>`. */
+  readonly from: DirectAddress | null
+  readonly to: DirectAddress
+  readonly wire: Uint8Array
+}
+
+/** One address of one host. */
+export interface Dial {
+  /** The name the host is known by: for SNI, its certificate, and people. */
+  readonly host: string
+  readonly address: string
+  readonly port: number
+  readonly tls: TlsPolicy
+  /** PEM certificates of authorities that may vouch for the host; otherwise those of the system. */
+  readonly ca?: string
+}
+
+export type DialogueOutcome =
+  | { readonly kind: 'delivered'; readonly reply: string }
+  /** The host refused this message for good: a 5xx to MAIL, RCPT, DATA or the message. */
+  | { readonly kind: 'permanent'; readonly detail: string }
+  /** Not now, or not this host; another may be tried. */
+  | { readonly kind: 'temporary'; readonly detail: string }
+  /** STARTTLS was offered and failed; in plaintext it might work. */
+  | { readonly kind: 'no-tls'; readonly detail: string }
+  /** The message was sent and its reply never came: it may have arrived, so nobody else may be tried now. */
+  | { readonly kind: 'in-doubt'; readonly detail: string }
+
+/** An error of the SMTP client, as far as it says what happened. */
+type ClientError = Pick<SMTPConnection.SMTPError, 'message' | 'code' | 'response' | 'responseCode'>
+
+/** Holds one dialogue (RFC 5321 §3.3) with one address of one host. Never throws for what the far side does. */
+export async function converse(
+  mail: Mail,
+  dial: Dial,
+  helo: string,
+  limits: DeliveryLimits,
+  deadline: AbortSignal,
+): Promise<DialogueOutcome> {
+  let socket: Socket
+  try {
+    socket = await connect(dial, limits.connectMs, deadline)
+  } catch (error) {
+    return { kind: 'temporary', detail: `connecting: ${(error as Error).message}` }
+  }
+  const client = new SMTPConnection({
+    ...clientOptions(dial, helo, limits),
+    connection: socket,
+  })
+  let sent = false
+  const onSent = () => {
+    sent = true
+    if (client._socket) client._socket.setTimeout(limits.lastReplyMs)
+  }
+  let giveUp: () => void = () => undefined
+  const outcome = await new Promise<DialogueOutcome>((resolve) => {
+    const fail = (error: ClientError) => resolve(readFailure(error, sent, limits))
+    const cut = (detail: string) => resolve({ kind: sent ? 'in-doubt' : 'temporary', detail })
+    giveUp = () => cut('the time limit of the attempt was reached')
+    deadline.addEventListener('abort', giveUp)
+    if (deadline.aborted) giveUp()
+    client.on('error', fail)
+    // The client closes before it tells why: a turn later it has.
+    client.once('end', () => setImmediate(cut, 'the connection was closed'))
+    client.connect((failure) => {
+      if (failure) return fail(failure)
+      const wire = Readable.from(wireOf(mail.wire, onSent), { objectMode: false })
+      client.send(envelopeOf(mail), wire, (error, sending) => {
+        if (error) return fail(error)
+        const reply = forPeople(sending.response, limits)
+        if (/^2\d\d(?:[ -]|$)/.test(sending.response)) resolve({ kind: 'delivered', reply })
+        else resolve({ kind: 'in-doubt', detail: `unreadable reply: ${reply}` })
+      })
+    })
+  })
+  deadline.removeEventListener('abort', giveUp)
+  // QUIT only where the server waits for a command: in the middle of DATA it would become part of the message.
+  if (outcome.kind === 'delivered' || outcome.kind === 'permanent') {
+    client.quit()
+    setTimeout(() => client.close(), quitMs).unref()
+  } else client.close()
+  return outcome
+}
+
+/** How long a server has to answer QUIT. */
+const quitMs = 1000
+
+function connect(dial: Dial, connectMs: number, deadline: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection({ host: dial.address, port: dial.port, noDelay: true })
+    const giveUp = (why: string) => socket.destroy(new Error(why))
+    const timer = setTimeout(() => giveUp(`no answer within ${connectMs} ms`), connectMs)
+    const onAbort = () => giveUp('the time limit of the attempt was reached')
+    deadline.addEventListener('abort', onAbort)
+    if (deadline.aborted) onAbort()
+    const settled = () => {
+      clearTimeout(timer)
+      deadline.removeEventListener('abort', onAbort)
+    }
+    socket.on('error', (error) => {
+      settled()
+      reject(error)
+    })
+    socket.once('connect', () => {
+      settled()
+      resolve(socket)
+    })
+  })
+}
+
+function clientOptions(dial: Dial, helo: string, limits: DeliveryLimits): SMTPConnection.Options {
+  const required = dial.tls === 'required'
+  return {
+    host: dial.host,
+    port: dial.port,
+    secure: false,
+    name: helo,
+    logger: false, // it would log addresses and, asked to, the message
+    ignoreTLS: dial.tls === 'off',
+    requireTLS: required,
+    tls: { minVersion: 'TLSv1.2', rejectUnauthorized: required, ...(dial.ca !== undefined && { ca: dial.ca }) },
+    connectionTimeout: limits.greetingMs * 2, // greeting, EHLO and the TLS handshake together
+    greetingTimeout: limits.greetingMs,
+    socketTimeout: limits.idleMs,
+    socketCloseTimeout: quitMs,
+    maxResponseSize: limits.replyBytes,
+  }
+}
+
+function envelopeOf({ from, to, wire }: Mail): SMTPConnection.Envelope {
+  return { from: from ?? false, to: [to], size: wire.length, use8BitMime: wire.some((byte) => byte > 0x7f) }
+}
+
+/** The message in pieces; `onSent` once the last one was taken, so that the final dot may be on its way. */
+function* wireOf(wire: Uint8Array, onSent: () => void): Generator<Uint8Array> {
+  const pieceBytes = 65_536
+  for (let at = 0; at < wire.length; at += pieceBytes) yield wire.subarray(at, at + pieceBytes)
+  onSent()
+}
+
+function readFailure(error: ClientError, sent: boolean, limits: DeliveryLimits): DialogueOutcome {
+  const detail = forPeople(error.response ?? error.message, limits)
+  const aboutTheMessage = error.code === 'EENVELOPE' || error.code === 'EMESSAGE'
+  if (aboutTheMessage && error.responseCode === undefined && error.response === undefined) {
+    return { kind: 'permanent', detail } // larger than the SIZE the server announced (RFC 1870 §6)
+  }
+  if (aboutTheMessage && isReply(error.response)) {
+    // 503 says that the dialogue went wrong, not the message.
+    const permanent = /^5/.test(error.response) && error.responseCode !== 503
+    return { kind: permanent ? 'permanent' : 'temporary', detail }
+  }
+  if (error.code === 'ETLS') return { kind: 'no-tls', detail }
+  return { kind: sent ? 'in-doubt' : 'temporary', detail }
+}
+
+/** A reply as RFC 5321 §4.2 has it: anything else is noise, whatever digit it begins with. */
+function isReply(response: string | undefined): response is string {
+  return response !== undefined && /^[2-5]\d\d(?:[ -]|$)/.test(response)
+}
+
+/** A stranger's text made fit for a trail: one line, no control characters, not too long. */
+function forPeople(text: string, limits: DeliveryLimits): string {
+  return text
+    .replace(/\p{C}+/gu, ' ')
+    .trim()
+    .slice(0, limits.replyChars)
+}

@@ -1,0 +1,42 @@
+import type { Random } from '../ports/world.js'
+
+const minute = 60_000
+const hour = 60 * minute
+const day = 24 * hour
+
+export interface Schedule {
+  /** Waits between attempts; the last one repeats. */
+  readonly retryMs: readonly number[]
+  /** When to give up, counted from when the mail was owed. */
+  readonly lifetimeMs: { readonly message: number; readonly mdn: number }
+  /** Share by which a wait is lengthened or shortened at random, so that a peer that comes back is not stormed. */
+  readonly jitter: number
+}
+
+/**
+ * The first waits are short because senders of Direct messages count an hour for the `processed` notice (Delivery
+ * Notification IG §1.2) and most failures are a peer's restart; RFC 5321 §4.5.4.1 asks for 30 minutes after that, and
+ * for 4 to 5 days. A notice that is a day late tells nobody anything: its sender reported a failure long ago.
+ */
+export const defaultSchedule: Schedule = {
+  retryMs: [15_000, minute, 5 * minute, 15 * minute, 30 * minute, hour, 2 * hour],
+  lifetimeMs: { message: 4 * day, mdn: day },
+  jitter: 0.1,
+}
+
+/**
+ * When to try again after `tries` attempts (at least one), Unix milliseconds; undefined once that would be beyond the
+ * lifetime. The last attempt of all is made at its very end.
+ */
+export function nextAttemptAt(
+  mail: { readonly kind: 'message' | 'mdn'; readonly owedAt: number; readonly tries: number },
+  now: number,
+  schedule: Schedule,
+  random: Random,
+): number | undefined {
+  const wait = schedule.retryMs[Math.min(mail.tries, schedule.retryMs.length) - 1] ?? hour
+  const chance = Buffer.from(random.bytes(4)).readUInt32BE() / 0xffffffff
+  const at = Math.round(now + wait * (1 + schedule.jitter * (2 * chance - 1)))
+  const end = mail.owedAt + schedule.lifetimeMs[mail.kind]
+  return now < end ? Math.min(at, end) : undefined
+}

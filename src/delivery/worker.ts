@@ -1,0 +1,222 @@
+import { type DirectDomain, domainOf } from '../direct/address.js'
+import type { Refused, Undecided } from '../direct/refusal.js'
+import { startWork, type Work } from '../pipeline/work.js'
+import type { Log, Metrics } from '../ports/observe.js'
+import { type Batch, type ClaimedJob, type Store, together } from '../ports/store.js'
+import type { Clock, Random } from '../ports/world.js'
+import { decodeOutbound, encodeOutbound, type OutboundJob, outboundQueue } from '../spool/outbound.js'
+import type { Attempt } from './attempt.js'
+import { defaultSchedule, nextAttemptAt, type Schedule } from './schedule.js'
+
+/** What became of one try, or of the mail. Only `retry` is not the end. */
+export type DeliveryOutcome =
+  | { readonly kind: 'delivered'; readonly host: string; readonly reply: string }
+  /** A host refused it for good, or its domain takes no mail. */
+  | { readonly kind: 'failed'; readonly host?: string; readonly detail: string }
+  /** It could not be made: the refusal says why. */
+  | { readonly kind: 'refused'; readonly refusal: Refused }
+  /** Its lifetime is over; `detail` is the last trouble. */
+  | { readonly kind: 'expired'; readonly host?: string; readonly detail: string }
+  | { readonly kind: 'retry'; readonly host?: string; readonly detail: string; readonly nextAt: number }
+
+export interface DeliveryOptions {
+  readonly store: Store
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly attempt: Attempt
+  /** Makes the wire form of mail that is owed. */
+  readonly prepare: (
+    job: OutboundJob,
+  ) => Promise<{ readonly kind: 'sealed'; readonly wire: Uint8Array } | Refused | Undecided>
+  /**
+   * What else becomes true with an outcome: a step in the trail, an audit entry, a notice to the sender. Called anew
+   * when its batch conflicted. It must not end the job.
+   */
+  readonly outcomeParts: (job: OutboundJob, outcome: DeliveryOutcome) => Batch | Promise<Batch>
+  readonly schedule?: Schedule
+  readonly queue?: string
+  /** Messages in hand at once. */
+  readonly concurrency?: number
+  /** Connections to one destination. */
+  readonly perDomain?: number
+  readonly leaseMs?: number
+  readonly idleMs?: number
+}
+
+export const workerLimits = {
+  /** Connections to all destinations together. */
+  concurrency: 10,
+  /** Postfix opens 20 to one destination; ours are few and small, and we are a polite peer. */
+  perDomain: 2,
+  /** Longer than a claim takes to be lengthened once, short enough for another node to take over soon. */
+  leaseMs: 60_000,
+  idleMs: 30_000,
+  /** A job whose destination is busy comes back after so long for each one that waits before it … */
+  busyMs: 500,
+  /** … but no later than this. */
+  busyMaxMs: 60_000,
+  /** A job that nobody can read is kept for people, and looked at again daily. */
+  unreadableMs: 24 * 60 * 60 * 1000,
+  /** A conflict means that somebody else wrote the same trail; more rounds than this is a bug. */
+  rounds: 8,
+}
+
+/** A try that was begun: how many there were with it, and when the next one would be due if nothing more is heard. */
+interface Begun {
+  readonly tries: number
+  readonly nextAt: number
+}
+
+/**
+ * Sends what is in the outbound queue. Mail that is owed is made first and its bytes stored, so that every try sends
+ * the same bytes under the same Message-ID. Before a socket opens, the number of the try and the time of the next one
+ * are durable in the row `delivery/begun/<id>`, beside the lease, which may die with the process: whoever claims the
+ * job after a crash finds the row and waits until then, so that a peer that kills us is not dialled in a loop.
+ *
+ * The one window for a duplicate: the far side answered 250, and we died before that was durable. Then the same bytes
+ * go out once more at the next time, under the same Message-ID.
+ */
+export function startDelivery(options: DeliveryOptions): Work {
+  const { store, clock, log, metrics } = options
+  const schedule = options.schedule ?? defaultSchedule
+  const perDomain = options.perDomain ?? workerLimits.perDomain
+  const busy = new Map<DirectDomain, { dialling: number; readonly parked: Set<string> }>()
+
+  /** Ends the claim, one way or another, with what else its outcome makes true. */
+  async function settle(parts: () => Batch | Promise<Batch>): Promise<void> {
+    for (let round = 0; round < workerLimits.rounds; round++) {
+      const result = await store.commit(await parts())
+      if (result.kind !== 'conflict') return // a lost lease: another worker comes to its own end
+    }
+    throw new Error(`Settling an outbound job conflicted ${workerLimits.rounds} times`)
+  }
+
+  async function finish(job: ClaimedJob, mail: OutboundJob, outcome: DeliveryOutcome): Promise<void> {
+    const ending: Batch = { ack: [{ job }], del: [begunKey(mail)] }
+    await settle(async () => {
+      try {
+        return together(ending, await options.outcomeParts(mail, outcome))
+      } catch (error) {
+        // What is at an end stays at an end: mail that arrived is not sent again because its paperwork failed.
+        log.error('delivery.outcome-not-told', { id: mail.id, outcome: outcome.kind, cause: String(error) })
+        return ending
+      }
+    })
+    metrics.count('delivery_outcomes', { outcome: outcome.kind, kind: mail.kind })
+    log.info('delivery.ended', { id: mail.id, trail: mail.trail, outcome: outcome.kind })
+  }
+
+  /** Gives the job back for its next try, or ends it where there is none. `mail.tries` counts the try that failed. */
+  async function retry(
+    job: ClaimedJob,
+    mail: OutboundJob,
+    trouble: { host?: string; detail: string },
+    planned?: number,
+  ) {
+    const nextAt = planned ?? nextAttemptAt(mail, clock.now(), schedule, options.random)
+    if (nextAt === undefined || clock.now() >= mail.owedAt + schedule.lifetimeMs[mail.kind]) {
+      return finish(job, mail, { ...trouble, kind: 'expired' })
+    }
+    const ending: Batch = { release: [{ job, dueAt: nextAt, payload: encodeOutbound(mail) }], del: [begunKey(mail)] }
+    await settle(async () => together(ending, await options.outcomeParts(mail, { ...trouble, kind: 'retry', nextAt })))
+    metrics.count('delivery_outcomes', { outcome: 'retry', kind: mail.kind })
+    log.info('delivery.retry', { id: mail.id, trail: mail.trail, tries: mail.tries, waitMs: nextAt - clock.now() })
+  }
+
+  async function make(job: ClaimedJob, mail: OutboundJob): Promise<void> {
+    const made = await options.prepare(mail)
+    switch (made.kind) {
+      case 'refused':
+        return finish(job, mail, { kind: 'refused', refusal: made })
+      case 'undecided':
+        return retry(job, { ...mail, tries: mail.tries + 1 }, { detail: `${made.cause}: ${made.detail}` })
+      case 'sealed': {
+        const sealed: OutboundJob = { ...mail, stage: 'sealed', body: made.wire, tries: 0 }
+        await settle(() => ({ release: [{ job, dueAt: job.dueAt, payload: encodeOutbound(sealed) }] }))
+      }
+    }
+  }
+
+  /** Comes back when those before it in the same direction had their turn. */
+  async function park(job: ClaimedJob, parked: number): Promise<void> {
+    const waitMs = Math.min(workerLimits.busyMaxMs, workerLimits.busyMs * Math.ceil(parked / perDomain))
+    await settle(() => ({ release: [{ job, dueAt: clock.now() + waitMs }] }))
+  }
+
+  async function send(job: ClaimedJob, mail: OutboundJob): Promise<void> {
+    const before = await begunBefore(mail)
+    if (before) {
+      // The process died in that try. If it got further than we know, the bytes are the same.
+      const detail = `try ${before.tries} was interrupted`
+      return retry(job, { ...mail, tries: before.tries }, { detail }, Math.max(before.nextAt, clock.now()))
+    }
+    const tried: OutboundJob = { ...mail, tries: mail.tries + 1 }
+    const nextAt = nextAttemptAt(tried, clock.now(), schedule, options.random) ?? clock.now()
+    const begun: Begun = { tries: tried.tries, nextAt }
+    await store.commit({ put: [{ key: begunKey(mail), value: Buffer.from(JSON.stringify(begun)) }] })
+    const startedAt = performance.now()
+    const outcome = await options.attempt({ from: mail.from, to: mail.to, wire: mail.body })
+    metrics.observe('delivery_attempt_seconds', (performance.now() - startedAt) / 1000, { outcome: outcome.kind })
+    switch (outcome.kind) {
+      case 'delivered':
+        return finish(job, tried, outcome)
+      case 'permanent':
+        return finish(job, tried, { ...outcome, kind: 'failed' })
+      case 'temporary':
+        return retry(job, tried, without(outcome, 'kind'))
+    }
+  }
+
+  async function begunBefore(mail: OutboundJob): Promise<Begun | undefined> {
+    const row = await store.get(begunKey(mail))
+    return row && (JSON.parse(Buffer.from(row.value).toString('utf8')) as Begun)
+  }
+
+  async function handle(job: ClaimedJob): Promise<void> {
+    const mail = decodeOutbound(job.payload)
+    if (!mail) {
+      log.error('delivery.unreadable-job', { id: job.id })
+      metrics.count('delivery_unreadable')
+      return settle(() => ({ release: [{ job, dueAt: clock.now() + workerLimits.unreadableMs }] }))
+    }
+    if (mail.stage === 'owed') return make(job, mail)
+
+    const domain = domainOf(mail.to)
+    const lane = busy.get(domain) ?? { dialling: 0, parked: new Set() }
+    busy.set(domain, lane)
+    if (lane.dialling >= perDomain) return park(job, lane.parked.add(job.id).size)
+    lane.dialling++
+    lane.parked.delete(job.id)
+    try {
+      await send(job, mail)
+    } finally {
+      lane.dialling--
+      if (lane.dialling === 0) busy.delete(domain)
+    }
+  }
+
+  return startWork({
+    store,
+    queue: options.queue ?? outboundQueue,
+    concurrency: options.concurrency ?? workerLimits.concurrency,
+    leaseMs: options.leaseMs ?? workerLimits.leaseMs,
+    clock,
+    idleMs: options.idleMs ?? workerLimits.idleMs,
+    handle,
+    onError(error, job) {
+      log.error('delivery.error', { cause: String(error), ...(job && { id: job.id }) })
+      metrics.count('delivery_errors')
+    },
+  })
+}
+
+function begunKey(mail: OutboundJob): string {
+  return `delivery/begun/${mail.id}`
+}
+
+function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T, K> {
+  const { [key]: _, ...rest } = value
+  return rest
+}
