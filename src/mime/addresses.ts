@@ -6,6 +6,8 @@ import { type MimeLimits, mimeLimits } from './limits.js'
 export interface Mailbox {
   /** Undefined for an address that is well-formed but no Direct address: quoted local part, domain literal, non-ASCII, too long. */
   readonly address: DirectAddress | undefined
+  /** The addr-spec as written, for people. */
+  readonly text: string
   /** The display name with its quotes removed, encoded words still encoded; empty where there is none. Never an identity. */
   readonly display: string
 }
@@ -220,23 +222,23 @@ function readMailbox(scan: Scan, words: readonly Token[]): Mailbox | BadAddresse
     const local = takeWords(scan)
     if (local.length === 0 && (next(scan)?.kind === '@' || next(scan)?.kind === ','))
       return bad('obsolete-form', 'an address has a route')
-    const address = readAddress(scan, local)
-    if (typeof address === 'object') return address
+    const spec = readAddress(scan, local)
+    if ('kind' in spec) return spec
     if (!take(scan, '>')) return bad('not-an-address', 'an angle bracket is not closed')
-    return { address, display: words.map((word) => word.text).join(' ') }
+    return { ...spec, display: words.map((word) => word.text).join(' ') }
   }
   if (!first) return bad(next(scan)?.kind === ',' ? 'empty-entry' : 'not-an-address', 'an entry has no address')
   if (next(scan)?.kind === '@' && second)
     return bad('address-in-display-name', 'an address stands among words without quotes')
-  const address = readAddress(scan, words)
-  if (typeof address === 'object') return address
+  const spec = readAddress(scan, words)
+  if ('kind' in spec) return spec
   return next(scan)?.kind === '<' || next(scan)?.kind === 'atom' || next(scan)?.kind === 'quoted'
     ? bad('address-in-display-name', 'an address stands where a display name belongs')
-    : { address, display: '' }
+    : { ...spec, display: '' }
 }
 
 /** The rest of an addr-spec after its local part, in one piece (RFC 5322 §3.4.1 advises against any space or comment there). */
-function readAddress(scan: Scan, words: readonly Token[]): DirectAddress | undefined | BadAddresses {
+function readAddress(scan: Scan, words: readonly Token[]): Pick<Mailbox, 'address' | 'text'> | BadAddresses {
   const [local] = words
   const at = take(scan, '@')
   const domain = take(scan, 'atom') ?? take(scan, 'literal')
@@ -245,10 +247,11 @@ function readAddress(scan: Scan, words: readonly Token[]): DirectAddress | undef
   if (!at.glued || !domain.glued) return bad('obsolete-form', 'space or a comment stands inside an address')
   if (/=\?/.test(local.text + domain.text))
     return bad('encoded-word-in-address', 'an encoded word stands in an address')
-  if (local.kind === 'quoted' || domain.kind === 'literal') return undefined
+  const text = `${local.kind === 'quoted' ? JSON.stringify(local.text) : local.text}@${domain.text}`
+  if (local.kind === 'quoted' || domain.kind === 'literal') return { address: undefined, text }
   if (!dotAtom.test(local.text) || !dotAtom.test(domain.text))
     return bad('not-an-address', 'a dot stands where it must not')
-  return parseAddress(`${local.text}@${domain.text}`)
+  return { address: parseAddress(text), text }
 }
 
 function bad(fault: AddressFault, detail: string): BadAddresses {
