@@ -87,7 +87,11 @@ export async function openFileBlobs(root: string, clock: Clock): Promise<Blobs> 
 }
 
 /** Writes and syncs all chunks; answers their digest. What the source throws is thrown on; what the disk throws is StoreFailed. */
-async function writeDraft(draft: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<string> {
+async function writeDraft(
+  draft: string,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  now: number,
+): Promise<string> {
   const digest = createHash('sha256')
   const file = await disk(open(draft, 'wx', 0o600))
   try {
