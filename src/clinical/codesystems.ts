@@ -81,6 +81,8 @@ const uriOfName: Readonly<Record<string, string>> = bare({
   cvx: 'http://hl7.org/fhir/sid/cvx',
   hl7cvx: 'http://hl7.org/fhir/sid/cvx',
   cdcvaccinecode: 'http://hl7.org/fhir/sid/cvx',
+  routeofadministration: `${hl7}/v3-RouteOfAdministration`,
+  hl7routeofadministration: `${hl7}/v3-RouteOfAdministration`,
   hl7administrativegender: `${hl7}/v3-AdministrativeGender`,
   mvx: 'http://hl7.org/fhir/sid/mvx',
   unii: 'http://fdasis.nlm.nih.gov',

@@ -1,7 +1,7 @@
 import type { Concept, ItemContent, Timing } from '../../direct/clinical.js'
 import { child, childrenOf, descend, type XmlNode } from '../../xml/node.js'
 import { denies } from '../denial.js'
-import { type Place, placesIn } from '../place.js'
+import { type Place, placeAt, placesIn } from '../place.js'
 import { actorName } from './actors.js'
 import { dateLabels, readDate, readSpan } from './dates.js'
 import { emit, readStatus } from './object.js'
@@ -10,7 +10,7 @@ import { readCode, readMeasure, readResult, saying } from './types.js'
 
 type Of<T extends ItemContent['type']> = Extract<ItemContent, { type: T }>
 
-/** Problems/Problem. */
+/** Problems/Problem: one item, or one for each of its episodes, which have dates and states of their own. */
 export function readProblem(scope: CcrScope): number {
   const { node } = scope.place
   const problem = readCode(scope, child(node, 'Description'))
@@ -18,17 +18,25 @@ export function readProblem(scope: CcrScope): number {
   const age = childrenOf(node, 'DateTime')
     .map((date) => readMeasure(child(date, 'Age')))
     .find((one) => one !== undefined)
-  return emit(scope, {
-    content: {
-      type: 'problem',
-      problem,
-      ...(saying(kind) ? { kind } : {}),
-      ...(age === undefined ? {} : { ageAtOnset: age }),
-    },
-    subject: problem,
-    when: readSpan(scope),
-    negated: denies(problem),
-  })
+  const list = placeAt(scope.place, 'Episodes')
+  const episodes = list === undefined ? [] : placesIn(list, 'Episode')
+  let made = 0
+  for (const place of episodes.length > 0 ? episodes : [scope.place]) {
+    const here: CcrScope = { ...scope, place }
+    made += emit(here, {
+      content: {
+        type: 'problem',
+        problem,
+        ...(saying(kind) ? { kind } : {}),
+        ...(age === undefined ? {} : { ageAtOnset: age }),
+      },
+      subject: problem,
+      when: readSpan(here) ?? readSpan(scope),
+      status: readStatus(here) ?? readStatus(scope),
+      negated: denies(problem),
+    })
+  }
+  return made
 }
 
 /** Alerts/Alert: an allergy where its type says so, or where it names an agent without any type. Other alerts have no item type. */
@@ -50,7 +58,9 @@ export function readAlert(scope: CcrScope): number {
   const substance: Concept = {
     codings: [
       ...agent.codings,
-      ...description.codings.filter((one) => !agent.codings.some((other) => other.code === one.code)),
+      ...description.codings.filter(
+        (one) => !allergyKinds.has(one.code) && !agent.codings.some((other) => other.code === one.code),
+      ),
     ],
     ...(text === undefined ? {} : { text }),
   }
@@ -68,6 +78,7 @@ export function readAlert(scope: CcrScope): number {
 }
 
 const allergyKinds = new Set([
+  '282100009',
   '420134006',
   '418038007',
   '419511003',
@@ -243,7 +254,7 @@ function readTest(scope: CcrScope, result: CcrScope, { type, panel, specimen, wh
     interpretations: childrenOf(node, 'Flag')
       .map((flag) => readCode(scope, flag))
       .filter(saying),
-    referenceRanges: childrenOf(child(node, 'NormalResult'), 'Normal').flatMap(rangeOf),
+    referenceRanges: rangesOf(child(node, 'NormalResult')),
     ...(saying(method) ? { method } : {}),
     ...(saying(specimen) ? { specimen } : {}),
   }
@@ -255,14 +266,25 @@ function readTest(scope: CcrScope, result: CcrScope, { type, panel, specimen, wh
   })
 }
 
-/** A normal range in the source's words: `3.5 - 5.3 mg/dl` is not taken apart. */
-function rangeOf(normal: XmlNode): { text: string }[] {
-  const measure = readMeasure(normal)
-  const text =
-    measure === undefined
-      ? textAt(child(normal, 'Description'), 'Text')
-      : [measure.value, measure.unit].filter(Boolean).join(' ')
-  return text === undefined ? [] : [{ text }]
+/**
+ * Normal ranges. Two values in sequence, the second headed `to`, are low and high; anything else stays in the source's
+ * words: `3.5 - 5.3 mg/dl` is not taken apart.
+ */
+function rangesOf(result: XmlNode | undefined): Of<'result' | 'vital-sign'>['referenceRanges'] {
+  const normals = childrenOf(result, 'Normal')
+  const [first, second] = normals
+  const modifier = child(second, 'VariableNormalModifier') ?? child(second, 'VariableNomalModifier')
+  const low = readMeasure(first)
+  const high = readMeasure(second)
+  if (normals.length === 2 && low && high && textAt(modifier, 'Text')?.toLowerCase() === 'to') return [{ low, high }]
+  return normals.flatMap((normal) => {
+    const measure = readMeasure(normal)
+    const text =
+      measure === undefined
+        ? textAt(child(normal, 'Description'), 'Text')
+        : [measure.value, measure.unit].filter(Boolean).join(' ')
+    return text === undefined ? [] : [{ text }]
+  })
 }
 
 /** Procedures/Procedure. */

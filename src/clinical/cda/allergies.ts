@@ -12,6 +12,7 @@ type Allergy = Extract<ItemContent, { type: 'allergy' }>
 /** SNOMED CT kinds of propensity: as an observation's value they say what sort of allergy it is, not to what. */
 const kinds = new Set([
   '420134006',
+  '282100009',
   '418038007',
   '419511003',
   '418471000',

@@ -3,7 +3,17 @@ import { child, childrenOf, descend, textOf, type XmlNode } from '../../xml/node
 import { placeAt, placesIn } from '../place.js'
 import type { Status } from '../status.js'
 import { conduct } from './authors.js'
-import { given, nothing, readConcept, readIdentifiers, readNamed, readWhen, says, words } from './datatypes.js'
+import {
+  given,
+  nothing,
+  readConcept,
+  readIdentifiers,
+  readNamed,
+  readWhen,
+  relatedStatements,
+  says,
+  words,
+} from './datatypes.js'
 import { readProblem } from './problems.js'
 import { at, type Scope, sdtc } from './scope.js'
 import { emit, intentOf, withNarrative } from './statement.js'
@@ -24,13 +34,12 @@ export function readEncounter(scope: Scope): number {
     if (given(place.node, 'negationInd') !== 'true') diagnoses.push(diagnosis)
     problems += readProblem({ ...inner, authorship: conduct(inner, place) }, concern)
   }
-  const encounter = withNarrative(
-    scope,
-    readConcept(scope, child(node, 'code')),
-    node,
-    /encounter|type|visit|description/i,
-  )
-  const when = readWhen(scope, child(node, 'effectiveTime'))
+  // Planned encounters of C-CDA R1.1 may hold an encounter activity that says what and when.
+  const inner = relatedStatements(node, 'REFR').find((one) => one.local === 'encounter')
+  const told = child(node, 'code') || inner === undefined ? node : inner
+  const code = readConcept(scope, child(told, 'code'))
+  const encounter = withNarrative(scope, code, told, /encounter|type|visit|description/i)
+  const when = readWhen(scope, child(node, 'effectiveTime') ?? child(told, 'effectiveTime'))
   const intent = intentOf(node)
   const disposition = readNamed(scope, child(node, 'dischargeDispositionCode', sdtc))
   const subject = says(encounter) || when === undefined ? encounter : { codings: [], text: 'Encounter' }

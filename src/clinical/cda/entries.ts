@@ -85,9 +85,9 @@ function kindBySection(scope: Scope): Kind | undefined {
     case 'allergies':
       return local === 'act' || local === 'observation' ? 'allergy' : undefined
     case 'problems':
-      return local === 'act' || local === 'observation' ? 'problem' : undefined
+      return local === 'act' || (local === 'observation' && isSubject(scope.place)) ? 'problem' : undefined
     case 'medications':
-      if (local === 'act') return 'medication-act'
+      if (local === 'act' || local === 'organizer') return 'medication-act'
       return local === 'substanceAdministration' || local === 'supply' ? 'medication' : undefined
     case 'immunizations':
       return local === 'substanceAdministration' ? 'immunization' : undefined
@@ -173,10 +173,10 @@ function isSubject(place: Place): boolean {
   )
 }
 
-/** The medications inside an admission or discharge medication act. */
+/** The medications inside an admission or discharge medication act, or inside an organizer that groups them. */
 function wrapped(scope: Scope): number {
   let made = 0
-  for (const relation of placesIn(scope.place, 'entryRelationship')) {
+  for (const relation of [...placesIn(scope.place, 'entryRelationship'), ...placesIn(scope.place, 'component')]) {
     for (const place of placesIn(relation, 'substanceAdministration')) {
       const inner = at(scope, place)
       made += readMedication({ ...inner, authorship: conduct(inner, place) })

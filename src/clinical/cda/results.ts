@@ -15,7 +15,7 @@ import {
   says,
   typeOf,
 } from './datatypes.js'
-import { at, type Scope } from './scope.js'
+import { at, remark, type Scope } from './scope.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
 
@@ -55,7 +55,8 @@ export function readBattery(scope: Scope, type: Observed, outer?: Panel): number
     const inner = authored(scope, place)
     if (place.node.local === 'observation') {
       observations++
-      made += readObservation(inner, type, panel)
+      if (isSecurityLabel(place.node)) remark(inner, 'unmapped-entry', 'a security label, not a finding')
+      else made += readObservation(inner, type, panel)
     } else if (place.node.local === 'organizer') {
       observations++
       made += readBattery(inner, type, panel)
@@ -71,6 +72,11 @@ export function readBattery(scope: Scope, type: Observed, outer?: Panel): number
     intent: intentOf(node),
     within: outer?.within ?? [],
   })
+}
+
+/** Labels of HL7 DS4P: policy about the battery, in the shape of an observation. */
+function isSecurityLabel(node: XmlNode): boolean {
+  return /^SEC(?:CLASS|CAT|CON|INT|TRST|ALT|DATINT)OBS$/.test(given(child(node, 'code'), 'code') ?? '')
 }
 
 function authored(scope: Scope, place: Place): Scope {
