@@ -1,0 +1,59 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { audit } from './audit/audit.js'
+import type { Config } from './config/settings.js'
+import type { Directory } from './directory/directory.js'
+import { openDirectory } from './directory/open.js'
+import { type Keyring, openKeyring } from './keyring/keyring.js'
+import type { MasterKey } from './keyring/master-key.js'
+import { openVault } from './keyring/vault.js'
+import { type Mailbox, openMailbox } from './mailbox/mailbox.js'
+import { readPart } from './pipeline/read.js'
+import type { Audit } from './ports/audit.js'
+import type { Blobs } from './ports/blobs.js'
+import type { Store } from './ports/store.js'
+import type { Vault } from './ports/vault.js'
+import type { Clock, Random } from './ports/world.js'
+import { openRecord, type PatientRecord } from './record/record.js'
+import { openQuarantine, type Quarantine } from './spool/quarantine.js'
+import { openSpool, type Spool } from './spool/spool.js'
+import { openTrail, type Trail } from './spool/trail.js'
+import { openFileBlobs } from './store/blobs.js'
+import { openLevelStore } from './store/level/level.js'
+
+export const clock: Clock = { now: () => Date.now() }
+export const random: Random = { bytes: (size) => new Uint8Array(randomBytes(size)) }
+
+/** Everything that lasts, opened: what the running gateway works on, and a single command of the operator too. */
+export interface House {
+  readonly store: Store
+  readonly blobs: Blobs
+  readonly keyring: Keyring
+  readonly vault: Vault
+  readonly audit: Audit
+  readonly directory: Directory
+  readonly spool: Spool
+  readonly trail: Trail
+  readonly quarantine: Quarantine
+  readonly mailbox: Mailbox
+  readonly record: PatientRecord
+}
+
+/** Opens the data folder under its master key. Throws StoreFailed where another process has it or it cannot be read. */
+export async function openHouse(config: Config, masterKey: MasterKey): Promise<House> {
+  const store = await openLevelStore(join(config.dataDir, 'store'), clock)
+  const blobs = await openFileBlobs(join(config.dataDir, 'blobs'), clock)
+  const keyring = openKeyring({ current: masterKey }, random)
+  const vault = openVault({ store, keyring, random })
+  const kept = { store, blobs, vault, clock, audit }
+  return {
+    ...kept,
+    keyring,
+    directory: await openDirectory({ store, keyring, audit, clock, random }),
+    spool: openSpool(kept),
+    trail: openTrail(kept),
+    quarantine: openQuarantine(kept),
+    mailbox: openMailbox({ ...kept, readPart: async (message, path) => readPart(message, path) }),
+    record: openRecord(kept),
+  }
+}

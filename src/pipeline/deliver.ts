@@ -1,0 +1,124 @@
+import type { Address } from '../directory/directory.js'
+import type { MessageAttachment, MessageProtection } from '../mailbox/message.js'
+import { type Batch, together } from '../ports/store.js'
+import type { SpooledJob } from '../spool/spooled.js'
+import { readCertificate } from '../x509/certificate.js'
+import { nameText } from '../x509/name.js'
+import type { InboundPorts, Judged, Verdict } from './inbound.js'
+import type { ReadMail } from './steps.js'
+
+type Trusted = Extract<Verdict, { kind: 'trusted' }>
+
+export type Delivery =
+  | {
+      readonly kind: 'delivery'
+      /** The mailbox's id of the message. */
+      readonly id: string
+      readonly parts: Batch
+      readonly itemCount: number
+      /** What is said of the owed notice; absent where none is owed. */
+      readonly notice?: string
+    }
+  | { readonly kind: 'duplicate'; readonly id: string }
+
+/**
+ * What must be committed to deliver a trusted message to one address: the message in its mailbox, the documents and
+ * items as proposals in the patient's record, and the owed `processed` notice. Large bodies are durable when this answers.
+ */
+export async function delivery(
+  spooled: SpooledJob,
+  verdict: Trusted,
+  address: Address,
+  mail: NonNullable<Judged['mail']>,
+  ports: InboundPorts,
+): Promise<Delivery> {
+  const { opened, read, from } = mail
+  const { mailbox, record, trail, notices } = ports
+  const { notice } = opened
+  const documents = read.attachments.flatMap((attachment) => attachment.documents)
+
+  const { id, parts } = await mailbox.delivery({
+    mailbox: address.address,
+    spoolId: spooled.id,
+    receivedAt: spooled.envelope.receivedAt,
+    from,
+    to: read.to,
+    cc: read.cc,
+    subject: read.subject,
+    ...(read.date !== undefined && { date: read.date }),
+    ...(opened.messageId !== undefined && { messageId: opened.messageId }),
+    ...(read.inReplyTo !== undefined && { inReplyTo: read.inReplyTo }),
+    references: read.references,
+    preview: read.preview,
+    attachments: read.attachments.map(attachmentOf),
+    protection: protectionOf(verdict, opened.wrapped, opened.signers),
+    ...(notice.kind !== 'none' && { notice }),
+    diagnostics: read.diagnostics,
+    original: opened.message,
+  })
+  if (await mailbox.has(address.address, id)) return { kind: 'duplicate', id }
+
+  const proposed =
+    address.record && documents.length > 0
+      ? await record.proposal(address.record, {
+          documents,
+          sender: from,
+          mailbox: address.address,
+          messageId: id,
+          spoolId: spooled.id,
+        })
+      : undefined
+  const owed = await notices.owed({ spooled, verdict, mail, messageId: id })
+  return {
+    kind: 'delivery',
+    id,
+    parts: together(
+      parts,
+      proposed?.parts ?? {},
+      owed.parts,
+      trail.names(spooled.id, {
+        mailboxMessageId: id,
+        ...(opened.messageId !== undefined && { messageId: opened.messageId }),
+      }),
+    ),
+    itemCount: proposed?.addedIds.length ?? 0,
+    ...(owed.detail !== undefined && { notice: owed.detail }),
+  }
+}
+
+function attachmentOf(
+  { path, name, mediaType, sizeBytes, sha256, documents }: ReadMail['attachments'][number],
+  index: number,
+): MessageAttachment {
+  return {
+    index,
+    path,
+    ...(name !== undefined && { name }),
+    mediaType,
+    sizeBytes,
+    sha256,
+    documentItemIds: documents.map((document) => document.item.id),
+  }
+}
+
+function protectionOf(
+  verdict: Trusted,
+  wrapped: boolean,
+  signers: NonNullable<Judged['mail']>['opened']['signers'],
+): MessageProtection {
+  const certificate = readCertificate(verdict.signer)
+  const fingerprint = certificate.kind === 'certificate' ? certificate.fingerprint : ''
+  const path = verdict.candidates.find((candidate) => candidate.outcome === 'trusted')?.path ?? []
+  const signer = signers.find(
+    (candidate) => candidate.kind === 'verified' && Buffer.compare(candidate.certificate, verdict.signer) === 0,
+  )
+  return {
+    signerFingerprint: fingerprint,
+    signerSubject: certificate.kind === 'certificate' ? nameText(certificate.subject) : '',
+    anchorFingerprint: path.at(-1) ?? '',
+    path,
+    digest: signer?.kind === 'verified' ? signer.digest : '',
+    wrapped,
+    warnings: verdict.warnings,
+  }
+}

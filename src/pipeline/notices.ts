@@ -1,0 +1,181 @@
+import { createHash } from 'node:crypto'
+import { type DirectAddress, domainOf } from '../direct/address.js'
+import { type Refused, refused, type Undecided } from '../direct/refusal.js'
+import type { TrailStep } from '../direct/verdict.js'
+import type { Directory } from '../directory/directory.js'
+import { composeMdn } from '../notices/mdn.js'
+import type { Audit, AuditEntry } from '../ports/audit.js'
+import { type Batch, together } from '../ports/store.js'
+import type { Issuers, Revocation } from '../ports/trust.js'
+import type { Vault } from '../ports/vault.js'
+import type { Clock } from '../ports/world.js'
+import { encodeOutbound, type OutboundJob, outboundQueue } from '../spool/outbound.js'
+import type { SpooledJob } from '../spool/spooled.js'
+import type { Trail } from '../spool/trail.js'
+import { certificateToEncryptTo } from '../trust/encryption.js'
+import type { Judged, Verdict } from './inbound.js'
+import { trustPolicyOf } from './policy.js'
+import type { Steps } from './steps.js'
+
+export interface NoticePorts {
+  readonly directory: Directory
+  readonly vault: Vault
+  readonly trail: Trail
+  readonly audit: Audit
+  readonly steps: Steps
+  readonly revocation: Revocation
+  readonly issuers: Issuers
+  readonly clock: Clock
+}
+
+/** What a `processed` notice will be made from; sealed by the vault while it is owed, since it names a message of a patient. */
+interface Owed {
+  /** The recipient it speaks for. */
+  readonly recipient: DirectAddress
+  readonly to: DirectAddress
+  readonly originalMessageId?: string
+  /** The certificate that signed the message, and those that came with it: base64 DER. */
+  readonly signer: string
+  readonly certificates: readonly string[]
+}
+
+export interface Notices {
+  /**
+   * Parts that owe the `processed` notice for a trusted message (Applicability Statement §3.0): none for a message that
+   * is itself a notice (RFC 8098 §3: no MDN for an MDN).
+   */
+  owed(input: {
+    readonly spooled: SpooledJob
+    readonly verdict: Extract<Verdict, { kind: 'trusted' }>
+    readonly mail: NonNullable<Judged['mail']>
+    readonly messageId: string
+  }): Promise<{ readonly parts: Batch; readonly detail?: string }>
+  /** What else becomes true with each try and with the end: a step in the trail, and an alarm where the notice is never sent. */
+  outcome(job: OutboundJob, outcome: NoticeOutcome): Batch
+  /** Makes the wire form of an owed notice: composed, signed by its recipient, encrypted to the sender of the message. */
+  prepare(job: OutboundJob): Promise<{ readonly kind: 'sealed'; readonly wire: Uint8Array } | Refused | Undecided>
+}
+
+/** How a try to send a notice ended; only `retry` is not the end. */
+export type NoticeOutcome =
+  | { readonly kind: 'delivered'; readonly host: string; readonly reply: string }
+  | { readonly kind: 'failed' | 'expired' | 'retry'; readonly host?: string; readonly detail: string }
+  | { readonly kind: 'refused'; readonly refusal: Refused }
+
+/** Vault owner of what waits in the outbound queue. */
+const owner = 'outbound'
+
+/** Certificates kept for finding one to encrypt to; a message may bring 20. */
+const certificatesKept = 20
+
+export function openNotices(ports: NoticePorts): Notices {
+  return {
+    async owed({ spooled, verdict, mail: { opened, from }, messageId }) {
+      if (opened.notice.kind !== 'none') return { parts: {} }
+      const to = opened.request.notifyTo ?? from
+      const id = createHash('sha256').update(`processed ${verdict.recipient} ${messageId}`).digest('hex').slice(0, 32)
+      const owed: Owed = {
+        recipient: verdict.recipient,
+        to,
+        ...(opened.messageId !== undefined && { originalMessageId: opened.messageId }),
+        signer: base64(verdict.signer),
+        certificates: opened.certificates.slice(0, certificatesKept).map(base64),
+      }
+      const job: OutboundJob = {
+        id,
+        trail: spooled.id,
+        kind: 'mdn',
+        from: null,
+        to,
+        stage: 'owed',
+        body: await ports.vault.seal(owner, id, Buffer.from(JSON.stringify(owed))),
+        owedAt: ports.clock.now(),
+        tries: 0,
+      }
+      return {
+        parts: { enqueue: [{ queue: outboundQueue, id, payload: encodeOutbound(job), dueAt: job.owedAt }] },
+        detail: `processed, to ${to}`,
+      }
+    },
+
+    outcome(job, outcome) {
+      const at = ports.clock.now()
+      const step = { at, ...toldOf(outcome) }
+      const subject = { spool: job.trail, notice: job.id, to: job.to }
+      if (outcome.kind === 'retry') return ports.trail.steps(job.trail, [step])
+      const delivered = outcome.kind === 'delivered'
+      const reason = outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind
+      const audited: AuditEntry = {
+        at,
+        action: 'notice.send',
+        actor: 'system',
+        subject,
+        outcome: delivered ? 'success' : 'failed',
+        ...(!delivered && { reason }),
+      }
+      return together(ports.trail.steps(job.trail, [step]), { append: [ports.audit.entry(audited)] })
+    },
+
+    async prepare(job) {
+      const owed = JSON.parse(Buffer.from(await ports.vault.open(owner, job.id, job.body)).toString('utf8')) as Owed
+      const at = ports.clock.now()
+      const signers = await ports.directory.keys.toSign(owed.recipient, at)
+      if ('kind' in signers) return signers
+      if (signers.length === 0) return refused('no-key-for-recipient', `no key of ${owed.recipient} may sign now`)
+
+      // To the signer where its key usage allows, else to another certificate bound to the sender.
+      const chosen = await certificateToEncryptTo(
+        {
+          owner: owed.recipient,
+          address: owed.to,
+          purpose: 'notice',
+          signerCertificate: bytes(owed.signer),
+          bag: owed.certificates.map(bytes),
+          at,
+        },
+        {
+          anchors: ports.directory.anchors,
+          revocation: ports.revocation,
+          issuers: ports.issuers,
+          directory: ports.directory.peers,
+        },
+        trustPolicyOf(await ports.directory.domains.policyOf(owed.recipient)),
+      )
+      if (chosen.kind !== 'chosen') return chosen
+
+      const messageId = `<${job.id}@${domainOf(owed.recipient)}>`
+      const message = composeMdn({
+        disposition: 'processed',
+        finalRecipient: owed.recipient,
+        to: owed.to,
+        ...(owed.originalMessageId !== undefined && { originalMessageId: owed.originalMessageId }),
+        messageId,
+        at: job.owedAt,
+      })
+      return ports.steps.seal({
+        message,
+        signers,
+        recipients: [chosen.certificate],
+        outer: { from: owed.recipient, to: [owed.to], messageId, date: job.owedAt },
+        at,
+      })
+    },
+  }
+}
+
+function toldOf(outcome: NoticeOutcome): Pick<TrailStep, 'step' | 'detail' | 'refusal'> {
+  switch (outcome.kind) {
+    case 'delivered':
+      return { step: 'notice-sent', detail: `${outcome.host}: ${outcome.reply}` }
+    case 'retry':
+      return { step: 'notice-attempted', detail: [outcome.host, outcome.detail].filter(Boolean).join(': ') }
+    case 'failed':
+    case 'expired':
+      return { step: 'notice-failed', detail: [outcome.kind, outcome.host, outcome.detail].filter(Boolean).join(': ') }
+    case 'refused':
+      return { step: 'notice-failed', detail: outcome.refusal.detail, refusal: outcome.refusal }
+  }
+}
+
+const base64 = (der: Uint8Array) => Buffer.from(der).toString('base64')
+const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'base64'))

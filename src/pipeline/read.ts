@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto'
+import { readDocument } from '../clinical/read.js'
+import type { Diagnostic } from '../direct/clinical.js'
+import { decodeBody } from '../mime/decode.js'
+import { type ShownAttachment, type ShownMailbox, showMessage } from '../mime/display.js'
+import { leavesOf, type Part, readMime } from '../mime/part.js'
+import type { ReadAttachment, ReadMail } from './steps.js'
+
+/**
+ * Reads a trusted message for people and for the record: what a mailbox list shows, and every attachment as documents
+ * and record items. Never throws for what the bytes are: what cannot be read says so in its diagnostics.
+ */
+export async function readMail(message: Uint8Array): Promise<ReadMail> {
+  const tree = readMime(message)
+  if (tree.kind === 'unreadable') {
+    const diagnostic: Diagnostic = { code: 'not-parsed', where: '', detail: tree.detail }
+    return { subject: '', to: [], cc: [], references: [], preview: '', attachments: [], diagnostics: [diagnostic] }
+  }
+  const shown = await showMessage(tree)
+  const leaves = new Map([...leavesOf(tree)].map((leaf) => [leaf.path.join('.'), leaf]))
+  const diagnostics: Diagnostic[] = []
+  const attachments: ReadAttachment[] = []
+  for (const attachment of shown.attachments) {
+    const leaf = leaves.get(attachment.path)
+    const read = leaf && (await readAttachment(leaf, attachment))
+    if (!read) continue
+    attachments.push(read.attachment)
+    diagnostics.push(...read.diagnostics)
+  }
+  const { subject, to, cc, date, inReplyTo, references, text = '' } = shown
+  return {
+    subject,
+    to: to.map(written),
+    cc: cc.map(written),
+    ...(date !== undefined && { date }),
+    ...(inReplyTo !== undefined && { inReplyTo }),
+    references,
+    preview: text,
+    attachments,
+    diagnostics,
+  }
+}
+
+/** The decoded bytes of one part, by its path; undefined where the message has no such part or it cannot be decoded. */
+export function readPart(message: Uint8Array, path: string): Uint8Array | undefined {
+  const tree = readMime(message)
+  if (tree.kind === 'unreadable') return undefined
+  for (const leaf of leavesOf(tree)) if (leaf.path.join('.') === path) return bytesOf(leaf)
+  return undefined
+}
+
+function bytesOf(leaf: Part): Uint8Array | undefined {
+  const decoded = decodeBody(leaf)
+  return decoded.kind === 'decoded' ? decoded.bytes : undefined
+}
+
+async function readAttachment(
+  leaf: Part,
+  { path, name, mediaType }: ShownAttachment,
+): Promise<{ readonly attachment: ReadAttachment; readonly diagnostics: readonly Diagnostic[] }> {
+  const decoded = decodeBody(leaf)
+  // What cannot be decoded is kept as it was transferred: nothing of a message is dropped.
+  const bytes = decoded.kind === 'decoded' ? decoded.bytes : leaf.body
+  const faults: Diagnostic[] =
+    decoded.kind === 'decoded' ? [] : [{ code: 'not-parsed', where: path, detail: decoded.detail }]
+  const read = await readDocument(bytes, { mediaType, ...(name !== undefined && { name }) })
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  return {
+    attachment: {
+      path,
+      ...(name !== undefined && { name }),
+      mediaType,
+      sizeBytes: bytes.length,
+      sha256,
+      documents: read.documents,
+    },
+    diagnostics: [...faults, ...read.diagnostics],
+  }
+}
+
+function written({ address, display }: ShownMailbox): string {
+  return display ? (address ? `${display} <${address}>` : display) : address
+}

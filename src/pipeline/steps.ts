@@ -1,0 +1,118 @@
+import type { DirectAddress } from '../direct/address.js'
+import type { Diagnostic, RecordItem } from '../direct/clinical.js'
+import type { Refused } from '../direct/refusal.js'
+import type { Digest, Signer } from '../direct/signer.js'
+import type { OwnedKey } from '../ports/keys.js'
+
+/**
+ * The three steps that cost real arithmetic or read a stranger's structure at length. They run in worker threads, which
+ * alone unwrap private keys; everything that crosses the line is plain data. Each is safe to run again.
+ */
+export interface Steps {
+  /** Decrypts, verifies, unwraps, and reads the fields that trust is decided on. */
+  open(body: WireBody, keys: readonly OwnedKey[], policy: OpenPolicy): Promise<OpenedMail | Refused>
+  /** Reads a message that is already trusted, for people and for the record. */
+  read(message: Uint8Array): Promise<ReadMail>
+  /** Wraps, signs and encrypts one message. */
+  seal(request: SealRequest): Promise<{ readonly kind: 'sealed'; readonly wire: Uint8Array } | Refused>
+}
+
+/** The message as it came over the wire: in memory, or in a file that a worker reads by itself. */
+export type WireBody =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
+  | { readonly kind: 'file'; readonly path: string; readonly sizeBytes: number }
+
+export interface OpenPolicy {
+  /** Some recipient's domain accepts SHA-1; whether *this* recipient does is decided with trust. */
+  readonly allowSha1: boolean
+}
+
+/** A step ended without an answer: its thread died or ran out of time or memory. The message may be at fault, or not. */
+export class StepFailed extends Error {
+  override readonly name = 'StepFailed'
+}
+
+/** A message whose signature arithmetic was checked, with the fields that say who it is from and for. Trusted by nobody yet. */
+export interface OpenedMail {
+  readonly kind: 'opened'
+  readonly signers: readonly Signer[]
+  /** Certificates that came in the CMS, DER. */
+  readonly certificates: readonly Uint8Array[]
+  /** For the trail: which of our keys opened it, and how it was encrypted. */
+  readonly keyId: string
+  readonly contentCipher: string
+  readonly keyTransport: string
+  /** True where the signed content was a whole message (RFC 8551 §3.1), so that From, To and Subject are signed. */
+  readonly wrapped: boolean
+  /** The RFC 5322 message: the wrapped one, or the outer address fields over the signed entity. */
+  readonly message: Uint8Array
+  readonly messageId?: string
+  readonly notice: MailNotice
+  readonly request: NoticeRequest
+}
+
+/** Whether the message is itself a notice about another. */
+export type MailNotice =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'mdn' | 'dsn'
+      readonly disposition: string
+      readonly originalMessageId?: string
+      readonly finalRecipient?: DirectAddress
+    }
+
+/** What the sender asks to be told. */
+export interface NoticeRequest {
+  /** Disposition-Notification-To, where it is one plain address. */
+  readonly notifyTo?: DirectAddress
+  /** X-DIRECT-FINAL-DESTINATION-DELIVERY was asked for correctly. */
+  readonly finalDelivery: boolean
+}
+
+/** A trusted message as people and the record see it. */
+export interface ReadMail {
+  readonly subject: string
+  readonly to: readonly string[]
+  readonly cc: readonly string[]
+  readonly date?: number
+  readonly inReplyTo?: string
+  readonly references: readonly string[]
+  /** Start of the readable text. */
+  readonly preview: string
+  readonly attachments: readonly ReadAttachment[]
+  readonly diagnostics: readonly Diagnostic[]
+}
+
+export interface ReadAttachment {
+  /** Part path in the message, `2.1`. */
+  readonly path: string
+  readonly name?: string
+  readonly mediaType: string
+  readonly sizeBytes: number
+  readonly sha256: string
+  /** The attachment itself, and documents found inside it. */
+  readonly documents: readonly {
+    readonly item: RecordItem
+    readonly bytes: Uint8Array
+    readonly items: readonly RecordItem[]
+    readonly diagnostics: readonly Diagnostic[]
+  }[]
+}
+
+export interface SealRequest {
+  /** The whole inner RFC 5322 message. */
+  readonly message: Uint8Array
+  readonly signers: readonly OwnedKey[]
+  /** Certificates to encrypt to, DER. */
+  readonly recipients: readonly Uint8Array[]
+  /** Address fields of the wrapper: never Subject. */
+  readonly outer: {
+    readonly from: DirectAddress
+    readonly to: readonly DirectAddress[]
+    readonly messageId: string
+    readonly date: number
+  }
+  /** Signing time, Unix milliseconds. */
+  readonly at: number
+  readonly digest?: Extract<Digest, 'sha256' | 'sha384' | 'sha512'>
+}

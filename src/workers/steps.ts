@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { type Refused, refused } from '../direct/refusal.js'
+import { openKeyring } from '../keyring/keyring.js'
+import { readMasterKey } from '../keyring/master-key.js'
+import { type Header, readHeader } from '../mime/header.js'
+import { mimeLimits } from '../mime/limits.js'
+import { mailOf } from '../pipeline/open.js'
+import { readMail } from '../pipeline/read.js'
+import type { Steps, WireBody } from '../pipeline/steps.js'
+import type { OwnedKey, PrivateKey } from '../ports/keys.js'
+import { privateKeyFrom } from '../smime/key.js'
+import { openLarge, openMessage } from '../smime/open.js'
+import { sealMessage } from '../smime/seal.js'
+import { type Certificate, readCertificate } from '../x509/certificate.js'
+
+/** Unwrapped private keys a thread keeps; beyond this the one kept longest is unwrapped again when needed. */
+const keysKept = 1_000
+
+/** A key ready for arithmetic, in every form that the steps ask for. */
+interface ReadyKey {
+  readonly id: string
+  readonly certificate: Certificate
+  readonly chain: readonly Uint8Array[]
+  readonly key: PrivateKey
+}
+
+/** The steps in this very thread: what a pool thread runs, and what tests run without a pool. Refuses a bad master key by throwing. */
+export function openSteps(masterKey: Uint8Array): Steps {
+  const master = readMasterKey(masterKey)
+  if (master.kind === 'refused') throw new Error(master.detail)
+  const keyring = openKeyring({ current: master.key }, { bytes: (size) => new Uint8Array(randomBytes(size)) })
+  const ready = new Map<string, ReadyKey>()
+
+  function keyOf(owned: OwnedKey): ReadyKey | undefined {
+    const known = ready.get(owned.id)
+    if (known) return known
+    const certificate = readCertificate(owned.certificate)
+    const key = privateKeyFrom(keyring.unwrap('private-key', owned.id, owned.wrapped))
+    if (certificate.kind === 'malformed' || 'kind' in key) return undefined
+    if (ready.size >= keysKept) ready.delete(ready.keys().next().value as string)
+    const made = { id: owned.id, certificate, chain: owned.chain, key }
+    ready.set(owned.id, made)
+    return made
+  }
+
+  return {
+    async open(body, owned, policy) {
+      const keys = owned.flatMap((key) => keyOf(key) ?? [])
+      const smime = { ...(policy.allowSha1 && { digests: ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'] as const }) }
+      const head: Head = { bytes: new Uint8Array() }
+      const opened =
+        body.kind === 'bytes'
+          ? openMessage(body.bytes, keys, smime)
+          : await openLarge(
+              keepingHead(createReadStream(body.path, { highWaterMark: 64 * 1024 }), head),
+              body.sizeBytes,
+              keys,
+              smime,
+            )
+      if (opened.kind === 'refused') return opened
+      const header = envelopeHeader(body, head)
+      return header.kind === 'header' ? mailOf(opened, header) : header
+    },
+    read: (message) => readMail(message),
+    async seal({ message, signers, recipients, outer, at }) {
+      return sealMessage(message, {
+        signers: signers.flatMap((owned) => keyOf(owned) ?? []),
+        recipients,
+        outerHeaders: [
+          { name: 'From', value: `<${outer.from}>` },
+          { name: 'To', value: outer.to.map((address) => `<${address}>`).join(', ') },
+          { name: 'Date', value: new Date(outer.date).toUTCString().replace('GMT', '+0000') },
+          { name: 'Message-ID', value: outer.messageId },
+        ],
+        at,
+      })
+    },
+  }
+}
+
+/** The first bytes of a streamed message, which hold its header. */
+interface Head {
+  bytes: Uint8Array
+}
+
+async function* keepingHead(chunks: AsyncIterable<Uint8Array>, head: Head): AsyncIterable<Uint8Array> {
+  for await (const chunk of chunks) {
+    if (head.bytes.length < mimeLimits.headerBytes) head.bytes = Buffer.concat([head.bytes, chunk])
+    yield chunk
+  }
+}
+
+function envelopeHeader(body: WireBody, head: Head): Header | Refused {
+  const header = readHeader(body.kind === 'bytes' ? body.bytes : head.bytes, { lineBreaks: 'any' })
+  return header.kind === 'header' ? header : refused('malformed-message', header.detail)
+}

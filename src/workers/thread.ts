@@ -1,0 +1,19 @@
+import { workerData } from 'node:worker_threads'
+import type { Steps } from '../pipeline/steps.js'
+import { openSteps } from './steps.js'
+
+/** What the pool hands to its threads when they start. */
+export interface ThreadData {
+  /** 32 bytes. */
+  readonly masterKey: Uint8Array
+}
+
+/** One step with its arguments, as the pool posts it. */
+export type Task = { readonly [Name in keyof Steps]: Parameters<Steps[Name]> }
+
+const steps = openSteps((workerData as ThreadData).masterKey)
+
+// What a pool thread offers, by name.
+export const open = (task: Task['open']) => steps.open(...task)
+export const read = (task: Task['read']) => steps.read(...task)
+export const seal = (task: Task['seal']) => steps.seal(...task)
