@@ -68,7 +68,8 @@ export async function converse(
   }
   let giveUp: () => void = () => undefined
   const outcome = await new Promise<DialogueOutcome>((resolve) => {
-    const fail = (error: ClientError) => resolve(readFailure(error, sent, limits))
+    const fail = (error: ClientError) =>
+      resolve(readFailure(error, { sent, upgrading: client.upgrading === true }, limits))
     const cut = (detail: string) => resolve({ kind: sent ? 'in-doubt' : 'temporary', detail })
     giveUp = () => cut('the time limit of the attempt was reached')
     deadline.addEventListener('abort', giveUp)
@@ -152,7 +153,11 @@ function* wireOf(wire: Uint8Array, onSent: () => void): Generator<Uint8Array> {
   onSent()
 }
 
-function readFailure(error: ClientError, sent: boolean, limits: DeliveryLimits): DialogueOutcome {
+function readFailure(
+  error: ClientError,
+  { sent, upgrading }: { sent: boolean; upgrading: boolean },
+  limits: DeliveryLimits,
+): DialogueOutcome {
   const detail = forPeople(error.response ?? error.message, limits)
   const aboutTheMessage = error.code === 'EENVELOPE' || error.code === 'EMESSAGE'
   if (aboutTheMessage && error.responseCode === undefined && error.response === undefined) {
@@ -163,7 +168,7 @@ function readFailure(error: ClientError, sent: boolean, limits: DeliveryLimits):
     const permanent = /^5/.test(error.response) && error.responseCode !== 503
     return { kind: permanent ? 'permanent' : 'temporary', detail }
   }
-  if (error.code === 'ETLS') return { kind: 'no-tls', detail }
+  if (upgrading || error.code === 'ETLS') return { kind: 'no-tls', detail }
   return { kind: sent ? 'in-doubt' : 'temporary', detail }
 }
 
