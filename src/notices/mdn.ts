@@ -1,7 +1,7 @@
 import { type DirectAddress, domainOf } from '../direct/address.js'
-import { buildLeaf, buildMessage, buildMultipart, type Entity, entityBytes } from '../mime/build.js'
-import { type NewField, type UnsafeField, writeDate, writeFields } from '../mime/fields.js'
+import type { NewField } from '../mime/fields.js'
 import { encodeWords } from '../mime/words.js'
+import { repeatable, shown, writeReport } from './report.js'
 
 /** What became of a message: taken over by this gateway, handed to its destination, or not deliverable (Delivery Notification IG §1.3). */
 export type MdnDisposition = 'processed' | 'dispatched' | 'failed'
@@ -26,13 +26,6 @@ export interface NewMdn {
   readonly reportingHost?: string
 }
 
-export const mdnLimits = {
-  /** RFC 5322 §2.1.1 lets a line have 998 characters, and a message id cannot be folded. */
-  messageIdCharacters: 900,
-  /** As much of a stranger's subject or of a reason as a person reads. */
-  shownCharacters: 200,
-} as const
-
 const words: Readonly<Record<MdnDisposition, { readonly subject: string; readonly text: string }>> = {
   processed: { subject: 'Processed', text: 'Your message was successfully processed.' },
   dispatched: { subject: 'Dispatched', text: 'Your message was successfully dispatched to its destination.' },
@@ -44,94 +37,40 @@ const words: Readonly<Record<MdnDisposition, { readonly subject: string; readonl
  * other. A pure function of its input. `dispatched` carries X-DIRECT-FINAL-DESTINATION-DELIVERY and is only to be sent
  * where noticeRequestOf found that asked for. Never asks for a notice itself (RFC 8098 §2.1). Throws for a
  * `messageId` of ours that is none; no text of a stranger can make it throw.
- *
- * Built with our own mime/build rather than a mailer library: validators compare these few fields letter by letter, the
- * report part must not be re-encoded, and boundaries must not be random.
  */
 export function composeMdn(mdn: NewMdn): Buffer {
-  if (!/^<[!-;=?-~]{1,200}@[!-;=?-~]{1,255}>$/.test(mdn.messageId)) throw new TypeError('messageId is no message id')
-  const original = messageIdFrom(mdn.originalMessageId)
+  const original = repeatable(mdn.originalMessageId)
   const subject = shown(mdn.originalSubject)
+  const reason = mdn.disposition === 'failed' ? shown(mdn.failure) : ''
   const { subject: word, text } = words[mdn.disposition]
-  const thread: NewField[] =
-    original?.startsWith('<') === true
-      ? [
-          ['In-Reply-To', original],
-          ['References', original],
-        ]
-      : []
-  const message = buildMessage(
-    [
-      ['From', mdn.finalRecipient],
-      ['To', mdn.to],
-      ['Subject', encodeWords(subject === '' ? `${word}: your message` : `${word}: ${subject}`)],
-      ['Date', writeDate(mdn.at)],
-      ['Message-ID', mdn.messageId],
-      ...thread,
-      ['Auto-Submitted', 'auto-replied'], // RFC 3834 §5
-    ],
-    report(`${text}\r\n${reasonLine(mdn)}`, reportFields(mdn, original)),
-  )
-  return entityBytes(written(message))
-}
-
-/** RFC 8098 §3: a text for people, then the fields for machines. The original message is not returned: it may be clinical. */
-function report(text: string, fields: readonly NewField[]): Entity {
-  const forPeople = buildLeaf({ mediaType: 'text/plain', params: { charset: 'utf-8' }, body: text })
-  const forMachines = buildLeaf({
-    mediaType: 'message/disposition-notification',
-    body: fieldBytes(fields),
-    transferEncoding: '7bit',
+  return writeReport({
+    reportType: 'disposition-notification',
+    from: mdn.finalRecipient,
+    to: mdn.to,
+    subject: `${word}: ${subject === '' ? 'your message' : subject}`,
+    messageId: mdn.messageId,
+    originalMessageId: original,
+    at: mdn.at,
+    text: reason === '' ? `${text}\n` : `${text}\n\n${reason}\n`,
+    groups: [fields(mdn, original, reason)],
   })
-  return written(
-    buildMultipart('report', { 'report-type': 'disposition-notification' }, [written(forPeople), written(forMachines)]),
-  )
 }
 
 /** RFC 8098 §3.2, without spaces after the semicolons: so the validators and the reference implementations write them. */
-function reportFields(mdn: NewMdn, original: string | undefined): NewField[] {
-  const reason = shown(mdn.failure)
-  return [
+function fields(mdn: NewMdn, original: string | undefined, reason: string): NewField[] {
+  const list: NewField[] = [
     ['Reporting-UA', `${mdn.reportingHost ?? domainOf(mdn.finalRecipient)}; direct-gateway`],
     // RFC 8098 §3.2.3: the envelope told us reliably, and no alias stands between the two.
     ['Original-Recipient', `rfc822;${mdn.finalRecipient}`],
     ['Final-Recipient', `rfc822;${mdn.finalRecipient}`],
-    ...(original === undefined ? [] : ([['Original-Message-ID', original]] satisfies NewField[])),
-    ['Disposition', `automatic-action/MDN-sent-automatically;${mdn.disposition}`],
-    ...(mdn.disposition === 'failed' && reason !== '' ? ([['Failure', encodeWords(reason)]] satisfies NewField[]) : []),
-    // Delivery Notification IG §1.3: in the report part, with no value, and on no other disposition.
-    ...(mdn.disposition === 'dispatched' ? ([[finalDeliveryField, '']] satisfies NewField[]) : []),
   ]
+  if (original !== undefined) list.push(['Original-Message-ID', original])
+  list.push(['Disposition', `automatic-action/MDN-sent-automatically;${mdn.disposition}`])
+  if (reason !== '') list.push(['Failure', encodeWords(reason)])
+  // Delivery Notification IG §1.3: in the report part, with no value, and on no other disposition.
+  if (mdn.disposition === 'dispatched') list.push([finalDeliveryField, ''])
+  return list
 }
 
 /** The extension field by which a destination confirms final delivery (Delivery Notification IG §1.3). */
 export const finalDeliveryField = 'X-DIRECT-FINAL-DESTINATION-DELIVERY'
-
-function reasonLine(mdn: NewMdn): string {
-  const reason = shown(mdn.failure)
-  return mdn.disposition === 'failed' && reason !== '' ? `\r\n${reason}\r\n` : ''
-}
-
-function fieldBytes(fields: readonly NewField[]): Buffer {
-  const bytes = writeFields(fields)
-  if (bytes.kind === 'unsafe-field') throw new TypeError(`${bytes.field}: ${bytes.detail}`)
-  return bytes.bytes
-}
-
-/** Everything of a stranger was made safe before: what is unsafe here is a mistake of ours. */
-function written(entity: Entity | UnsafeField): Entity {
-  if (entity.kind === 'unsafe-field') throw new TypeError(`${entity.field}: ${entity.detail}`)
-  return entity
-}
-
-/** A stranger's message id as it may be repeated, or undefined: changed in any letter it would correlate with nothing. */
-function messageIdFrom(text: string | undefined): string | undefined {
-  const id = text?.trim() ?? ''
-  return /^[!-~]+$/.test(id) && id.length <= mdnLimits.messageIdCharacters ? id : undefined
-}
-
-/** A stranger's line as it may be shown: no control or format characters, which can reorder or hide what follows; cut in length. */
-function shown(text: string | undefined): string {
-  const clean = (text ?? '').slice(0, mdnLimits.shownCharacters * 4).replace(/[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]+/gu, ' ')
-  return [...clean.trim()].slice(0, mdnLimits.shownCharacters).join('')
-}
