@@ -56,6 +56,8 @@ export interface Certificate {
   readonly caIssuers: readonly string[]
   readonly ocspUrls: readonly string[]
   readonly crlUrls: readonly string[]
+  /** Whether there are distribution points at all, with or without a URL. */
+  readonly hasCrlPoints: boolean
 }
 
 export interface MalformedCertificate {
@@ -174,6 +176,7 @@ function known(extensions: readonly Extension[]) {
   const aki = value(oids.authorityKeyIdentifier)
   const usage = value(oids.keyUsage)
   const extended = value(oids.extendedKeyUsage)
+  const points = value(oids.crlDistributionPoints)
   const akiKey = aki && asn1.sequence(aki).find((field) => field.tag === 0x80)
   return {
     names: namesOf(value(oids.subjectAltName)),
@@ -183,7 +186,8 @@ function known(extensions: readonly Extension[]) {
     subjectKeyIdentifier: ski && asn1.content(asn1.expect(ski, asn1.tags.octetString)),
     authorityKeyIdentifier: akiKey && asn1.content(akiKey),
     ...accessOf(value(oids.authorityInfoAccess)),
-    crlUrls: crlUrlsOf(value(oids.crlDistributionPoints)),
+    crlUrls: crlUrlsOf(points),
+    hasCrlPoints: points !== undefined,
   }
 }
 

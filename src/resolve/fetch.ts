@@ -1,0 +1,197 @@
+import { type LookupAddress, lookup as systemLookup } from 'node:dns'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { BlockList, isIP, type LookupFunction } from 'node:net'
+
+/** What an outbound fetch on a stranger's word may do. */
+export interface FetchRules {
+  readonly sizeBytes: number
+  /** From the first look-up to the last byte, redirects included. */
+  readonly timeoutMs: number
+  readonly redirects: number
+  readonly schemes: readonly string[]
+  /** Lets the fetch reach loopback and private networks: for tests, and for authorities inside one's own network. */
+  readonly allowPrivate: boolean
+  /** How names become addresses; the system's way by default. */
+  readonly lookup: (name: string) => Promise<readonly LookupAddress[]>
+}
+
+/**
+ * Defaults. 10 MiB holds a CRL of 280,000 entries. 5 s keeps a verdict from hanging on a dead server. HTTPS adds nothing to
+ * objects that are signed, but some authorities publish there only. Private networks are out of bounds, as the URL comes
+ * out of a certificate that anybody could have written.
+ */
+export const fetchRules: FetchRules = {
+  sizeBytes: 10 * 1024 * 1024,
+  timeoutMs: 5_000,
+  redirects: 3,
+  schemes: ['http:', 'https:'],
+  allowPrivate: false,
+  lookup: (name) =>
+    new Promise((resolve, reject) =>
+      systemLookup(name, { all: true }, (error, addresses) => (error ? reject(error) : resolve(addresses))),
+    ),
+}
+
+export type Fetched =
+  | { readonly kind: 'fetched'; readonly body: Buffer }
+  /** Nothing usable came: what happened, in words. */
+  | { readonly kind: 'unreachable'; readonly detail: string }
+  /** The rules forbid to try. */
+  | { readonly kind: 'forbidden'; readonly detail: string }
+
+/** How one thing of a URL is fetched. */
+export type Fetch = (url: string) => Promise<Fetched>
+
+/**
+ * Makes a fetch within rules, for things that are signed themselves (CRLs, issuer certificates, bundles). Every address is
+ * checked after look-up and is the one connected to, so that a name cannot change its mind in between; each redirect is
+ * checked anew. Never throws for what the far side does.
+ */
+export function fetchWithin(rules: Partial<FetchRules> = {}): Fetch {
+  const all = { ...fetchRules, ...rules }
+  return async (url) => {
+    const ends = AbortSignal.timeout(all.timeoutMs)
+    let next = url
+    for (let left = all.redirects; ; left--) {
+      const target = targetOf(next, all)
+      if (typeof target === 'string') return { kind: 'forbidden', detail: target }
+      const got = await once(target, all, ends)
+      if (got.kind !== 'redirect') return got
+      if (left === 0) return { kind: 'unreachable', detail: `${target.host} redirected too often` }
+      next = URL.canParse(got.location, target.href) ? new URL(got.location, target).href : got.location
+    }
+  }
+}
+
+/** The URL to try, or why not. */
+function targetOf(text: string, rules: FetchRules): URL | string {
+  if (text.length > 2_048 || !URL.canParse(text)) return 'not a URL'
+  const url = new URL(text)
+  if (!rules.schemes.includes(url.protocol)) return `the scheme ${url.protocol} is not fetched`
+  if (url.username || url.password) return 'a URL with credentials'
+  const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80))
+  // The low ports speak other protocols, which a crafted request could talk into something.
+  if (port < 1024 && port !== 80 && port !== 443) return `port ${port} is not fetched`
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  if (isIP(host) && !rules.allowPrivate && !isPublicAddress(host)) return `${host} is not a public address`
+  return url
+}
+
+type OneAnswer = Fetched | { readonly kind: 'redirect'; readonly location: string }
+
+function once(url: URL, rules: FetchRules, signal: AbortSignal): Promise<OneAnswer> {
+  return new Promise((resolve) => {
+    const failed = (error: Error) =>
+      resolve(
+        error instanceof ForbiddenAddress
+          ? { kind: 'forbidden', detail: error.message }
+          : {
+              kind: 'unreachable',
+              detail: signal.aborted ? `${url.host} took too long` : `${url.host}: ${error.message}`,
+            },
+      )
+    const send = url.protocol === 'https:' ? httpsRequest : httpRequest
+    const request = send(url, {
+      agent: false,
+      signal,
+      lookup: guardedLookup(rules),
+      maxHeaderSize: 16_384,
+      headers: { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': 'direct-gateway' },
+    })
+    request.on('error', failed)
+    request.on('response', (response) => {
+      response.on('error', failed)
+      receive(response, url, rules).then(resolve, failed)
+    })
+    request.end()
+  })
+}
+
+async function receive(response: IncomingMessage, url: URL, rules: FetchRules): Promise<OneAnswer> {
+  const status = response.statusCode ?? 0
+  const give = (answer: OneAnswer): OneAnswer => {
+    response.destroy()
+    return answer
+  }
+  if (status >= 300 && status < 400 && response.headers.location)
+    return give({ kind: 'redirect', location: response.headers.location })
+  if (status !== 200) return give({ kind: 'unreachable', detail: `${url.host} answered ${status}` })
+  const encoding = response.headers['content-encoding']
+  if (encoding && encoding !== 'identity')
+    return give({ kind: 'unreachable', detail: `${url.host} answered in ${encoding}, which was not asked for` })
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > rules.sizeBytes)
+      return give({ kind: 'unreachable', detail: `${url.host} answered more than ${rules.sizeBytes} bytes` })
+    chunks.push(chunk)
+  }
+  if (!response.complete) return { kind: 'unreachable', detail: `${url.host} broke off` }
+  return { kind: 'fetched', body: Buffer.concat(chunks) }
+}
+
+class ForbiddenAddress extends Error {
+  override readonly name = 'ForbiddenAddress'
+}
+
+/** Look-up for sockets that lets only allowed addresses through, and fails where one of them is not. */
+function guardedLookup(rules: FetchRules): LookupFunction {
+  return (name, options, callback) => {
+    rules.lookup(name).then(
+      (addresses) => {
+        const inside = rules.allowPrivate ? undefined : addresses.find(({ address }) => !isPublicAddress(address))
+        const [first] = addresses
+        if (inside || !first) {
+          const words = inside ? `${name} is at ${inside.address}, not a public address` : `${name} has no address`
+          callback(inside ? new ForbiddenAddress(words) : new Error(words), '', 0)
+        } else if (options.all) callback(null, [...addresses])
+        else callback(null, first.address, first.family)
+      },
+      (error: Error) => callback(error, '', 0),
+    )
+  }
+}
+
+const special = new BlockList()
+for (const [network, prefix] of [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.88.99.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
+  ['224.0.0.0', 3],
+] as const)
+  special.addSubnet(network, prefix, 'ipv4')
+// Inside 2000::/3: Teredo and its neighbours, documentation, 6to4, each of which can carry an IPv4 address or goes nowhere.
+for (const [network, prefix] of [
+  ['2001::', 23],
+  ['2001:db8::', 32],
+  ['2002::', 16],
+  ['3fff::', 20],
+] as const)
+  special.addSubnet(network, prefix, 'ipv6')
+const globalUnicast = new BlockList()
+globalUnicast.addSubnet('2000::', 3, 'ipv6')
+
+/** Whether an IP address is one of the public internet (IANA special-purpose registries; RFC 6890). */
+export function isPublicAddress(address: string): boolean {
+  switch (isIP(address)) {
+    case 4:
+      return !special.check(address, 'ipv4')
+    case 6:
+      // Everything outside global unicast is special: loopback, mapped IPv4, NAT64, unique local, link local, multicast.
+      return globalUnicast.check(address, 'ipv6') && !special.check(address, 'ipv6')
+    default:
+      return false
+  }
+}

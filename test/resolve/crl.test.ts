@@ -1,0 +1,136 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { crlRevocation } from '../../src/resolve/crl.js'
+import { fetchWithin } from '../../src/resolve/fetch.js'
+import { dayMs, type Identity, issueCrl, makeAuthority, makeIntermediate, makeLeaf } from '../fixtures/pki.js'
+import { decide, portsOf, wordOf } from '../trust/world.js'
+import { serve } from './server.js'
+
+const root = makeAuthority()
+let server: Awaited<ReturnType<typeof serve>>
+let answers: Map<string, Uint8Array | number | 'never'>
+let now = Date.now()
+const clock = { now: () => now }
+
+beforeAll(async () => {
+  server = await serve((request, response) => {
+    const answer = answers.get(request.url ?? '') ?? 404
+    if (answer === 'never') return
+    if (typeof answer === 'number') response.writeHead(answer).end()
+    else response.end(answer)
+  })
+})
+afterAll(() => server.close())
+beforeEach(() => {
+  answers = new Map()
+  server.hits.clear()
+  now = Date.now()
+})
+
+const opened = () => crlRevocation({ fetch: fetchWithin({ allowPrivate: true, timeoutMs: 300 }), clock })
+
+function leafAt(...paths: readonly string[]): Identity {
+  const crlUrls = paths.map((path) => (path.includes(':') ? path : server.base + path))
+  return makeLeaf(root, { keyType: 'p256', san: { dns: ['hisp.test'] }, crlUrls })
+}
+
+const ask = (revocation: ReturnType<typeof opened>, leaf: Identity, issuer = root) =>
+  revocation.status(leaf.certificate, issuer.certificate, now)
+
+describe('revocation over HTTP', () => {
+  it('learns who is revoked, from one fetch for all who ask at once and after', async () => {
+    const [bad, good] = [leafAt('/a'), leafAt('/a')]
+    answers.set('/a', issueCrl(root, { revoked: [{ serial: bad.serial, reason: 1 }] }))
+    const revocation = opened()
+    const all = await Promise.all([...Array(20)].map((_, i) => ask(revocation, i % 2 ? bad : good)))
+    expect(all.map(({ kind }) => kind)).toEqual([...Array(20)].map((_, i) => (i % 2 ? 'revoked' : 'good')))
+    expect(await ask(revocation, bad)).toMatchObject({ kind: 'revoked', reason: 'keyCompromise' })
+    expect(server.hits.get('/a')).toBe(1)
+  })
+
+  it('is not published for a certificate without distribution points', async () => {
+    expect(await ask(opened(), makeLeaf(root, { keyType: 'p256' }))).toEqual({ kind: 'not-published' })
+    expect(server.hits.size).toBe(0)
+  })
+
+  it('tries every distribution point until one proves something', async () => {
+    const leaf = leafAt('ldap://dir.test/cn=a', '/missing', '/other', '/garbage', '/a')
+    answers.set('/other', issueCrl(makeAuthority()))
+    answers.set('/garbage', Buffer.from('<html>'))
+    answers.set('/a', issueCrl(root, { revoked: [{ serial: leaf.serial }] }))
+    expect((await ask(opened(), leafAt('/missing', '/other', '/garbage', '/a'))).kind).toBe('good')
+    expect((await ask(opened(), leafAt('/other', '/a'))).kind).toBe('good')
+    // Five points are more than are tried.
+    expect(await ask(opened(), leaf)).toMatchObject({
+      kind: 'unavailable',
+      detail: expect.stringMatching(/ldap: is not fetched; .*404; the CRL is of another issuer; not a CRL/),
+    })
+  })
+
+  it.each<[string, () => Uint8Array | number | 'never']>([
+    ['answers 500', () => 500],
+    ['never answers', () => 'never'],
+    ['answers a list of another key', () => issueCrl(root, { signWith: makeAuthority() })],
+    ['answers a list out of date', () => issueCrl(root, { thisUpdate: now - 9 * dayMs, nextUpdate: now - dayMs })],
+    ['answers a list without nextUpdate', () => issueCrl(root, { nextUpdate: null })],
+  ])('is unavailable when the server %s: hard waits, soft warns', async (_, answer) => {
+    answers.set('/a', answer())
+    const leaf = leafAt('/a')
+    const revocation = opened()
+    const ports = { ...portsOf({ anchors: [root] }), revocation }
+    expect(await wordOf(decide([leaf], ports))).toBe('revocation-unavailable')
+    expect(await decide([leaf], ports, { policy: { revocation: 'soft' } })).toMatchObject({
+      kind: 'trusted',
+      warnings: ['revocation-unknown'],
+    })
+    expect(server.hits.get('/a')).toBe(1)
+  })
+
+  it('asks a failed server again after a while, not at once', async () => {
+    const leaf = leafAt('/a')
+    const revocation = opened()
+    expect((await ask(revocation, leaf)).kind).toBe('unavailable')
+    answers.set('/a', issueCrl(root))
+    expect((await ask(revocation, leaf)).kind).toBe('unavailable')
+    now += 30_000
+    expect((await ask(revocation, leaf)).kind).toBe('good')
+  })
+
+  it('fetches again within the hour, answers from the old list meanwhile, and stops when that is out of date', async () => {
+    const leaf = leafAt('/a')
+    answers.set('/a', issueCrl(root, { nextUpdate: now + 3 * dayMs }))
+    const revocation = opened()
+    expect((await ask(revocation, leaf)).kind).toBe('good')
+    answers.set('/a', issueCrl(root, { revoked: [{ serial: leaf.serial }], nextUpdate: now + 3 * dayMs }))
+    now += 3_600_001
+    expect((await ask(revocation, leaf)).kind).toBe('good')
+    await expect.poll(async () => (await ask(revocation, leaf)).kind).toBe('revoked')
+    answers.set('/a', 500)
+    now += dayMs
+    expect((await ask(revocation, leaf)).kind).toBe('revoked')
+    now += 3 * dayMs
+    expect((await ask(revocation, leaf)).kind).toBe('unavailable')
+  })
+
+  it('is asked for intermediates too', async () => {
+    const middle = makeIntermediate(root, { crlUrls: [`${server.base}/root`] })
+    const leaf = makeLeaf(middle, {
+      keyType: 'p256',
+      san: { dns: ['hisp.test'] },
+      crlUrls: [`${server.base}/middle`],
+    })
+    answers.set('/middle', issueCrl(middle))
+    answers.set('/root', issueCrl(root, { revoked: [{ serial: middle.serial, reason: 2 }] }))
+    const ports = { ...portsOf({ anchors: [root] }), revocation: opened() }
+    expect(await decide([leaf], ports, { bag: [middle] })).toMatchObject({ kind: 'refused', reason: 'revoked' })
+    answers.set('/root', issueCrl(root))
+    const fresh = { ...ports, revocation: opened() }
+    expect(await wordOf(decide([leaf], fresh, { bag: [middle] }))).toBe('trusted')
+  })
+
+  it('does not reach into the private network on the word of a certificate', async () => {
+    answers.set('/a', issueCrl(root))
+    const revocation = crlRevocation({ fetch: fetchWithin(), clock })
+    expect(await ask(revocation, leafAt('/a'))).toMatchObject({ kind: 'unavailable', detail: expect.stringMatching(/not a public/) })
+    expect(server.hits.size).toBe(0)
+  })
+})
