@@ -24,7 +24,9 @@ function architecture() {
     rooms: [
       '| room | holds | may import |',
       '|---|---|---|',
-      ...Object.entries(rooms).map(([room, { may, holds }]) => `| \`${room}\` | ${holds} | ${code(may) || 'nothing'} |`),
+      ...Object.entries(rooms).map(
+        ([room, { may, holds }]) => `| \`${room}\` | ${holds} | ${code(may) || 'nothing'} |`,
+      ),
       ...Object.entries(wiring).map(([room, holds]) => `| \`${room}\` | ${holds} | everything |`),
     ],
     fences: [
@@ -36,7 +38,7 @@ function architecture() {
   }
   const file = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
   return Object.entries(tables).reduce((text, [name, lines]) => {
-    const marked = new RegExp(`(<!-- begin ${name} -->\n)[^]*?(<!-- end ${name} -->)`)
+    const marked = new RegExp(`(<!-- begin ${name} -->\n)[sS]*?(<!-- end ${name} -->)`)
     if (!marked.test(text)) throw new Error(`docs/architecture.md has lost its marker ${name}`)
     return text.replace(marked, (_, begin, end) => `${begin}${lines.join('\n')}\n${end}`)
   }, file)

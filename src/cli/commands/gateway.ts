@@ -4,7 +4,6 @@ import { type Command, Option } from 'commander'
 import { exampleFile, printConfig, schemaFile } from '../../config/document.js'
 import { describeProblem, masterKeyFile } from '../../config/load.js'
 import { act, actOnGateway, operatorName, orFail, type Session, sayDone } from '../command.js'
-import { controlSocket } from '../control.js'
 import { CommandFailed, type Context, exitCodes, type GlobalOptions, type Home, type Settled } from '../operator.js'
 import { settle } from '../settle.js'
 
@@ -74,13 +73,16 @@ function initCommand(program: Command, session: Session): void {
   })
 }
 
+/** What may lie in a folder without being data: an empty volume's own folder, a configuration. */
+const harmless = /^lost\+found$|\.ya?ml$/
+
 /** The data folder (0700) and the master key (0600), where they are missing. Never a new key beside old data. */
 async function prepare(context: Context, home: Home, options: InitOptions & GlobalOptions): Promise<void> {
   const { config, masterKey } = await settled(home, options)
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
   const file = masterKeyFile(config)
   if (masterKey === undefined && !(await exists(file))) {
-    const others = (await readdir(config.dataDir)).filter((name) => name !== controlSocket)
+    const others = (await readdir(config.dataDir)).filter((name) => !harmless.test(name))
     if (others.length > 0)
       throw new CommandFailed(
         `${config.dataDir} holds data, but its master key ${file} is missing: bring the key back, or take an empty folder`,

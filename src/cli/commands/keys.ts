@@ -62,7 +62,7 @@ export function keyCommands(program: Command, session: Session): void {
     session,
     async ({ pki }, context, options) => {
       const bits = Number(options.bits)
-      if (![2048, 3072, 4096].includes(bits)) throw new CommandFailed('--bits is 2048, 3072 or 4096', exitCodes.usage)
+      if (bits !== 2048 && bits !== 3072) throw new CommandFailed('--bits is 2048 or 3072', exitCodes.usage)
       const made = await pki.request(options.owner, bits)
       if (made.kind === 'refused') throw new CommandFailed(made.detail)
       await context.writeFile(options.keyOut, Buffer.from(pem('PRIVATE KEY', made.pkcs8)), 'secret')
