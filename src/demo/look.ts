@@ -55,11 +55,9 @@ interface ListedMessage {
 
 interface ListedItem {
   readonly state: string
-  readonly item: {
-    readonly when?: unknown
-    readonly negated: boolean
-    readonly content: { readonly type: string } & Record<string, unknown>
-  }
+  readonly when?: unknown
+  readonly negated: boolean
+  readonly content: { readonly type: string } & Readonly<Record<string, unknown>>
 }
 
 /** Looks at the gateway from outside, through its API and its outgoing mail, and says what was seen. */
@@ -108,29 +106,29 @@ async function lookAtMail(view: View, expected: readonly Sent[]): Promise<Check[
 }
 
 async function lookAtItems(view: View): Promise<Check[]> {
-  const { records } = await get<{ records: { id: string }[] }>(view, '/records')
+  const { records } = await get<{ records: { recordId: string }[] }>(view, '/records')
   const items: ListedItem[] = []
-  for (const { id } of records) {
+  for (const { recordId } of records) {
     let cursor: string | undefined
     do {
       const page: { items: ListedItem[]; next?: string } = await get(
         view,
-        `/records/${id}/items?limit=200${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`,
+        `/records/${recordId}/items?limit=200${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`,
       )
       items.push(...page.items)
       cursor = page.next
     } while (cursor)
   }
   view.say('\nRecord items, all proposed until the patient takes them in:')
-  const rows = items.map(({ state, item }) => [
-    item.content.type,
-    nameOf(item.content),
-    whenOf(item.when),
-    item.negated ? 'negated' : '',
+  const rows = items.map(({ state, content, when, negated }) => [
+    content.type,
+    nameOf(content),
+    whenOf(when),
+    negated ? 'negated' : '',
     state,
   ])
   for (const line of table(['type', 'what', 'when', '', 'state'], rows)) view.say(`  ${line}`)
-  const types = new Set(items.map(({ item }) => item.content.type))
+  const types = new Set(items.map(({ content }) => content.type))
   const wanted = [
     'demographics',
     'allergy',

@@ -35,7 +35,7 @@ export type RecipientVerdict = {
     }
 )
 
-/** One step in the life of a message, as `direct-gateway trace` prints it. Never holds clinical content, names or subjects. */
+/** One step in the life of a message, as `direct-gateway trace` prints it. Never holds clinical content, and of the message neither its Subject nor people's names. */
 export interface TrailStep {
   /** Unix milliseconds. */
   readonly at: number

@@ -38,7 +38,7 @@ export async function delivery(
   const documents = read.attachments.flatMap((attachment) => attachment.documents)
 
   const { id, parts } = await mailbox.delivery({
-    mailbox: address.address,
+    mailbox: address.mailbox,
     spoolId: spooled.id,
     receivedAt: spooled.envelope.receivedAt,
     from,
@@ -56,7 +56,7 @@ export async function delivery(
     diagnostics: read.diagnostics,
     original: opened.message,
   })
-  if (await mailbox.has(address.address, id)) return { kind: 'duplicate', id }
+  if (await mailbox.has(address.mailbox, id)) return { kind: 'duplicate', id }
 
   const proposed =
     address.record && documents.length > 0
