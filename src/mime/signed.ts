@@ -39,7 +39,8 @@ const signatureTypes = ['application/pkcs7-signature', 'application/x-pkcs7-sign
  * Takes a multipart/signed entity apart without changing a byte (RFC 1847 §2.1, RFC 8551 §3.5.3). It must be exactly two
  * parts and a close delimiter, with nothing but white space after it: text outside the signed part has been shown as signed
  * by too many programs. A short preamble is passed over (RFC 2046 §5.1.1), because common signing programs write one;
- * it is not part of any result. Bare LF is left alone, so that such a signature fails where it must.
+ * it is not part of any result. Where the header has bare LF, so may the delimiters; in the signed part no byte is ever
+ * changed, so that a signature over other line breaks fails where it must.
  */
 export function splitSigned(
   entity: Uint8Array,
@@ -47,7 +48,10 @@ export function splitSigned(
 ): SignedEntity | NotSigned | Unreadable {
   const limits = { ...mimeLimits, ...options.limits }
   const bytes = viewOf(entity)
-  const outer = readHeader(bytes, options)
+  const read = readHeader(bytes, options)
+  // Some signers write the frame with bare LF around content in CRLF. The frame is outside the signature either way.
+  const lineBreaks = read.kind === 'unreadable' && read.fault === 'bare-lf' ? 'any' : 'crlf'
+  const outer = lineBreaks === 'any' ? readHeader(bytes, { ...options, lineBreaks }) : read
   if (outer.kind === 'unreadable') return outer
   if (outer.all('content-type').length > 1) return notSigned('not-multipart-signed', 'Content-Type stands twice')
   const type = contentTypeOf(outer)
@@ -58,7 +62,7 @@ export function splitSigned(
   const boundary = boundaryOf(type, limits)
   if (typeof boundary !== 'string') return boundary
 
-  const pieces = cutAtBoundary(bytes.subarray(outer.bodyStart), boundary, 2, 'crlf')
+  const pieces = cutAtBoundary(bytes.subarray(outer.bodyStart), boundary, 2, lineBreaks)
   const [content, second] = pieces.parts
   if (pieces.more || !content || !second) return notSigned('not-two-parts', 'a multipart/signed has exactly two parts')
   if (!pieces.closed) return notSigned('not-closed', 'the close delimiter is missing')
@@ -66,7 +70,7 @@ export function splitSigned(
     return notSigned('preamble-too-long', `more than ${limits.signedPreambleBytes} bytes stand before the signed part`)
   if (!isBlank(pieces.epilogue)) return notSigned('text-after-signature', 'text stands after the close delimiter')
 
-  const signature = readMime(second, options)
+  const signature = readMime(second, { ...options, lineBreaks })
   if (signature.kind === 'unreadable') return signature
   if (!signatureTypes.includes(signature.contentType.value))
     return notSigned('second-part-no-signature', 'the second part is not a PKCS #7 signature')

@@ -42,6 +42,14 @@ describe('splitSigned', () => {
     expect(split.kind === 'signed' && split.content.toString()).toBe('A: 1\n\nx\ny')
   })
 
+  it('takes a frame in bare LF, as some signers write it around content in CRLF', () => {
+    const [frame = '', rest = ''] = whole.split(content)
+    const split = splitSigned(Buffer.concat([Buffer.from(frame), crlf(content), Buffer.from(rest)]))
+    if (split.kind !== 'signed') throw new Error(split.detail)
+    expect(split.content.toString()).toBe('Content-Type: text/plain\r\n\r\nhello\r\n')
+    expect(split.signature.body.toString()).toBe('QUJD\n')
+  })
+
   it('passes over the sentence that signing programs put first', () => {
     expect(
       cause(`${head()}This is an S/MIME signed message\n\n----=_b\n${content}\n----=_b\n${signature}\n----=_b--\n\n`),
@@ -68,7 +76,11 @@ describe('splitSigned', () => {
     ['second-part-no-signature', `${head()}----=_b\n${signature}\n----=_b\n${content}\n----=_b--`],
     ['boundary-absent', whole.replace('boundary=', 'border=')],
     ['not-a-field', whole.replace('Content-Transfer-Encoding: base64', 'oops')],
-    ['bare-lf', Buffer.from(whole)],
+    ['bare-cr', whole.replace('micalg', '\rmicalg')],
+    [
+      'not-two-parts',
+      Buffer.from(whole.replace(/\n\n/, '\r\n\r\n').replace(/\n(?=Content-Type: multipart| boundary)/g, '\r\n')),
+    ],
     ['signed', whole.replaceAll('pkcs7-signature', 'x-pkcs7-signature')],
     ['signed', whole.replaceAll('application/pkcs7-signature', 'Application/PKCS7-Signature')],
     ['signed', whole.replace('"application/pkcs7-signature"', 'application/pkcs7-signature')],
