@@ -4,7 +4,6 @@ import { keysToJudge, type LogHead, openGroup } from './group.js'
 import {
   checkedKey,
   checkedName,
-  checkedValue,
   dataKey,
   dueEnd,
   duePrefix,
@@ -148,14 +147,13 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
     const now = clock.now()
     const due = await claimable(queue, n, now)
     if (due.length === 0) return []
-    const payloads = await home.getMany(due.map(({ id }) => jobKey(queue, id)))
-    const tries = await home.getMany(due.map(({ id }) => tryKey(queue, id)))
+    const found = await home.getMany(due.flatMap(({ id }) => [jobKey(queue, id), tryKey(queue, id)]))
     const jobs: ClaimedJob[] = []
     const counts: Change[] = []
     for (const [i, { id, dueAt }] of due.entries()) {
-      const payload = payloads[i]
+      const payload = found[2 * i]
       if (!payload) throw new Error(`The due index names a job that is not there: ${queue} ${id}`)
-      const before = tries[i]
+      const before = found[2 * i + 1]
       const attempt = (before ? readVarint(before).value : 0) + 1
       counts.push({ type: 'put', key: tryKey(queue, id), value: varint(attempt) })
       jobs.push({ queue, id, payload, dueAt, attempt, token: `${token}.${++claimed}`, leaseUntil: now + leaseMs })
@@ -202,11 +200,10 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
     leases.expire(queue, clock.now())
     const page = await reading(home.scan({ gte: prefix, lt: prefixEnd(prefix), limit }))
     const due = page.map(([key]) => readDueKey(queue, key))
-    const payloads = await reading(home.getMany(due.map(({ id }) => jobKey(queue, id))))
-    const tries = await reading(home.getMany(due.map(({ id }) => tryKey(queue, id))))
+    const found = await reading(home.getMany(due.flatMap(({ id }) => [jobKey(queue, id), tryKey(queue, id)])))
     return due.flatMap(({ id, dueAt }, i) => {
-      const payload = payloads[i]
-      const tried = tries[i]
+      const payload = found[2 * i]
+      const tried = found[2 * i + 1]
       // A job that ended between the reads is simply gone.
       if (!payload) return []
       return { id, payload, dueAt, attempt: tried ? readVarint(tried).value : 0, held: leases.held(queue, id) }
@@ -297,35 +294,6 @@ function nextGroup(commits: Waiting[]): Waiting[] {
     count++
   }
   return commits.splice(0, count)
-}
-
-/** Refuses (throws RangeError) what no home could hold, before anything of the batch is judged. */
-function checkBatch(batch: Batch) {
-  for (const { key } of batch.require ?? []) checkedKey(key)
-  for (const key of batch.del ?? []) checkedKey(key)
-  for (const { key, value } of batch.put ?? []) {
-    checkedKey(key)
-    checkedValue(value)
-  }
-  for (const { log, value } of batch.append ?? []) {
-    checkedName(log)
-    checkedValue(value)
-  }
-  for (const { queue, id, payload, dueAt } of batch.enqueue ?? []) {
-    checkedName(queue)
-    checkedKey(id)
-    checkedValue(payload)
-    if (Number.isNaN(dueAt)) throw new RangeError('A due time is not a number')
-  }
-  for (const { dueAt, payload } of batch.release ?? []) {
-    if (payload) checkedValue(payload)
-    if (Number.isNaN(dueAt)) throw new RangeError('A due time is not a number')
-  }
-}
-
-function checkLimit(limit: number) {
-  if (!Number.isInteger(limit) || limit < 1 || limit > storeLimits.rangeEntries)
-    throw new RangeError(`A limit is a whole number from 1 to ${storeLimits.rangeEntries}`)
 }
 
 function readEntry(key: string, stored: Uint8Array) {

@@ -44,7 +44,15 @@ export async function openLevelHome(directory: string): Promise<OrderedHome> {
     getMany: (keys) => db.getMany([...keys]),
     scan: ({ gte, lt, limit, reverse = false }) =>
       db.iterator({ gte, lt, limit, reverse, highWaterMarkBytes: levelLimits.pageBytes }).all(),
-    write: (changes, sync) => db.batch([...changes], { sync }),
+    async write(changes, sync) {
+      // A chained batch costs a quarter less than an array of as many operations.
+      const batch = db.batch()
+      for (const change of changes) {
+        if (change.type === 'put') batch.put(change.key, change.value)
+        else batch.del(change.key)
+      }
+      await batch.write({ sync })
+    },
     close: () => db.close(),
   }
 }
