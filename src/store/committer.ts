@@ -1,5 +1,6 @@
 import { type Batch, type ClaimedJob, type CommitResult, type Range, type Store, StoreFailed } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
+import { checkBatch, checkLimit } from './check.js'
 import { keysToJudge, type LogHead, openGroup } from './group.js'
 import {
   checkedKey,
