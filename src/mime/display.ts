@@ -6,7 +6,7 @@ import { decodeBody } from './decode.js'
 import type { Header } from './header.js'
 import { type MimeLimits, mimeLimits } from './limits.js'
 import { decodeCharset, dispositionOf } from './parameters.js'
-import type { Part } from './part.js'
+import { type Part, pathOf } from './part.js'
 import { decodeWords } from './words.js'
 
 export interface ShownMailbox {
@@ -17,7 +17,7 @@ export interface ShownMailbox {
 }
 
 export interface ShownAttachment {
-  /** Part path in the message: `2.1`. */
+  /** For leafAt: `2.1`. */
   readonly path: string
   /** A plain file name without path, control or direction characters; undefined where none was given. */
   readonly name: string | undefined
@@ -179,7 +179,7 @@ function showAttachment(part: Part, max: MimeLimits): ShownAttachment {
   const name = disposition?.params.get('filename') ?? part.contentType.params.get('name')
   const contentId = withoutFormat(part.header.get('content-id') ?? '').replace(/^<|>$/g, '')
   return {
-    path: part.path.length === 0 ? '1' : part.path.join('.'), // a message that is one leaf is its part 1 (RFC 9051 §6.4.5)
+    path: pathOf(part),
     name: name === undefined ? undefined : fileName(decodeWords(name), max.fileNameCharacters),
     mediaType: part.contentType.value,
     disposition: disposition?.value === 'inline' ? 'inline' : 'attachment',

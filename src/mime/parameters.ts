@@ -72,7 +72,7 @@ export function dispositionOf(header: Header): Parameterised | undefined {
 /** The Content-Transfer-Encoding in lower case, comments dropped; `7bit` where none is given (RFC 2045 §6.1). */
 export function transferEncodingOf(header: Header): string {
   const text = header.get('content-transfer-encoding')
-  return text === undefined || text === '' ? '7bit' : readParameters(text).value
+  return text === undefined || text === '' ? '7bit' : readParameters(text).value.replace(/^"(.*)"$/, '$1')
 }
 
 interface Scan {

@@ -73,7 +73,7 @@ function readEntity(
 }
 
 /** Two of these and two readers see two different messages. */
-const structuralFields = ['content-type', 'content-transfer-encoding', 'content-disposition']
+const structuralFields = ['content-type', 'content-transfer-encoding']
 
 function readMultipart(part: Part, reading: Reading): Part | Unreadable {
   const { limits, options } = reading
@@ -118,4 +118,15 @@ export function boundaryOf(contentType: ContentType, limits: MimeLimits = mimeLi
 export function* leavesOf(part: Part): Generator<Part> {
   if (part.children.length === 0) yield part
   for (const child of part.children) yield* leavesOf(child)
+}
+
+/** How a part is named outside: `2.1`. A message that is one leaf is its own part `1` (RFC 9051 §6.4.5). */
+export function pathOf(part: Part): string {
+  return part.path.length === 0 ? '1' : part.path.join('.')
+}
+
+/** The leaf that pathOf named, or undefined where the message has none. */
+export function leafAt(root: Part, path: string): Part | undefined {
+  for (const leaf of leavesOf(root)) if (pathOf(leaf) === path) return leaf
+  return undefined
 }

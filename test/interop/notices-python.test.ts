@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
-import { parseAddress } from '../../src/direct/address.js'
+import { domainOf, parseAddress } from '../../src/direct/address.js'
+import { composeDsn } from '../../src/notices/dsn.js'
 import { composeMdn, type NewMdn } from '../../src/notices/mdn.js'
 
 const python = spawnSync('python3', ['-c', 'import email.policy']).status === 0
@@ -14,6 +15,7 @@ def walk(p):
         yield from walk(c)
 report = m.get_payload()[1]
 inner = report.get_payload()
+groups = [[[k, str(v)] for k, v in g.items()] for g in inner] if isinstance(inner, list) else []
 fields = inner[0] if isinstance(inner, list) else email.message_from_string(report.get_content() if isinstance(inner, str) else '')
 print(json.dumps({
   'type': m.get_content_type(),
@@ -22,12 +24,15 @@ print(json.dumps({
   'types': [p.get_content_type() for p in m.get_payload()],
   'text': m.get_payload()[0].get_content(),
   'fields': [[k, str(v)] for k, v in fields.items()],
+  'groups': groups,
   'defects': [type(d).__name__ for p in walk(m) for d in p.defects] + [type(d).__name__ for v in m.values() for d in v.defects],
 }))
 `
 
-function judge(mdn: NewMdn) {
-  const run = spawnSync('python3', ['-c', script], { input: composeMdn(mdn) })
+const judge = (mdn: NewMdn) => judgeBytes(composeMdn(mdn))
+
+function judgeBytes(input: Uint8Array) {
+  const run = spawnSync('python3', ['-c', script], { input })
   if (run.status !== 0) throw new Error(run.stderr.toString())
   return JSON.parse(run.stdout.toString()) as {
     readonly type: string
@@ -36,6 +41,7 @@ function judge(mdn: NewMdn) {
     readonly types: readonly string[]
     readonly text: string
     readonly fields: readonly [string, string][]
+    readonly groups: readonly (readonly [string, string][])[]
     readonly defects: readonly string[]
   }
 }
@@ -95,5 +101,33 @@ describe.skipIf(!python)('an MDN as the email package of Python reads it (skippe
       expect(read.headers.map(([name]) => name)).not.toContain('Bcc')
       expect(read.types).toHaveLength(2)
     }
+  })
+})
+
+describe.skipIf(!python)('a DSN as the email package of Python reads it (skipped without python3)', () => {
+  it('has a group for the message and one for each recipient, without defects', () => {
+    const to = address('mary@direct.west.test')
+    const finding = { action: 'failed', status: '5.7.1', reason: 'Grüße: no certificate' } as const
+    const read = judgeBytes(
+      composeDsn({
+        domain: domainOf(to),
+        to,
+        findings: [
+          { ...finding, recipient: address('a@x.test') },
+          { ...finding, recipient: address('b@x.test') },
+        ],
+        originalMessageId: '<1@direct.west.test>',
+        messageId: '<failed-1@direct.west.test>',
+        at: 0,
+      }),
+    )
+    expect(read.defects).toEqual([])
+    expect(read.types).toEqual(['text/plain', 'message/delivery-status'])
+    expect(read.groups.map((group) => group.map(([name]) => name))).toEqual([
+      ['Reporting-MTA', 'X-Original-Message-ID'],
+      ['Final-Recipient', 'Action', 'Status', 'Diagnostic-Code'],
+      ['Final-Recipient', 'Action', 'Status', 'Diagnostic-Code'],
+    ])
+    expect(read.text).toContain('Grüße: no certificate')
   })
 })

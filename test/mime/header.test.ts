@@ -195,6 +195,7 @@ describe('fields that say how to read a body', () => {
     expect(dispositionOf(header('Content-Disposition: Attachment; filename=a.txt\r\n\r\n'))?.value).toBe('attachment')
     expect(dispositionOf(header('A: b\r\n\r\n'))).toBeUndefined()
     expect(transferEncodingOf(header('Content-Transfer-Encoding: BASE64 (why)\r\n\r\n'))).toBe('base64')
+    expect(transferEncodingOf(header('Content-Transfer-Encoding: "7bit"\r\n\r\n'))).toBe('7bit')
     expect(transferEncodingOf(header('A: b\r\n\r\n'))).toBe('7bit')
   })
 })

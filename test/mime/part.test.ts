@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { leavesOf, type Part, readMime } from '../../src/mime/part.js'
+import { leafAt, leavesOf, type Part, pathOf, readMime } from '../../src/mime/part.js'
 
 const crlf = (text: string) => Buffer.from(text.replace(/\r?\n/g, '\r\n'), 'latin1')
 
@@ -104,6 +104,15 @@ describe('readMime', () => {
     ['parts', multipart('b', ...Array.from({ length: 10_000 }, () => '\nx'))],
   ])('answers %s', (expected, text) => {
     expect(fault(text)).toBe(expected)
+  })
+
+  it('names leaves so that they are found again', () => {
+    const root = tree(multipart('out', '\nx', multipart('in', '\ny', '\nz')))
+    for (const leaf of leavesOf(root)) expect(leafAt(root, pathOf(leaf))).toBe(leaf)
+    expect([...leavesOf(root)].map(pathOf)).toEqual(['1', '2.1', '2.2'])
+    const alone = tree('\nx')
+    expect(leafAt(alone, '1')).toBe(alone)
+    for (const path of ['', '2', '2.3', '2.1.1', '__proto__']) expect(leafAt(root, path)).toBeUndefined()
   })
 
   it('counts parts of all levels together', () => {
