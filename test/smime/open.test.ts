@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { oids } from '../../src/asn1/oids.js'
 import * as asn1 from '../../src/asn1/reader.js'
 import {
@@ -566,10 +566,14 @@ describe('hostile bytes', () => {
   })
   const cms = cmsOf(wire)
   const original = Buffer.from(opened(wire, [bob]).entity)
+  const seen = { opened: 0, refused: 0 }
   const unchanged = (bytes: Uint8Array) => {
     const outcome = open(bytes)
+    seen[outcome.kind]++
     return outcome.kind === 'refused' || Buffer.from(outcome.entity).equals(original)
   }
+  // Changes that nothing covers (a preamble, an unused field) leave a message that opens: without both, nothing was tried.
+  afterAll(() => expect(Math.min(seen.opened, seen.refused)).toBeGreaterThan(10))
 
   it('never give an altered content: random octets changed in the CMS', () => {
     fc.assert(
@@ -584,7 +588,7 @@ describe('hostile bytes', () => {
           return unchanged(envelopeOf(copy))
         },
       ),
-      { numRuns: 3_000 },
+      { numRuns: 2_000 },
     )
   })
 
@@ -596,7 +600,7 @@ describe('hostile bytes', () => {
         copy[at] = octet
         return unchanged(enveloped(copy, [bobIdentity]))
       }),
-      { numRuns: 2_000 },
+      { numRuns: 1_000 },
     )
   })
 

@@ -82,7 +82,8 @@ describe.skipIf(absent)(title('RSAES-OAEP over the Wycheproof vectors'), () => {
     const digest = (name = '') => name.toLowerCase().replace('-', '') as Digest
     let count = 0
     for (const group of groupsOf('rsa_oaep_misc_test.json')) {
-      if (group.sha?.includes('/')) continue // SHA-512/256 and its kin have no name in CMS mail
+      // SHA-512/256 and its kin have no name in CMS mail; RSA of 8192 bits takes 100 ms each.
+      if (group.sha?.includes('/') || group.keySize > 4096) continue
       const blockOf = blocksOf(group)
       for (const test of group.tests) {
         const message = hex(test.msg)
@@ -93,7 +94,7 @@ describe.skipIf(absent)(title('RSAES-OAEP over the Wycheproof vectors'), () => {
         count++
       }
     }
-    expect(count).toBeGreaterThan(300)
+    expect(count).toBeGreaterThan(250)
   })
 })
 
