@@ -61,7 +61,7 @@ test('a byte now and then does not stretch DATA, enough bytes do', async () => {
 test('the message comes at the pace of the store, and its slowness is not held against the client', async () => {
   let taken = 0
   const client = await start({
-    limits: { dataBaseMs: 200, dataBytesPerSecond: 10_000_000 },
+    limits: { dataBaseMs: 200, dataBytesPerSecond: 1_000_000 },
     accept: async (_envelope, data) => {
       for await (const chunk of data) {
         if (taken === 0) await sleep(800)
