@@ -209,8 +209,8 @@ const policyKeys = new WeakMap<TrustPolicy, string>()
 function policyKey(policy: TrustPolicy): string {
   let key = policyKeys.get(policy)
   if (key === undefined) {
-    const { allowSha1InPaths, requireEmailProtection, requiredPolicies } = policy
-    key = JSON.stringify([allowSha1InPaths, requireEmailProtection, [...requiredPolicies].sort()])
+    const { allowSha1InPaths, requireEmailProtection, requiredPolicies, clockSkewMs } = policy
+    key = JSON.stringify([allowSha1InPaths, requireEmailProtection, clockSkewMs, [...requiredPolicies].sort()])
     policyKeys.set(policy, key)
   }
   return key

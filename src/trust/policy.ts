@@ -13,13 +13,15 @@ export interface TrustPolicy {
   readonly requireEmailProtection: boolean
   /** Certificate policies of which the path must be valid for one (RFC 5280 §6.1.1 c); empty: any, and none too. */
   readonly requiredPolicies: readonly string[]
+  /** How far ahead the clock of an issuer may be: a certificate counts as valid so much before its notBefore. Expiry is exact. */
+  readonly clockSkewMs: number
 }
 
 /**
  * Defaults. `hard`: a revoked clinic that can stop the CRL from being fetched must not pass, and the message only waits.
  * Not requiring publication: many Direct certificates of small authorities have no distribution point. SHA-1: forbidden
  * since ANSI/DS 2019-01-100-2021. emailProtection: RFC 5280 §4.2.1.12 limits a key to the purposes listed, and the Direct
- * certificate profile lists this one.
+ * certificate profile lists this one. Five minutes of skew: a clinic may send with the certificate that it got a minute ago.
  */
 export const defaultTrustPolicy: TrustPolicy = {
   revocation: 'hard',
@@ -27,6 +29,7 @@ export const defaultTrustPolicy: TrustPolicy = {
   allowSha1InPaths: false,
   requireEmailProtection: true,
   requiredPolicies: [],
+  clockSkewMs: 300_000,
 }
 
 export const trustLimits = {

@@ -6,6 +6,7 @@ import { nameText, sameName } from '../x509/name.js'
 import { type NameConstraints, nameConstraintsOf } from '../x509/names.js'
 import { schemeOf, weaknessOf } from '../x509/signature.js'
 import { constraintViolation } from './constraints.js'
+import { policyViolation } from './policies.js'
 import type { TrustPolicy } from './policy.js'
 
 /** What an end-entity certificate is to be used for. */
@@ -28,13 +29,16 @@ const processed = new Set<string>([
   oids.nameConstraints,
   oids.extendedKeyUsage,
   oids.certificatePolicies,
+  oids.policyMappings,
+  oids.policyConstraints,
+  oids.inhibitAnyPolicy,
   oids.crlDistributionPoints,
   oids.authorityInfoAccess,
 ])
 
 /** What is wrong with an end-entity certificate by itself, whoever issued it; undefined for a sound one. */
 export function leafFlaw(leaf: Certificate, use: CertificateUse, at: number, policy: TrustPolicy): Flaw | undefined {
-  return usageFlaw(leaf, use, policy) ?? commonFlaw(leaf, at)
+  return usageFlaw(leaf, use, policy) ?? commonFlaw(leaf, at, policy)
 }
 
 /**
@@ -61,7 +65,8 @@ export function pathFlaw(
       const own = i === 0 ? undefined : nameConstraintsOf(certificate)
       if (own) constraints.push(own)
     }
-    return undefined
+    const violation = policyViolation(path, policy.requiredPolicies)
+    return violation ? { reason: 'certificate-policy', detail: `the path has ${violation}` } : undefined
   } catch (error) {
     if (!(error instanceof Asn1Error)) throw error
     return { reason: 'malformed-certificate', detail: `an extension on the path: ${error.message}` }
@@ -69,11 +74,11 @@ export function pathFlaw(
 }
 
 /** Validity, key and critical extensions: what holds for every certificate. */
-function commonFlaw(certificate: Certificate, at: number): Flaw | undefined {
+function commonFlaw(certificate: Certificate, at: number, { clockSkewMs }: TrustPolicy): Flaw | undefined {
   const who = nameText(certificate.subject)
   if (at > certificate.notAfter)
     return { reason: 'certificate-expired', detail: `${who} expired ${new Date(certificate.notAfter).toISOString()}` }
-  if (at < certificate.notBefore)
+  if (at + clockSkewMs < certificate.notBefore)
     return {
       reason: 'certificate-not-yet-valid',
       detail: `${who} is valid from ${new Date(certificate.notBefore).toISOString()}`,
@@ -115,7 +120,7 @@ function issuerFlaw(path: readonly Certificate[], i: number, at: number, policy:
   const issuer = path[i] as Certificate
   const isAnchor = i === path.length - 1
   const who = nameText(issuer.subject)
-  const common = commonFlaw(issuer, at)
+  const common = commonFlaw(issuer, at, policy)
   if (common) return common
   if (!isAuthority(issuer, isAnchor))
     return { reason: 'path-not-authority', detail: `${who} is not a certification authority` }
