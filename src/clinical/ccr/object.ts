@@ -24,6 +24,8 @@ interface Finding {
   readonly status?: Status | undefined
   readonly intent?: Intent
   readonly negated?: boolean
+  /** Names of the sources, where the object is part of one that names them. */
+  readonly authors?: readonly string[]
 }
 
 /** Makes the item of a data object; 0, with a diagnostic, for one about nothing. CCRDataObjectID is its identifier. */
@@ -43,13 +45,13 @@ export function emit(scope: CcrScope, finding: Finding): number {
     negated: finding.negated ?? false,
     intent: finding.intent ?? 'performed',
     identifiers: id === undefined ? [] : [{ value: id }],
-    provenance: { entry: scope.place.path, section: scope.section, authors: sourceNames(scope) },
+    provenance: { entry: scope.place.path, section: scope.section, authors: finding.authors ?? sourceNames(scope) },
   })
   return added ? 1 : 0
 }
 
 /** Names of the actors that an object names as its sources. */
-function sourceNames(scope: CcrScope): string[] {
+export function sourceNames(scope: CcrScope): string[] {
   const names: string[] = []
   for (const source of childrenOf(scope.place.node, 'Source')) {
     for (const actor of childrenOf(source, 'Actor')) {

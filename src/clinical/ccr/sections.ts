@@ -4,7 +4,7 @@ import { denies } from '../denial.js'
 import { type Place, placeAt, placesIn } from '../place.js'
 import { actorName } from './actors.js'
 import { dateLabels, readDate, readSpan } from './dates.js'
-import { emit, readStatus } from './object.js'
+import { emit, readStatus, sourceNames } from './object.js'
 import { type CcrScope, remark, textAt } from './scope.js'
 import { readCode, readMeasure, readResult, saying } from './types.js'
 
@@ -246,6 +246,7 @@ function readTest(scope: CcrScope, result: CcrScope, { type, panel, specimen, wh
   const test: Concept = saying(named) ? named : panel
   const value = readResult(scope, child(node, 'TestResult'))
   const method = readCode(scope, child(node, 'Method'))
+  const own = sourceNames(scope)
   const content: Of<'result' | 'vital-sign'> = {
     type,
     test,
@@ -263,6 +264,7 @@ function readTest(scope: CcrScope, result: CcrScope, { type, panel, specimen, wh
     subject: test,
     when: readDate(scope, dateLabels.observed) ?? when,
     status: readStatus(scope) ?? readStatus(result),
+    authors: own.length > 0 ? own : sourceNames(result),
   })
 }
 

@@ -19,6 +19,8 @@ import { at, type Scope, sdtc } from './scope.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
 
+const column = /encounter|type|visit|description/i
+
 /**
  * One item for an encounter (C-CDA 22.4.49), and one problem for each diagnosis made there (22.4.80), which the encounter
  * also lists by name.
@@ -37,8 +39,8 @@ export function readEncounter(scope: Scope): number {
   // Planned encounters of C-CDA R1.1 may hold an encounter activity that says what and when.
   const inner = relatedStatements(node, 'REFR').find((one) => one.local === 'encounter')
   const told = child(node, 'code') || inner === undefined ? node : inner
-  const code = readConcept(scope, child(told, 'code'))
-  const encounter = withNarrative(scope, code, told, /encounter|type|visit|description/i)
+  const code = readConcept(scope, child(told, 'code'), column)
+  const encounter = withNarrative(scope, code, told, column)
   const when = readWhen(scope, child(node, 'effectiveTime') ?? child(told, 'effectiveTime'))
   const intent = intentOf(node)
   const disposition = readNamed(scope, child(node, 'dischargeDispositionCode', sdtc))

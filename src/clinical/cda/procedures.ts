@@ -26,7 +26,7 @@ export function readProcedure(scope: Scope): number {
   })
 }
 
-const column = /procedure|surger|name|description|activity/i
+const column = /procedure|surger|planned|name|description|activity/i
 
 function devicesOf(scope: Scope, node: XmlNode): Concept[] {
   const devices: Concept[] = []

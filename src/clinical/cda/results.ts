@@ -84,15 +84,12 @@ function authored(scope: Scope, place: Place): Scope {
   return { ...inner, authorship: conduct(inner, place) }
 }
 
+const column = /test|name|component|vital|analyte|sign|description/i
+
 /** One item for an observation, with what its battery lends. */
 export function readObservation(scope: Scope, type: Observed, panel?: Panel): number {
   const { node } = scope.place
-  const test = withNarrative(
-    scope,
-    readConcept(scope, child(node, 'code')),
-    node,
-    /test|name|component|vital|description/i,
-  )
+  const test = withNarrative(scope, readConcept(scope, child(node, 'code'), column), node, column)
   const first = childrenOf(node, 'value')[0]
   const value = readValue(scope, first)
   const when = readWhen(scope, child(node, 'effectiveTime')) ?? panel?.when

@@ -1,0 +1,47 @@
+import { Buffer } from 'node:buffer'
+import { crc32, deflateRawSync } from 'node:zlib'
+
+export interface ZipFile {
+  readonly name: string
+  readonly bytes: Uint8Array
+}
+
+/** A zip archive of a few small files, deflated (APPNOTE 6.3 §4.3). Dates are the first day that the format can name. */
+export function writeZip(files: readonly ZipFile[]): Buffer {
+  const locals: Buffer[] = []
+  const directory: Buffer[] = []
+  let offset = 0
+  for (const { name, bytes } of files) {
+    const packed = deflateRawSync(bytes)
+    const path = Buffer.from(name, 'utf8')
+    const fields = Buffer.alloc(26)
+    fields.writeUInt16LE(20, 0) // version needed
+    fields.writeUInt16LE(0x800, 2) // names are UTF-8
+    fields.writeUInt16LE(8, 4) // deflated
+    fields.writeUInt16LE(0x21, 8) // 1 January 1980
+    fields.writeUInt32LE(crc32(bytes), 10)
+    fields.writeUInt32LE(packed.length, 14)
+    fields.writeUInt32LE(bytes.length, 18)
+    fields.writeUInt16LE(path.length, 22)
+
+    const local = Buffer.concat([signature(0x04034b50), fields, path, packed])
+    const tail = Buffer.alloc(14)
+    tail.writeUInt32LE(offset, 10)
+    locals.push(local)
+    directory.push(signature(0x02014b50), Buffer.from([20, 0]), fields, tail, path)
+    offset += local.length
+  }
+  const central = Buffer.concat(directory)
+  const end = Buffer.alloc(18)
+  end.writeUInt16LE(files.length, 4)
+  end.writeUInt16LE(files.length, 6)
+  end.writeUInt32LE(central.length, 8)
+  end.writeUInt32LE(offset, 12)
+  return Buffer.concat([...locals, central, signature(0x06054b50), end])
+}
+
+function signature(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32LE(value)
+  return bytes
+}
