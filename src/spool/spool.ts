@@ -10,7 +10,7 @@ import { together } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import { decodeSpooled, encodeSpooled, json, seenKey, spoolId, timeKey, utf8 } from './payload.js'
 import type { SpoolBody, Spooled, SpooledJob } from './spooled.js'
-import { sweepBlobs, sweepSeen } from './sweep.js'
+import { openBlobSweep, sweepSeen } from './sweep.js'
 import { trailSteps } from './trail.js'
 
 export interface SpoolPorts {
@@ -62,16 +62,20 @@ export interface Spool {
   release(spooled: SpooledJob, pending: readonly DirectAddress[], dueAt: number): Batch
   /** Forgets duplicate-suppression rows beyond the horizon, at most `limit`; answers how many. */
   sweepSeen(limit?: number): Promise<number>
-  /** Deletes blobs that no row has named for `spoolLimits.orphanMs`, at most `limit`; answers how many. */
+  /** Looks at up to `limit` blobs older than `spoolLimits.orphanMs`, deletes those that no row names; answers how many. */
   sweepBlobs(limit?: number): Promise<number>
 }
 
 export function openSpool(ports: SpoolPorts, limits = spoolLimits): Spool {
   const { store, blobs, clock } = ports
+  const sweep = openBlobSweep(store, blobs, limits.orphanMs)
   return {
     async accept(envelope, data) {
       if (envelope.rcptTo.length === 0) throw new Error('A message without recipients cannot be accepted')
-      return remember(ports, limits, envelope, await collect(blobs, data))
+      const collected = await collect(blobs, data)
+      const { body } = collected
+      const accept = () => remember(ports, limits, envelope, collected)
+      return body.kind === 'blob' ? sweep.naming(body.name, accept) : accept()
     },
     read(job) {
       const spooled = decodeSpooled(job.payload)
@@ -87,7 +91,7 @@ export function openSpool(ports: SpoolPorts, limits = spoolLimits): Spool {
       return { release: [{ job, dueAt, payload: encodeSpooled({ ...spooled, pending }) }] }
     },
     sweepSeen: (limit = limits.sweepRows) => sweepSeen(store, clock.now() - limits.seenHorizonMs, limit),
-    sweepBlobs: (limit = limits.sweepRows) => sweepBlobs(store, blobs, limits.orphanMs, limit),
+    sweepBlobs: (limit = limits.sweepRows) => sweep.run(limit),
   }
 }
 

@@ -146,6 +146,48 @@ describe('accepting', () => {
     expect([...disk.contents.keys()].filter((key) => key.includes('seen'))).toEqual([])
   })
 
+  it('never deletes a blob that a message brings back meanwhile, wherever the sweep then is', async () => {
+    const bytes = Buffer.alloc(100_000, 'x')
+    const slowly = async (turns: number) => {
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve()
+    }
+    for (let round = 0; round < 200; round++) {
+      const [putTurns, lookTurns, deleteTurns] = [round % 5, round % 40, (round * 7) % 11]
+      const { spool, store, blobs, clock } = await setUp()
+      await blobs.put([bytes]) // an orphan of the same content
+      clock.at += 2 * 24 * 3600_000
+      const { put, delete: remove, olderThan } = blobs
+      blobs.put = async (given) => {
+        const name = await put(given)
+        await slowly(putTurns)
+        return name
+      }
+      blobs.olderThan = async function* (ms) {
+        const old: string[] = []
+        for await (const name of olderThan(ms)) old.push(name)
+        await slowly(lookTurns) // the walk saw the blob as old, and comes to it later
+        yield* old
+      }
+      blobs.delete = async (name) => {
+        await slowly(deleteTurns)
+        await remove(name)
+      }
+      const sending = spool.accept(envelope([a]), chunks(bytes)).catch((error: unknown) => error)
+      const [answer] = await Promise.all([sending, spool.sweepBlobs()])
+      const jobs = await store.claim(inboundQueue, 10, 1000)
+      const bodies = jobs.map((job) => spool.read(job)?.body)
+      const there = bodies.map((body) => body?.kind === 'blob' && blobs.files.has(body.name))
+      expect(there).toEqual(answer instanceof StoreFailed ? [] : [true])
+    }
+  })
+
+  it('goes on with the sweep where the last one ended', async () => {
+    const { spool, blobs, clock } = await setUp()
+    for (let n = 0; n < 5; n++) await blobs.put([Buffer.from(`orphan ${n}`)])
+    clock.at += 2 * 24 * 3600_000
+    expect([await spool.sweepBlobs(3), await spool.sweepBlobs(3), await spool.sweepBlobs(3)]).toEqual([3, 2, 0])
+  })
+
   it('sweeps at most what it is told to', async () => {
     const { spool, clock } = await setUp()
     for (let n = 0; n < 10; n++) await spool.accept(envelope([a, b]), chunks(`message ${n}`))
