@@ -43,7 +43,7 @@ function section(command: Command, parent: string): string[] {
     ]
   const usage = [
     name,
-    ...command.registeredArguments.map(({ name, variadic }) => `<${name()}${variadic ? '...' : ''}>`),
+    ...command.registeredArguments.map((argument) => `<${argument.name()}${argument.variadic ? '...' : ''}>`),
   ]
   const lines = options(command)
   const depth = parent === 'direct-gateway' ? '##' : '###'
@@ -63,7 +63,7 @@ function options(command: Command): string[] {
     .map(({ flags, description, mandatory, argChoices, defaultValue }) => {
       const notes = [
         mandatory && 'required',
-        argChoices && argChoices.map((choice) => `\`${choice}\``).join(', '),
+        argChoices?.map((choice) => `\`${choice}\``).join(', '),
         typeof defaultValue === 'string' && `default \`${defaultValue}\``,
       ].filter((note) => typeof note === 'string')
       return `| \`${flags}\` | ${description}${notes.length > 0 ? ` (${notes.join('; ')})` : ''} |`

@@ -210,7 +210,7 @@ export const settings = z
         .array(span('seconds', day, 1))
         .min(1)
         .max(32)
-        .prefault([30, 60, 120, 300, 600])
+        .prefault([10, 30, 60, 120, 300])
         .meta({ description: 'Waits between tries; the last one repeats.' }),
     }),
     inbound: section('Work on accepted messages.', {

@@ -38,10 +38,16 @@ function architecture() {
   }
   const file = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
   return Object.entries(tables).reduce((text, [name, lines]) => {
-    const marked = new RegExp(`(<!-- begin ${name} -->\n)[sS]*?(<!-- end ${name} -->)`)
-    if (!marked.test(text)) throw new Error(`docs/architecture.md has lost its marker ${name}`)
-    return text.replace(marked, (_, begin, end) => `${begin}${lines.join('\n')}\n${end}`)
+    const [before, rest] = halves(text, `<!-- begin ${name} -->\n`)
+    const [, after] = halves(rest, `<!-- end ${name} -->`)
+    return `${before}<!-- begin ${name} -->\n${lines.join('\n')}\n<!-- end ${name} -->${after}`
   }, file)
+}
+
+function halves(text, mark) {
+  const at = text.indexOf(mark)
+  if (at < 0) throw new Error(`docs/architecture.md has lost its mark ${mark}`)
+  return [text.slice(0, at), text.slice(at + mark.length)]
 }
 
 /** Every generated file with the function that gives its text. */

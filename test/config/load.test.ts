@@ -32,7 +32,7 @@ describe('loading the configuration', () => {
     const { smtp, http, undecided, limits, outbound, trust, dataDir } = await config()
     expect(smtp).toMatchObject({ port: 2525, idleSeconds: 60, tls: {} })
     expect(http.port).toBe(8080)
-    expect(undecided).toEqual({ deadlineSeconds: 2700, retrySeconds: [30, 60, 120, 300, 600] })
+    expect(undecided).toEqual({ deadlineSeconds: 2700, retrySeconds: [10, 30, 60, 120, 300] })
     expect(limits.messageBytes).toBe(60 * 1024 * 1024)
     expect(outbound.routes).toEqual({})
     expect(trust).toMatchObject({ routingTamper: 'strict', allowSha1: false, revocation: 'soft' })

@@ -4,7 +4,7 @@
  *
  *   node test/setup/ready.mjs             installs the packages of package-lock.json, when those here are others
  *   node test/setup/ready.mjs --build     and compiles src/ to dist/, when sources changed
- *   node test/setup/ready.mjs --openssl   and looks for the openssl program, which tests use as an independent judge
+ *   node test/setup/ready.mjs --openssl   and looks for the openssl program: the far side of the demo, and a judge in tests
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -118,13 +118,15 @@ function findOpenssl() {
   const works = () => run('openssl', ['version'], { stdio: 'ignore' }) === 0
   if (works()) return
   if (process.getuid?.() === 0 && run('apt-get', ['--version'], { stdio: 'ignore' }) === 0) {
-    say('installing the openssl program by apt-get, as the tests use it as an independent judge')
+    say('installing the openssl program by apt-get: the demo and some tests use it as the far side')
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
     run('apt-get', ['update', '-qq'], { env })
     run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'openssl'], { env })
     if (works()) return
   }
-  say('the openssl program was not found: the groups of test/interop that need it will be reported as skipped by name')
+  say(
+    'the openssl program was not found: the demo cannot run, and the groups of test/interop that need it are skipped by name',
+  )
 }
 
 /** One at a time: two that start together must not install over one another. A lock whose owner died is taken over. */

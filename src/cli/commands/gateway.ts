@@ -23,7 +23,9 @@ export function gatewayCommands(program: Command, session: Session): void {
   act<{ readonly once?: boolean }>(
     program
       .command('demo')
-      .description('two gateways on this machine write to each other; everything is made up and thrown away')
+      .description(
+        'a gateway on this machine gets mail from a far side made of OpenSSL; all of it is made up and thrown away',
+      )
       .option('--once', 'end after the first conversation instead of waiting for Ctrl-C'),
     session,
     (context, { once = false }) => homeOf(context).demo({ once }),
