@@ -4,6 +4,8 @@ export type DirectAddress = string & { readonly __brand: 'DirectAddress' }
 /** A Health Domain Name, lower-cased, without a trailing dot. */
 export type DirectDomain = string & { readonly __brand: 'DirectDomain' }
 
+/** Before any folding: U+212A, for one, lower-cases to `k`. */
+const ascii = /^[\x20-\x7e]*$/
 const atext = /^[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/
 const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
@@ -12,6 +14,7 @@ const label = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
  * their `xn--` form. Answers undefined for anything else.
  */
 export function parseDomain(text: string): DirectDomain | undefined {
+  if (!ascii.test(text)) return undefined
   const domain = text.trim().toLowerCase().replace(/\.$/, '')
   if (domain.length === 0 || domain.length > 253) return undefined
   return domain.split('.').every((part) => label.test(part)) ? (domain as DirectDomain) : undefined
@@ -23,6 +26,7 @@ export function parseDomain(text: string): DirectDomain | undefined {
  * them and each has carried a spoof. Case is folded throughout, so that a local part binds regardless of case.
  */
 export function parseAddress(text: string): DirectAddress | undefined {
+  if (!ascii.test(text)) return undefined
   const lower = text.trim().toLowerCase()
   const at = lower.lastIndexOf('@')
   if (at < 1 || at > 64) return undefined

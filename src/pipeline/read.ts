@@ -3,7 +3,7 @@ import { readDocument } from '../clinical/read.js'
 import type { Diagnostic } from '../direct/clinical.js'
 import { decodeBody } from '../mime/decode.js'
 import { type ShownAttachment, type ShownMailbox, showMessage } from '../mime/display.js'
-import { leavesOf, type Part, readMime } from '../mime/part.js'
+import { leafAt, type Part, readMime } from '../mime/part.js'
 import type { ReadAttachment, ReadMail } from './steps.js'
 
 /**
@@ -17,11 +17,10 @@ export async function readMail(message: Uint8Array): Promise<ReadMail> {
     return { subject: '', to: [], cc: [], references: [], preview: '', attachments: [], diagnostics: [diagnostic] }
   }
   const shown = await showMessage(tree)
-  const leaves = new Map([...leavesOf(tree)].map((leaf) => [leaf.path.join('.'), leaf]))
   const diagnostics: Diagnostic[] = []
   const attachments: ReadAttachment[] = []
   for (const attachment of shown.attachments) {
-    const leaf = leaves.get(attachment.path)
+    const leaf = leafAt(tree, attachment.path)
     const read = leaf && (await readAttachment(leaf, attachment))
     if (!read) continue
     attachments.push(read.attachment)
@@ -45,13 +44,9 @@ export async function readMail(message: Uint8Array): Promise<ReadMail> {
 export function readPart(message: Uint8Array, path: string): Uint8Array | undefined {
   const tree = readMime(message)
   if (tree.kind === 'unreadable') return undefined
-  for (const leaf of leavesOf(tree)) if (leaf.path.join('.') === path) return bytesOf(leaf)
-  return undefined
-}
-
-function bytesOf(leaf: Part): Uint8Array | undefined {
-  const decoded = decodeBody(leaf)
-  return decoded.kind === 'decoded' ? decoded.bytes : undefined
+  const leaf = leafAt(tree, path)
+  const decoded = leaf && decodeBody(leaf)
+  return decoded?.kind === 'decoded' ? decoded.bytes : undefined
 }
 
 async function readAttachment(
