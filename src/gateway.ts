@@ -3,7 +3,7 @@ import { buildApi, listenApi } from './api/api.js'
 import { type Control, listenForCommands } from './cli/control.js'
 import { runCommand } from './cli/program.js'
 import type { Config } from './config/settings.js'
-import { openAttempts } from './delivery/attempt.js'
+import { type Attempt, openAttempts } from './delivery/attempt.js'
 import { startDelivery } from './delivery/worker.js'
 import { clock, type House, random } from './house.js'
 import type { MasterKey } from './keyring/master-key.js'
@@ -38,10 +38,16 @@ const sweepEveryMs = 10 * 60_000
 /** /readyz must be red within a second of a failed write, and the process ends soon after. */
 const watchEveryMs = 500
 
-/** Starts every listener and worker over an open house. */
-export async function startGateway(house: House, config: Config, masterKey: MasterKey, log: Log): Promise<Gateway> {
+/** Starts every listener and worker over an open house. `world.attempt` stands in for the network when mail goes out: for measuring what comes before. */
+export async function startGateway(
+  house: House,
+  config: Config,
+  masterKey: MasterKey,
+  log: Log,
+  world: { readonly attempt?: Attempt } = {},
+): Promise<Gateway> {
   const { store, blobs, directory, spool, trail, quarantine, mailbox, record, audit } = house
-  const { smtp, http, dns, limits } = config
+  const { smtp, http, limits } = config
   const metrics = openMetrics()
   const health = openHealth()
   const unwatchLoop = watchEventLoop({ log, metrics })
@@ -84,15 +90,7 @@ export async function startGateway(house: House, config: Config, masterKey: Mast
     random,
     log,
     metrics,
-    attempt: openAttempts({
-      hostname: config.hostname,
-      exchanges: openExchanges({ servers: dns.servers, timeoutMs: dns.timeoutMs, attempts: dns.attempts, random }),
-      routes: config.outbound.routes,
-      ...(config.outbound.defaultRoute && { defaultRoute: config.outbound.defaultRoute }),
-      port: config.outbound.port,
-      tls: config.outbound.tls,
-      limits: { attemptMs: config.outbound.attemptSeconds * 1000 },
-    }),
+    attempt: world.attempt ?? attemptsOf(config),
     prepare: notices.prepare,
     outcomeParts: notices.outcome,
     schedule: {
@@ -209,6 +207,18 @@ export async function startGateway(house: House, config: Config, masterKey: Mast
       log.info('gateway.stopped')
     },
   }
+}
+
+function attemptsOf({ hostname, outbound, dns }: Config): Attempt {
+  return openAttempts({
+    hostname,
+    exchanges: openExchanges({ servers: dns.servers, timeoutMs: dns.timeoutMs, attempts: dns.attempts, random }),
+    routes: outbound.routes,
+    ...(outbound.defaultRoute && { defaultRoute: outbound.defaultRoute }),
+    port: outbound.port,
+    tls: outbound.tls,
+    limits: { attemptMs: outbound.attemptSeconds * 1000 },
+  })
 }
 
 /** Work that keeps the house small; each call is bounded, and what is left waits for the next. */
