@@ -253,7 +253,7 @@ describe('refusing', () => {
         expect(statusCode).toBeLessThan(500)
         expect(body).not.toMatch(/FST_|at \w+ \(|node_modules/)
       }),
-      { numRuns: 1500 },
+      { numRuns: 600 },
     )
     expect(logged).toEqual([])
   })

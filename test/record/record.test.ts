@@ -159,7 +159,7 @@ describe('listing items', () => {
         expect(await record.get(recordId, id)).toBeUndefined()
         expect(await record.documentBytes(id, id)).toBeUndefined()
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
     )
   })
 
