@@ -178,25 +178,10 @@ export const settings = z
     }),
     fetch: section('Downloads that certificates ask for: revocation lists and issuers.', {
       timeoutMs: duration('ms', 5_000, 60_000, 'For one download.', 10),
-      messageTimeoutMs: duration('ms', 20_000, 600_000, 'For all downloads that one message causes.', 10),
       allowPrivateAddresses: onOff(
         false,
         'Whether a certificate may send us to addresses of our own network: a stranger writes these URLs.',
       ),
-    }),
-    trust: section('What a domain demands while it has no policy of its own (`direct-gateway domain set`).', {
-      routingTamper: choice(
-        ['strict', 'warn'],
-        'strict',
-        'Refuse or only note a message whose envelope disagrees with its signed header.',
-      ),
-      allowSha1: onOff(false, 'Accepts signatures over SHA-1: only for a partner that cannot do better yet.'),
-      revocation: choice(
-        ['soft', 'hard', 'off'],
-        'soft',
-        'When revocation cannot be learnt until the deadline: accept with a warning, refuse, or never ask. A certificate known to be revoked is refused under soft and hard alike.',
-      ),
-      clockSkewSeconds: duration('seconds', 300, 3_600, 'How wrong the clocks of issuers may be.'),
     }),
     undecided: section('When something needed for a verdict cannot answer now.', {
       deadlineSeconds: duration(
@@ -250,7 +235,6 @@ export const settings = z
     }),
     retention: section('How long what nobody needs every day is kept.', {
       quarantineDays: whole(90, 1, 3_650, 'Refused messages, sealed, for judging again once trust is mended.'),
-      trailDays: whole(365, 1, 3_650, 'The steps of each message, without content.'),
     }),
     workers: section('Threads that hold private keys and parse documents.', {
       threads: whole(0, 0, 64, '0: one for each core.'),

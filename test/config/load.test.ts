@@ -29,13 +29,12 @@ async function problems(yaml?: string, env?: Record<string, string>): Promise<re
 
 describe('loading the configuration', () => {
   it('needs no file: every setting has its default', async () => {
-    const { smtp, http, undecided, limits, outbound, trust, dataDir } = await config()
+    const { smtp, http, undecided, limits, outbound, dataDir } = await config()
     expect(smtp).toMatchObject({ port: 2525, idleSeconds: 60, tls: {} })
     expect(http.port).toBe(8080)
     expect(undecided).toEqual({ deadlineSeconds: 2700, retrySeconds: [10, 30, 60, 120, 300] })
     expect(limits.messageBytes).toBe(60 * 1024 * 1024)
     expect(outbound.routes).toEqual({})
-    expect(trust).toMatchObject({ routingTamper: 'strict', allowSha1: false, revocation: 'soft' })
     expect(dataDir).toBe('/home/operator/data')
   })
 
@@ -77,7 +76,7 @@ describe('loading the configuration', () => {
   it('lets the environment win over the file', async () => {
     const read = await config('smtp: {port: 1}\nlog: {level: warn}', {
       DIRECT_GATEWAY_SMTP_PORT: '0',
-      DIRECT_GATEWAY_TRUST_ALLOW_SHA1: 'true',
+      DIRECT_GATEWAY_HTTP_BEHIND_TLS_PROXY: 'true',
       DIRECT_GATEWAY_DNS_SERVERS: '192.0.2.53, [2001:db8::53]:5353',
       DIRECT_GATEWAY_UNDECIDED_RETRY_SECONDS: '5,10s',
       DIRECT_GATEWAY_UNDECIDED_DEADLINE_SECONDS: '45m',
@@ -86,7 +85,7 @@ describe('loading the configuration', () => {
     })
     expect(read.smtp.port).toBe(0)
     expect(read.log.level).toBe('warn')
-    expect(read.trust.allowSha1).toBe(true)
+    expect(read.http.behindTlsProxy).toBe(true)
     expect(read.dns.servers).toEqual(['192.0.2.53', '[2001:db8::53]:5353'])
     expect(read.undecided).toEqual({ deadlineSeconds: 2700, retrySeconds: [5, 10] })
     expect(read.hostname).toBe('mail.example.org')
@@ -132,8 +131,8 @@ describe('problems of the configuration', () => {
     ['a port out of range', 'smtp: {port: 70000}', 'gateway.yaml:1 smtp.port: expected number to be <=65535'],
     [
       'a word that is no choice',
-      'trust: {revocation: maybe}',
-      'gateway.yaml:1 trust.revocation: Invalid option: expected one of "soft"|"hard"|"off"',
+      'outbound: {tls: maybe}',
+      'gateway.yaml:1 outbound.tls: Invalid option: expected one of "required"|"opportunistic"|"off"',
     ],
     [
       'a time without a unit',
