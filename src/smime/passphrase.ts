@@ -117,7 +117,7 @@ export function passphraseDecrypt(
 function nodeDecrypt(cipher: string, key: Buffer, iv: Uint8Array, encrypted: Uint8Array): Buffer | undefined {
   try {
     const decipher = createDecipheriv(cipher, key, iv)
-    return Buffer.concat([decipher.update(encrypted), decipher.final()])
+    return readable(Buffer.concat([decipher.update(encrypted), decipher.final()]))
   } catch {
     return undefined
   }
@@ -129,7 +129,16 @@ function rc2Decrypt(key: Buffer, iv: Buffer, encrypted: Uint8Array): Buffer | un
   const decipher = forge.rc2.createDecryptionCipher(key.toString('latin1'), key.length * 8)
   decipher.start(iv.toString('latin1'))
   decipher.update(forge.util.createBuffer(Buffer.from(encrypted).toString('latin1')))
-  return decipher.finish() ? Buffer.from(decipher.output.getBytes(), 'latin1') : undefined
+  return decipher.finish() ? readable(Buffer.from(decipher.output.getBytes(), 'latin1')) : undefined
+}
+
+/** Nothing where the plaintext is not one SEQUENCE: one wrong passphrase in 256 leaves a padding that looks right. */
+function readable(plain: Buffer): Buffer | undefined {
+  try {
+    return asn1.onlyElement(plain).tag === asn1.tags.sequence ? plain : undefined
+  } catch {
+    return undefined
+  }
 }
 
 const prfs: ReadonlyMap<string, Digest> = new Map([

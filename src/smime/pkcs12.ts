@@ -1,4 +1,4 @@
-import { createHash, createHmac, createPrivateKey, createPublicKey, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { createHmac, createPrivateKey, createPublicKey, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { oids } from '../asn1/oids.js'
 import * as asn1 from '../asn1/reader.js'
 import type { Digest } from '../direct/signer.js'
@@ -206,15 +206,12 @@ function entriesOf({ keys, certificates }: Bags): Pkcs12 | PassphraseProblem {
   const entries: Pkcs12Entry[] = []
   const seen = new Set<string>()
   for (const pkcs8 of keys) {
-    const publicKey = publicKeyFor(pkcs8)
-    if (!publicKey) return problem('malformed', 'a private key in it cannot be read')
-    const name = createHash('sha256')
-      .update(publicKey.export({ format: 'der', type: 'spki' }))
-      .digest('hex')
+    const name = publicName(publicKeyFor(pkcs8))
+    if (!name) return problem('malformed', 'a private key in it cannot be read')
     if (seen.has(name)) continue
     seen.add(name)
     for (const certificate of certificates)
-      if (publicKeyOf(certificate)?.equals(publicKey))
+      if (publicName(publicKeyOf(certificate)) === name)
         entries.push({
           pkcs8: Uint8Array.from(pkcs8),
           certificate: certificate.der,
@@ -232,6 +229,11 @@ function publicKeyFor(pkcs8: Uint8Array): KeyObject | undefined {
   } catch {
     return undefined
   }
+}
+
+/** The same for the same key. Comparing KeyObjects throws when they are of different types. */
+function publicName(key: KeyObject | undefined): string | undefined {
+  return key?.export({ format: 'der', type: 'spki' }).toString('base64')
 }
 
 /** Issuers by name, upwards; only a help for senders, since who verifies builds the path anew. */

@@ -13,7 +13,7 @@ export interface OaepParameters {
 }
 
 /**
- * The content key out of one KeyTransRecipientInfo, always `length` octets. A padding that does not fit gives a key
+ * The content key out of one KeyTransRecipientInfo, always `length` octets, at most 32. A padding that does not fit gives a key
  * derived from the ciphertext and a secret of ours instead (implicit rejection), chosen without a branch, so that a
  * sender learns nothing from how the message fails later: RFC 3218 §2.3.2. Undefined only for what everyone can see: a
  * ciphertext longer than the modulus or not below it.
