@@ -6,6 +6,7 @@ export interface ClinicalLimits {
   readonly items: number
   readonly diagnostics: number
   readonly textChars: number
+  readonly narrativeChars: number
   readonly archiveEntries: number
   readonly archiveBytes: number
   readonly archiveRatio: number
@@ -19,6 +20,8 @@ export const clinicalLimits: ClinicalLimits = {
   diagnostics: 10_000,
   /** Characters of one text of an item: a paragraph, not a book; the document keeps the rest. */
   textChars: 20_000,
+  /** Characters that all references of one document may copy from its narrative into items. */
+  narrativeChars: 8 * 1024 * 1024,
   /** Files in one archive; real ones have fewer than 20. */
   archiveEntries: 200,
   /** Bytes of one archive when unpacked. */

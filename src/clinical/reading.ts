@@ -18,6 +18,8 @@ export interface Reading {
   readonly limits: ClinicalLimits
   readonly items: RecordItem[]
   readonly diagnostics: Diagnostic[]
+  /** Set when an item was left out for there being too many. */
+  full: boolean
 }
 
 export type Code = Diagnostic['code']
@@ -44,7 +46,7 @@ export function sha256(bytes: Uint8Array | string): string {
 }
 
 export function startReading(document: string, limits: ClinicalLimits): Reading {
-  return { document, limits, items: [], diagnostics: [] }
+  return { document, limits, items: [], diagnostics: [], full: false }
 }
 
 /** Adds a diagnostic; beyond the limit only one more, which says so. `detail` never holds clinical words. */
@@ -56,12 +58,12 @@ export function note(reading: Reading, code: Code, where: string, detail: string
   }
 }
 
-/** Adds an item under an id made of document hash, path and type. False, with a diagnostic, when the document has too many. */
+/** Adds an item under an id made of document hash, path and type. False, with one diagnostic, when the document has too many. */
 export function add(reading: Reading, draft: Draft): boolean {
   const { items, limits, document } = reading
   if (items.length >= limits.items) {
-    const told = reading.diagnostics.some((one) => one.code === 'limit-exceeded' && one.detail.endsWith('items'))
-    if (!told) note(reading, 'limit-exceeded', draft.provenance.entry, `more than ${limits.items} items`)
+    if (!reading.full) note(reading, 'limit-exceeded', draft.provenance.entry, `more than ${limits.items} items`)
+    reading.full = true
     return false
   }
   items.push(identified(draft, document))

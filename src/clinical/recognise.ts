@@ -44,7 +44,7 @@ export function recognise(bytes: Uint8Array, hints: Hints, limits: ClinicalLimit
   return { format: 'other', mediaType: claimed ?? 'application/octet-stream' }
 }
 
-const html = /^\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--[\s\S]*?-->\s*)*<(?:!doctype\s+html\b|html[\s>])/i
+const html = /^\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--(?:(?!-->)[\s\S])*-->\s*)*<(?:!doctype\s+html\b|html[\s>])/i
 
 /** The first characters, whatever their width, without byte order marks. */
 function headOf(bytes: Uint8Array): string {

@@ -48,9 +48,12 @@ function readNames(name: XmlNode | undefined): PersonName[] {
   return names.length === 0 && display !== undefined ? [{ given: [], text: display }] : names
 }
 
+/** A CCR is about one patient, or two where one is the child of the other (ASTM E2369 §5.2.5). */
+const mostPatients = 2
+
 /** One demographics item for each patient; race, ethnicity, language and marital status stand in the social history. */
 export function readPatients(ccr: Ccr): void {
-  for (const patient of placesIn(ccr.root, 'Patient')) {
+  for (const patient of placesIn(ccr.root, 'Patient').slice(0, mostPatients)) {
     const actor = ccr.actors.get(textAt(patient.node, 'ActorID') ?? '')
     const scope: CcrScope = { ccr, place: actor ?? patient, section: 'Patient' }
     if (actor === undefined) {

@@ -52,13 +52,13 @@ export function emit(scope: CcrScope, finding: Finding): number {
 
 /** Names of the actors that an object names as its sources. */
 export function sourceNames(scope: CcrScope): string[] {
-  const names: string[] = []
+  const names = new Set<string>()
   for (const source of childrenOf(scope.place.node, 'Source')) {
     for (const actor of childrenOf(source, 'Actor')) {
       const found = scope.ccr.actors.get(textAt(actor, 'ActorID') ?? '')
       const name = found && actorName(found.node)
-      if (name !== undefined && !names.includes(name)) names.push(name)
+      if (name !== undefined) names.add(name)
     }
   }
-  return names
+  return [...names]
 }

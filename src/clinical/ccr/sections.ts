@@ -55,12 +55,11 @@ export function readAlert(scope: CcrScope): number {
   }
   // The agent is what the patient reacts to; the description may name the allergy as a condition. Both are kept.
   const text = agent.text ?? description.text
+  const named = new Set(agent.codings.map(({ code }) => code))
   const substance: Concept = {
     codings: [
       ...agent.codings,
-      ...description.codings.filter(
-        (one) => !allergyKinds.has(one.code) && !agent.codings.some((other) => other.code === one.code),
-      ),
+      ...description.codings.filter((one) => !allergyKinds.has(one.code) && !named.has(one.code)),
     ],
     ...(text === undefined ? {} : { text }),
   }

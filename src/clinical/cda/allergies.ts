@@ -86,10 +86,10 @@ function details(scope: Scope, node: XmlNode): Pick<Allergy, 'reactions' | 'seve
   const reactions: { manifestation: Concept; severity?: Concept }[] = []
   let severity: Concept | undefined
   let criticality: Concept | undefined
-  const manifested = relatedStatements(node, 'MFST')
+  const manifested = new Set(relatedStatements(node, 'MFST'))
   for (const related of relatedStatements(node)) {
     if (related.local !== 'observation') continue
-    if (isA(related, templates.reaction) || (manifested.includes(related) && !isSeverity(related))) {
+    if (isA(related, templates.reaction) || (manifested.has(related) && !isSeverity(related))) {
       const manifestation = withNarrative(scope, readNamed(scope, child(related, 'value')), related, /reaction/i)
       const graded = relatedStatements(related).find(isSeverity)
       const grade = graded && readNamed(scope, child(graded, 'value'))

@@ -65,14 +65,14 @@ function nameOf(role: XmlNode): string | undefined {
 export function conduct(scope: Scope, place: Place): Authorship {
   const authors = childrenOf(place.node, 'author').filter((author) => nullFlavorOf(author) === undefined)
   if (authors.length === 0) return scope.authorship
-  const names: string[] = []
+  const names = new Set<string>()
   let earliest: PartialDate | undefined
   for (const author of authors) {
     const role = child(author, 'assignedAuthor')
     if (role) {
       learn(scope.cda, role)
       const name = nameOf(role) ?? knownName(scope.cda, role)
-      if (name !== undefined && !names.includes(name)) names.push(name)
+      if (name !== undefined) names.add(name)
     }
     const time = child(author, 'time')
     const written = readTime(scope, time) ?? readTime(scope, child(time, 'low'))
@@ -80,7 +80,7 @@ export function conduct(scope: Scope, place: Place): Authorship {
   }
   const recordedAt = earliest ?? scope.authorship.recordedAt
   return {
-    authors: names.length > 0 ? names : scope.authorship.authors,
+    authors: names.size > 0 ? [...names] : scope.authorship.authors,
     ...(recordedAt === undefined ? {} : { recordedAt }),
   }
 }

@@ -34,18 +34,31 @@ export function readText(scope: Scope, node: XmlNode | undefined, column?: RegEx
   if (node === undefined || given(node, 'representation') === 'B64') return undefined
   const reference = given(child(node, 'reference'), 'value')
   if (reference !== undefined) {
-    const resolved = resolveReference(narrativeOf(scope.cda), reference, scope.section?.node, column)
-    if (resolved !== undefined && resolved !== '') return words(scope, resolved)
+    const resolved = referred(scope, reference, column)
+    if (resolved !== undefined && resolved !== '') return resolved
     if (resolved === undefined && !/^[a-z][a-z0-9+.-]*:/i.test(reference)) {
       remark(scope, 'unresolved-reference', 'no narrative element has the ID that is referred to')
     }
   }
   const own = textOf(node)
   // A few producers write the reference as text.
-  const resolved = /^\s*#\S+\s*$/.test(own)
-    ? resolveReference(narrativeOf(scope.cda), own, scope.section?.node, column)
-    : undefined
-  return words(scope, resolved ?? own)
+  const resolved = /^\s*#\S{1,200}\s*$/.test(own) ? referred(scope, own, column) : undefined
+  return resolved ?? words(scope, own)
+}
+
+/** The words behind a reference, as long as the document's share of narrative lasts. */
+function referred(scope: Scope, reference: string, column: RegExp | undefined): string | undefined {
+  const { cda } = scope
+  const text = resolveReference(narrativeOf(cda), reference, scope.section?.node, column)
+  if (text === undefined) return undefined
+  const cut = text.length > cda.reading.limits.textChars ? text.slice(0, cda.reading.limits.textChars) : text
+  if (cda.narrativeChars < 0) return ''
+  cda.narrativeChars -= cut.length
+  if (cda.narrativeChars < 0) {
+    remark(scope, 'limit-exceeded', 'the references of this document bring in too much text')
+    return ''
+  }
+  return cut
 }
 
 /**

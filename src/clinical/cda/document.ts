@@ -20,6 +20,7 @@ export function readCda(root: XmlNode, reading: Reading): DocumentHead {
     people: new Map(),
     unknownSystems: new Set(),
     narrative: undefined,
+    narrativeChars: reading.limits.narrativeChars,
   }
   learnPeople(cda)
   const bare: Scope = { cda, place: cda.root, authorship: { authors: [] } }

@@ -1,4 +1,4 @@
-import type { Concept, RecordItem } from '../../direct/clinical.js'
+import type { Concept, Identifier, RecordItem } from '../../direct/clinical.js'
 import { child, childrenOf, descend, textOf, type XmlNode } from '../../xml/node.js'
 import { placeAt, placesIn } from '../place.js'
 import type { Status } from '../status.js'
@@ -110,10 +110,11 @@ export function readEncompassing(scope: Scope): void {
     words(here, textOf(descend(facility, 'serviceProviderOrganization', 'name'))) ??
     readNamed(here, child(facility, 'code'))?.text
   const disposition = readNamed(here, child(node, 'dischargeDispositionCode'))
-  const ids = readIdentifiers(node)
+  const ids = new Set(readIdentifiers(node).map(keyOf))
   const { items } = scope.cda.reading
   const same = items.findIndex(
-    (item) => item.content.type === 'encounter' && item.identifiers.some((id) => ids.some((one) => sameId(id, one))),
+    ({ content, identifiers }) =>
+      content.type === 'encounter' && identifiers.some((id) => usable(id) && ids.has(keyOf(id))),
   )
   const known = items[same]
   if (known?.content.type === 'encounter') {
@@ -145,7 +146,11 @@ export function readEncompassing(scope: Scope): void {
   })
 }
 
-function sameId(a: { root?: string; value?: string }, b: { root?: string; value?: string }): boolean {
-  if (a.value === undefined && !a.root?.includes('-')) return false
-  return a.root?.toLowerCase() === b.root?.toLowerCase() && a.value === b.value
+function keyOf(id: Identifier): string {
+  return `${id.root?.toLowerCase() ?? ''}|${id.value ?? ''}`
+}
+
+/** A root without extension tells one thing only where it is a UUID. */
+function usable(id: Identifier): boolean {
+  return id.value !== undefined || id.root?.includes('-') === true
 }

@@ -87,14 +87,14 @@ export function doseOf(node: XmlNode | undefined): Pick<Medication, 'dose' | 'do
 
 /** The sig as free text and the instructions to the patient; in C32 the statement's own text is the sig. */
 function readInstructions(scope: Scope, node: XmlNode): string | undefined {
-  const found: string[] = []
+  const found = new Set<string>()
   const related = relatedStatements(node)
   for (const one of related) {
     if (!isA(one, templates.freeTextSig) && !isA(one, templates.instruction)) continue
     const text = readText(scope, child(one, 'text')) ?? readNamed(scope, child(one, 'code'))?.text
-    if (text !== undefined && !found.includes(text)) found.push(text)
+    if (text !== undefined) found.add(text)
   }
-  if (found.length > 0) return found.join('; ')
+  if (found.size > 0) return [...found].join('; ')
   return readText(scope, child(node, 'text'), /sig|directions|instruction|dos/i)
 }
 

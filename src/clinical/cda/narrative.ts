@@ -3,25 +3,28 @@ import { attribute, child, elements, type XmlNode } from '../../xml/node.js'
 /** One narrative element that entries may point to. */
 interface Target {
   readonly node: XmlNode
-  /** The section whose text it stands in. */
-  readonly section: XmlNode
   /** Header cells of the table, where the element is a row of one. */
   readonly headers: readonly string[]
+  /** Words by the column asked for: a row may be referred to a thousand times. */
+  readonly rendered: Map<RegExp | undefined, string>
 }
 
-/** Every narrative element with an ID, by that ID. IDs ought to be unique; where they are not, all are kept. */
-export type NarrativeIndex = ReadonlyMap<string, readonly Target[]>
+/** Every narrative element with an ID, by that ID and its section. IDs ought to be unique; of equals the first counts. */
+export type NarrativeIndex = ReadonlyMap<string, ReadonlyMap<XmlNode, Target>>
+
+/** Columns beyond these are not looked at. */
+const mostColumns = 64
 
 /** Indexes the narrative of every section below `root` (CDA R2 §4.3.5: `reference` points to an ID in the same document). */
 export function indexNarrative(root: XmlNode): NarrativeIndex {
-  const index = new Map<string, Target[]>()
+  const index = new Map<string, Map<XmlNode, Target>>()
   const visit = (node: XmlNode, section: XmlNode | undefined, headers: readonly string[]): void => {
     const id = attribute(node, 'ID') ?? attribute(node, 'id')
     if (id !== undefined && section !== undefined) {
-      const target = { node, section, headers: node.local === 'tr' ? headers : [] }
+      const target: Target = { node, headers: node.local === 'tr' ? headers : [], rendered: new Map() }
       const same = index.get(id)
-      if (same) same.push(target)
-      else index.set(id, [target])
+      if (same === undefined) index.set(id, new Map([[section, target]]))
+      else if (!same.has(section)) same.set(section, target)
     }
     const inner = section !== undefined && node.local === 'table' ? headerCells(node) : headers
     for (const item of elements(node)) {
@@ -38,7 +41,7 @@ export function indexNarrative(root: XmlNode): NarrativeIndex {
 function headerCells(table: XmlNode): string[] {
   const row = child(child(table, 'thead'), 'tr') ?? child(child(table, 'tbody'), 'tr') ?? child(table, 'tr')
   if (row === undefined) return []
-  const cells = elements(row)
+  const cells = elements(row).slice(0, mostColumns)
   return cells.every((cell) => cell.local === 'th') ? cells.map((cell) => renderNarrative(cell)) : []
 }
 
@@ -52,20 +55,22 @@ export function resolveReference(
   section: XmlNode | undefined,
   column?: RegExp,
 ): string | undefined {
-  const id = reference.trim().replace(/^#/, '')
-  const targets = index.get(id)
-  const target = targets?.find((one) => one.section === section) ?? targets?.[0]
+  const targets = index.get(reference.trim().replace(/^#/, ''))
+  const target = (section && targets?.get(section)) ?? targets?.values().next().value
   if (target === undefined) return undefined
-  if (column !== undefined && target.headers.length > 0) {
-    const at = target.headers.findIndex((header) => column.test(header))
-    const cell = at < 0 ? undefined : elements(target.node)[at]
-    if (cell !== undefined) return renderNarrative(cell)
-  }
-  return renderNarrative(target.node)
+  const known = target.rendered.get(column)
+  if (known !== undefined) return known
+  const at = column === undefined ? -1 : target.headers.findIndex((header) => column.test(header))
+  const cell = at < 0 ? undefined : elements(target.node)[at]
+  const text = renderNarrative(cell ?? target.node)
+  target.rendered.set(column, text)
+  return text
 }
 
-const cell = new Set(['td', 'th'])
+const cells = new Set(['td', 'th'])
 const inline = new Set(['content', 'sub', 'sup', 'linkHtml', 'a', 'b', 'i', 'span', 'em', 'strong'])
+/** Stands between cells until the end; a character that XML does not allow. */
+const border = '\u0000'
 
 /** Narrative as one line: cells joined with ` | `, other blocks with a blank, white space folded, footnote marks dropped. */
 export function renderNarrative(node: XmlNode): string {
@@ -74,17 +79,19 @@ export function renderNarrative(node: XmlNode): string {
     for (const item of from.children) {
       if (typeof item === 'string') text += item
       else if (item.local === 'footnoteRef') continue
-      else if (cell.has(item.local)) {
-        if (/\S/.test(text) && !/\|\s*$/.test(text)) text += ' | '
-        write(item)
-      } else if (inline.has(item.local)) write(item)
+      else if (inline.has(item.local)) write(item)
       else {
-        text += ' '
+        const edge = cells.has(item.local) ? border : ' '
+        text += edge
         write(item)
-        text += ' '
+        text += edge
       }
     }
   }
   write(node)
-  return text.replace(/[\s\u00a0]+/g, ' ').replace(/^[\s|]+|[\s|]+$/g, '')
+  return text
+    .split(border)
+    .map((part) => part.replace(/[\s\u00a0]+/g, ' ').trim())
+    .filter((part) => part !== '')
+    .join(' | ')
 }

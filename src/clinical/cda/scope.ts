@@ -19,6 +19,8 @@ export interface Cda {
   readonly unknownSystems: Set<string>
   /** The narrative index, made when the first reference asks for it. */
   narrative: NarrativeIndex | undefined
+  /** Characters that references may still bring in: many entries may point to one long text. */
+  narrativeChars: number
 }
 
 /** Who wrote something and when: conducted from document to section to entry until someone nearer is named (CDA R2 §4.4). */
