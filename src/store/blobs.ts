@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
+import { chmod, type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Blobs } from '../ports/blobs.js'
 import { StoreFailed } from '../ports/store.js'
@@ -24,6 +24,7 @@ export async function openFileBlobs(root: string, clock: Clock): Promise<Blobs> 
   const drafts = join(root, 'draft')
   try {
     await mkdir(drafts, { recursive: true, mode: 0o700 })
+    await chmod(root, 0o700)
     await syncDirectory(dirname(root))
     await clearDrafts(drafts, clock.now() - blobLimits.draftMs)
   } catch (cause) {

@@ -1,47 +1,28 @@
 import { spawn } from 'node:child_process'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import process from 'node:process'
-import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyChain } from '../../src/audit/audit.js'
 import { type Store, within } from '../../src/ports/store.js'
 import { openLevelStore } from '../../src/store/level/level.js'
+import { buildWriter } from './store-build.js'
 
 const clock = { now: () => Date.now() }
 let root: string
-
-/** Turns TypeScript files into JavaScript in `root`, without asking whether the rest of the project compiles. */
-async function transpile(...sources: string[]) {
-  for (const source of sources) {
-    const text = await readFile(source, 'utf8')
-    const { outputText } = ts.transpileModule(text, {
-      compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 },
-    })
-    const target = join(root, source.replace(/\.ts$/, '.js'))
-    await mkdir(dirname(target), { recursive: true })
-    await writeFile(target, outputText)
-  }
-}
-
-async function sourcesIn(directory: string): Promise<string[]> {
-  const names = await readdir(directory, { recursive: true })
-  return names.filter((name) => name.endsWith('.ts')).map((name) => join(directory, name))
-}
+let writer: string
 
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'gateway-kill-'))
-  await transpile(...(await sourcesIn('src/store')), ...(await sourcesIn('src/ports')), 'test/interop/store-writer.ts')
-  await cp('package.json', join(root, 'package.json'))
-  await symlink(join(process.cwd(), 'node_modules'), join(root, 'node_modules'))
+  writer = await buildWriter(root)
 })
 afterAll(() => rm(root, { recursive: true, force: true }))
 
 /** Lets the writer run for a while, kills it, and answers what it had acknowledged. */
 async function killedWriter(directory: string, round: number, manner: string): Promise<string[]> {
   const from = String(round * 1_000_000)
-  const child = spawn(process.execPath, [join(root, 'test/interop/store-writer.js'), directory, from, manner], {
+  const child = spawn(process.execPath, [writer, directory, from, manner], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let said = ''
@@ -123,7 +104,7 @@ describe('the level store under SIGKILL', () => {
   it('tells a second process that the directory is in use', async () => {
     const directory = await mkdtemp(join(root, 'locked-'))
     const store = await openLevelStore(join(directory, 'level'), clock)
-    const child = spawn(process.execPath, [join(root, 'test/interop/store-writer.js'), directory], {
+    const child = spawn(process.execPath, [writer, directory], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     let complaint = ''
