@@ -32,8 +32,7 @@ export function operatorOf(house: House, nudge: () => void = () => undefined): O
             }),
           ],
         }
-        const step = trail.steps(spoolId, [{ at, step: 'judged-again', detail: `by ${by}` }])
-        const outcome = await store.commit(together(parts, told, step))
+        const outcome = await store.commit(together(parts, told))
         nudge()
         return outcome.kind === 'committed'
       },
