@@ -131,12 +131,11 @@ export async function startGateway(
     hostname: config.hostname,
     tls: () => certificateOf(smtp.tls),
     limits: {
-      messageBytes: limits.messageBytes,
-      recipients: limits.recipients,
-      headerBytes: limits.headerBytes,
-      lineBytes: limits.lineBytes,
-      connections: limits.connections,
+      ...limits,
+      limitLoopback: smtp.limitLoopback,
       idleMs: smtp.idleSeconds * 1000,
+      commandPhaseMs: smtp.commandPhaseSeconds * 1000,
+      dataBaseMs: smtp.dataBaseSeconds * 1000,
     },
     isServed: (address) => directory.addresses.isServed(address),
     async accept(envelope, data) {
