@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import process from 'node:process'
+import { setTimeout } from 'node:timers/promises'
 import { openLevelStore } from '../../src/store/level/level.js'
 
 /**
@@ -16,7 +17,11 @@ const say = (id: string) => process.stdout.write(`${id}\n`)
 async function write(writer: number) {
   for (let n = Number(from); n < Number(from) + Number(count); n++) {
     const id = `${writer}-${n}`
-    if (manner === 'reply-first') say(id)
+    if (manner === 'reply-first') {
+      say(id)
+      // What reached the kernel survives a kill, so that the bug needs a moment to show.
+      await setTimeout(10)
+    }
     await store.commit({
       put: [{ key: `written/${id}`, value: body }],
       append: [{ log: 'written', value: Buffer.from(id) }],
