@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { audit } from './audit/audit.js'
 import type { Config } from './config/settings.js'
+import type { TestOnlyPolicy } from './directory/certificate.js'
 import type { Directory } from './directory/directory.js'
 import { openDirectory } from './directory/open.js'
 import { type Keyring, openKeyring } from './keyring/keyring.js'
@@ -39,8 +40,11 @@ export interface House {
   readonly record: PatientRecord
 }
 
-/** Opens the data folder under its master key. Throws StoreFailed where another process has it or it cannot be read. */
-export async function openHouse(config: Config, masterKey: MasterKey): Promise<House> {
+/**
+ * Opens the data folder under its master key. Throws StoreFailed where another process has it or it cannot be read. Only
+ * the demo says that certificates marked TEST ONLY are welcome.
+ */
+export async function openHouse(config: Config, masterKey: MasterKey, policy: TestOnlyPolicy = {}): Promise<House> {
   const store = await openLevelStore(join(config.dataDir, 'store'), clock)
   const blobs = await openFileBlobs(join(config.dataDir, 'blobs'), clock)
   const keyring = openKeyring({ current: masterKey }, random)
@@ -49,7 +53,7 @@ export async function openHouse(config: Config, masterKey: MasterKey): Promise<H
   return {
     ...kept,
     keyring,
-    directory: await openDirectory({ store, keyring, audit, clock, random }),
+    directory: await openDirectory({ store, keyring, audit, clock, random, ...policy }),
     spool: openSpool(kept),
     trail: openTrail(kept),
     quarantine: openQuarantine(kept),

@@ -3,15 +3,13 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { testOnly } from '../directory/certificate.js'
 
 /**
  * The far side's cryptography, all of it by the `openssl` program: what the gateway reads here was not made by the
  * gateway, and what it writes is read by somebody else.
  */
 const run = promisify(execFile)
-
-/** Every demo certificate says so in its subject; a gateway outside the demo refuses such certificates. */
-export const testOnly = 'TEST ONLY'
 
 export interface Credentials {
   readonly certificatePath: string
@@ -40,8 +38,11 @@ export interface OpenSsl {
   openNotice(wire: Uint8Array, recipient: Credentials, authority: Credentials): Promise<string>
 }
 
-/** `openssl` with a folder of its own for keys and intermediate files. Rejects where the program is missing. */
-export async function openSsl(folder: string): Promise<OpenSsl> {
+/**
+ * `openssl` with a folder of its own for keys and intermediate files. Every certificate bears the organisation's name: by
+ * default the mark that a gateway outside the demo refuses. Rejects where the program is missing.
+ */
+export async function openSsl(folder: string, organisation = testOnly): Promise<OpenSsl> {
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   await run('openssl', ['version'])
   let files = 0
@@ -63,7 +64,7 @@ export async function openSsl(folder: string): Promise<OpenSsl> {
   return {
     async authority(name) {
       await openssl(
-        ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', '-subj', `/O=${testOnly}/CN=${name}`],
+        ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', '-subj', `/O=${organisation}/CN=${name}`],
         ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign', '-keyout', `${name}.key`, '-out', `${name}.pem`],
       )
       return credentials(name)
@@ -105,7 +106,7 @@ export async function openSsl(folder: string): Promise<OpenSsl> {
         'rsa:2048',
         '-nodes',
         '-subj',
-        `/O=${testOnly}/CN=${name}`,
+        `/O=${organisation}/CN=${name}`,
         '-keyout',
         `${name}.key`,
         '-out',

@@ -8,7 +8,7 @@ import {
   domainOfOwner,
   isAuthority,
   once,
-  readOne,
+  readNew,
   readOwner,
   stored,
   validityWarnings,
@@ -30,7 +30,8 @@ const prefix = 'directory/anchor/'
 const ownerPrefix = (owner: Owner) => `${prefix}${owner} `
 const directions: readonly string[] = ['in', 'out', 'both'] satisfies Direction[]
 
-export function openAnchors(rows: Rows, { clock }: DirectoryPorts): AnchorBook {
+export function openAnchors(rows: Rows, ports: DirectoryPorts): AnchorBook {
+  const { clock } = ports
   const decode = once((found: readonly Row<AnchorRow>[]) => found.map(({ value }) => recordOf(value)))
   const ofOwner = async (owner: Owner) =>
     decode(await rows.list<AnchorRow>(ownerPrefix(owner), directoryLimits.anchorsPerOwner))
@@ -41,7 +42,7 @@ export function openAnchors(rows: Rows, { clock }: DirectoryPorts): AnchorBook {
     const { owner } = named
     if (!directions.includes(anchor.direction)) return problem('bad-direction', String(anchor.direction))
     if (!(await rows.get(domainKey(domainOfOwner(owner))))) return problem('domain-not-served', domainOfOwner(owner))
-    const read = readOne(anchor.certificate)
+    const read = readNew(anchor.certificate, ports)
     if (read.kind === 'refused') return read
     const { certificate } = read
     const id = certificate.fingerprint

@@ -5,6 +5,11 @@ import { nameText, sameName } from '../x509/name.js'
 import type { Owner } from './directory.js'
 import { type DirectoryRefusal, problem } from './problem.js'
 
+export interface TestOnlyPolicy {
+  /** Absent everywhere but in the demo: certificates marked TEST ONLY are refused. */
+  readonly takesTestOnly?: boolean
+}
+
 /** An address or a domain from what a person typed; a problem that says which of the two it failed to be. */
 export function readOwner(text: string): { readonly kind: 'owner'; readonly owner: Owner } | DirectoryRefusal {
   const owner = text.includes('@') ? parseAddress(text) : parseDomain(text)
@@ -28,6 +33,19 @@ export function readOne(
   return certificate.kind === 'certificate'
     ? { kind: 'read', certificate }
     : problem('not-a-certificate', certificate.detail)
+}
+
+/** What certificates made for trying out carry in their names: everybody can have their keys, so they vouch for nobody. */
+export const testOnly = 'TEST ONLY'
+
+/** Reads a certificate that is to be kept; one made for tests is refused unless the directory was opened to take such. */
+export function readNew(der: Uint8Array, { takesTestOnly = false }: TestOnlyPolicy): ReturnType<typeof readOne> {
+  const read = readOne(der)
+  if (read.kind === 'refused' || takesTestOnly) return read
+  const marked = [read.certificate.subject, read.certificate.issuer]
+    .map(nameText)
+    .find((name) => name.includes(testOnly))
+  return marked === undefined ? read : problem('test-only', marked)
 }
 
 /**

@@ -3,7 +3,7 @@ import { undecided } from '../direct/refusal.js'
 import { StoreFailed } from '../ports/store.js'
 import { readCertificate } from '../x509/certificate.js'
 import { comparableName } from '../x509/name.js'
-import { base64, described, isAuthority, once, readOne, stored } from './certificate.js'
+import { base64, described, isAuthority, once, readNew, stored } from './certificate.js'
 import type { CertificateRecord, IssuerBook } from './directory.js'
 import { problem } from './problem.js'
 import { type DirectoryPorts, directoryLimits, type Row, type Rows } from './rows.js'
@@ -19,12 +19,13 @@ const prefix = 'directory/issuer/'
 const subjectPrefix = (name: Uint8Array) =>
   `${prefix}${createHash('sha256').update(comparableName(name)).digest('hex')} `
 
-export function openIssuers(rows: Rows, { clock }: DirectoryPorts): IssuerBook {
+export function openIssuers(rows: Rows, ports: DirectoryPorts): IssuerBook {
+  const { clock } = ports
   const decode = once((found: readonly Row<IssuerRow>[]) => found.map(({ value }) => recordOf(value)))
   const all = () => rows.list<IssuerRow>(prefix, directoryLimits.issuers)
 
   const add: IssuerBook['add'] = async (der, by) => {
-    const read = readOne(der)
+    const read = readNew(der, ports)
     if (read.kind === 'refused') return read
     const { certificate } = read
     const id = certificate.fingerprint

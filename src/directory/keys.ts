@@ -13,9 +13,10 @@ import {
   isSelfIssued,
   names,
   once,
-  readOne,
+  readNew,
   readOwner,
   stored,
+  type TestOnlyPolicy,
   usesOf,
   validityWarnings,
   weakness,
@@ -42,7 +43,8 @@ interface KeyRow {
 const prefix = 'directory/key/'
 const ownerPrefix = (owner: Owner) => `${prefix}${owner} `
 
-export function openKeys(rows: Rows, { clock, keyring }: DirectoryPorts): OwnKeys {
+export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
+  const { clock, keyring } = ports
   /** A list of rows as keys: decoded once for as long as the list is remembered. */
   const decode = once((found: readonly Row<KeyRow>[]) =>
     found
@@ -55,7 +57,7 @@ export function openKeys(rows: Rows, { clock, keyring }: DirectoryPorts): OwnKey
     if (named.kind === 'refused') return named
     const { owner } = named
     if (!(await rows.get(domainKey(domainOfOwner(owner))))) return problem('domain-not-served', domainOfOwner(owner))
-    const read = readOne(key.certificate)
+    const read = readNew(key.certificate, ports)
     if (read.kind === 'refused') return read
     const { certificate } = read
     if (!names(certificate, owner)) return problem('not-bound', `${owner} is not in ${nameText(certificate.subject)}`)
@@ -63,7 +65,7 @@ export function openKeys(rows: Rows, { clock, keyring }: DirectoryPorts): OwnKey
     if (weak) return problem('weak-key', weak)
     const mismatch = checkPrivateKey(certificate, key.pkcs8)
     if (mismatch) return mismatch
-    const chain = readChain(key.chain ?? [])
+    const chain = readChain(key.chain ?? [], ports)
     if (chain.kind === 'refused') return chain
     const existing = await rows.list(ownerPrefix(owner), directoryLimits.keysPerOwner)
     if (existing.length >= directoryLimits.keysPerOwner) return problem('too-many', owner)
@@ -165,11 +167,11 @@ async function unlessDown<T>(look: () => Promise<T>): Promise<T | Undecided> {
 }
 
 /** Reads a chain, leaving out self-issued certificates: an anchor convinces nobody by being sent along. */
-function readChain(chain: readonly Uint8Array[]) {
+function readChain(chain: readonly Uint8Array[], policy: TestOnlyPolicy) {
   if (chain.length > directoryLimits.chain) return problem('too-many', `a chain of ${chain.length} certificates`)
   const certificates: Certificate[] = []
   for (const der of chain) {
-    const read = readOne(der)
+    const read = readNew(der, policy)
     if (read.kind === 'refused') return read
     if (!isSelfIssued(read.certificate)) certificates.push(read.certificate)
   }

@@ -2,7 +2,7 @@ import { type DirectAddress, domainOf } from '../direct/address.js'
 import { undecided } from '../direct/refusal.js'
 import { StoreFailed } from '../ports/store.js'
 import { nameText } from '../x509/name.js'
-import { base64, described, domainOfOwner, names, once, readOne, readOwner, stored } from './certificate.js'
+import { base64, described, domainOfOwner, names, once, readNew, readOwner, stored } from './certificate.js'
 import type { CertificateRecord, Owner, PeerBook } from './directory.js'
 import { problem } from './problem.js'
 import { type DirectoryPorts, directoryLimits, type Row, type Rows } from './rows.js'
@@ -17,7 +17,8 @@ interface PeerRow {
 const prefix = 'directory/peer/'
 const ownerPrefix = (owner: Owner) => `${prefix}${owner} `
 
-export function openPeers(rows: Rows, { clock }: DirectoryPorts): PeerBook {
+export function openPeers(rows: Rows, ports: DirectoryPorts): PeerBook {
+  const { clock } = ports
   const decode = once((found: readonly Row<PeerRow>[]) => found.map(({ value }) => recordOf(value)))
   const ofOwner = async (owner: Owner) =>
     decode(await rows.list<PeerRow>(ownerPrefix(owner), directoryLimits.peersPerOwner))
@@ -26,7 +27,7 @@ export function openPeers(rows: Rows, { clock }: DirectoryPorts): PeerBook {
     const named = readOwner(peer.owner)
     if (named.kind === 'refused') return named
     const { owner } = named
-    const read = readOne(peer.certificate)
+    const read = readNew(peer.certificate, ports)
     if (read.kind === 'refused') return read
     const { certificate } = read
     // A certificate of its whole domain speaks for an address, too.

@@ -11,6 +11,7 @@ export const directoryProblems = {
   'address-not-served': 'The address is not one this gateway serves; add it with `direct-gateway address add`.',
   'domain-in-use': 'The domain still has addresses; remove them first.',
   'not-a-certificate': 'The bytes are not one X.509 certificate in DER form.',
+  'test-only': 'The certificate is marked TEST ONLY: anybody can have its key, and only the demo takes it.',
   'not-bound':
     'No subjectAltName of the certificate names the owner (rfc822Name for an address, dNSName for a domain).',
   'bad-private-key': 'The bytes are not an unencrypted private key in PKCS#8 DER form.',

@@ -2,6 +2,7 @@ import type { Audit } from '../ports/audit.js'
 import { type Batch, type Entry, type Store, within } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
 import { recent } from '../x509/recent.js'
+import type { TestOnlyPolicy } from './certificate.js'
 
 /** What wraps private keys; the keyring, of which the directory needs no more. */
 export interface Wrapping {
@@ -9,7 +10,7 @@ export interface Wrapping {
   rewrap(purpose: string, id: string, wrapped: Uint8Array): Uint8Array | undefined
 }
 
-export interface DirectoryPorts {
+export interface DirectoryPorts extends TestOnlyPolicy {
   readonly store: Store
   readonly keyring: Wrapping
   readonly audit: Audit

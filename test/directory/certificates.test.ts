@@ -1,6 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import type { DirectAddress, DirectDomain } from '../../src/direct/address.js'
+import type { Directory } from '../../src/directory/directory.js'
 import { openDirectory } from '../../src/directory/open.js'
 import { openKeyring } from '../../src/keyring/keyring.js'
 import type { Keys } from '../../src/ports/keys.js'
@@ -244,5 +245,29 @@ describe('a store that cannot be read', () => {
     expect(await directory.anchors.of(address, 'in')).toMatchObject({ kind: 'undecided', cause: 'store-unavailable' })
     expect(await directory.peers.of(address)).toMatchObject({ kind: 'undecided' })
     expect(await directory.issuers.of(authority.certificate)).toMatchObject({ kind: 'undecided' })
+  })
+})
+
+describe('certificates marked TEST ONLY', () => {
+  const tests = makeAuthority({ name: 'Trial TEST ONLY Authority' })
+  const leaf = makeLeaf(tests, { keyType: 'p256', san: { dns: [domain] } })
+  const attempts = (directory: Directory) => [
+    directory.anchors.add({ owner: domain, certificate: tests.certificate, direction: 'both' }, 'operator'),
+    directory.issuers.add(tests.certificate, 'operator'),
+    directory.peers.add({ owner: domain, certificate: leaf.certificate }, 'operator'),
+    directory.keys.add(keyOf(domain, leaf), 'operator'),
+    directory.keys.add({ ...keyOf(domain, ofDomain()), chain: [tests.certificate] }, 'operator'),
+  ]
+
+  it('are refused everywhere, whether the mark is in the subject or in the issuer', async () => {
+    const { directory } = await served()
+    const outcomes = await Promise.all(attempts(directory))
+    expect(outcomes.map(problemOf)).toEqual(outcomes.map(() => 'test-only'))
+  })
+
+  it('are taken where the directory was opened to take them', async () => {
+    const { ports } = await served()
+    const outcomes = await Promise.all(attempts(await openDirectory({ ...ports, takesTestOnly: true })))
+    expect(outcomes.map(({ kind }) => kind)).toEqual(outcomes.map(() => 'added'))
   })
 })
