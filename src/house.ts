@@ -17,7 +17,7 @@ import type { Vault } from './ports/vault.js'
 import type { Clock, Random } from './ports/world.js'
 import { openRecord, type PatientRecord } from './record/record.js'
 import { openQuarantine, type Quarantine } from './spool/quarantine.js'
-import { openSpool, type Spool } from './spool/spool.js'
+import { openSpool, type Spool, spoolLimits } from './spool/spool.js'
 import { openTrail, type Trail } from './spool/trail.js'
 import { openFileBlobs } from './store/blobs.js'
 import { openLevelStore } from './store/level/level.js'
@@ -54,7 +54,7 @@ export async function openHouse(config: Config, masterKey: MasterKey, policy: Te
     ...kept,
     keyring,
     directory: await openDirectory({ store, keyring, audit, clock, random, ...policy }),
-    spool: openSpool(kept),
+    spool: openSpool(kept, { ...spoolLimits, seenHorizonMs: config.duplicates.horizonDays * 86_400_000 }),
     trail: openTrail(kept),
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async (message, path) => readPart(message, path) }),

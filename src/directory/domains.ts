@@ -13,7 +13,13 @@ interface DomainRow {
 const prefix = 'directory/domain/'
 export const domainKey = (domain: DirectDomain) => prefix + domain
 
-export function openDomains(rows: Rows, { store, clock }: DirectoryPorts): Domains {
+export function openDomains(rows: Rows, { store, clock, defaults = defaultPolicy }: DirectoryPorts): Domains {
+  const domainOfRow = ({ key, value }: Row<DomainRow>): Domain => ({
+    domain: key.slice(prefix.length) as DirectDomain,
+    policy: { ...defaults, ...value.policy },
+    createdAt: value.createdAt,
+  })
+
   const read = async (domain: DirectDomain) => {
     const row = await rows.get<DomainRow>(domainKey(domain))
     return row && { row, domain: domainOfRow(row) }
@@ -22,7 +28,7 @@ export function openDomains(rows: Rows, { store, clock }: DirectoryPorts): Domai
   const add: Domains['add'] = async (text, by, policy = {}) => {
     const domain = parseDomain(text)
     if (!domain) return problem('bad-domain', text)
-    const checked = changedPolicy(defaultPolicy, policy)
+    const checked = changedPolicy(defaults, policy)
     if (checked.kind === 'bad') return problem('bad-policy', checked.setting)
     if ((await rows.list(prefix, directoryLimits.domains)).length >= directoryLimits.domains) return problem('too-many')
     const row: DomainRow = { policy, createdAt: clock.now() }
@@ -79,14 +85,6 @@ export function openDomains(rows: Rows, { store, clock }: DirectoryPorts): Domai
     remove,
     get: async (domain) => (await read(domain))?.domain,
     list: async () => (await rows.list<DomainRow>(prefix, directoryLimits.domains)).map(domainOfRow),
-    policyOf: async (address) => (await read(domainOf(address)))?.domain.policy ?? defaultPolicy,
-  }
-}
-
-function domainOfRow({ key, value }: Row<DomainRow>): Domain {
-  return {
-    domain: key.slice(prefix.length) as DirectDomain,
-    policy: { ...defaultPolicy, ...value.policy },
-    createdAt: value.createdAt,
+    policyOf: async (address) => (await read(domainOf(address)))?.domain.policy ?? defaults,
   }
 }

@@ -8,8 +8,8 @@ export interface DomainPolicy {
   /** Accepts signatures over SHA-1. Only for a partner that cannot do better, and only as long as it lasts. */
   readonly allowSha1: boolean
   /**
-   * `hard` refuses (after waiting) where revocation is published but cannot be learnt; `soft` accepts with a warning when
-   * the deadline passes; `off` never asks. A certificate known to be revoked is refused under `hard` and `soft` alike.
+   * Where revocation is published but cannot be learnt now: `hard` waits, and refuses at the deadline; `soft` accepts at
+   * once, with a warning; `off` never asks. A certificate known to be revoked is refused under `hard` and `soft` alike.
    */
   readonly revocation: 'hard' | 'soft' | 'off'
 }

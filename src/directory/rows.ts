@@ -3,6 +3,7 @@ import { type Batch, type Entry, type Store, within } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
 import { recent } from '../x509/recent.js'
 import type { TestOnlyPolicy } from './certificate.js'
+import type { DomainPolicy } from './policy.js'
 
 /** What wraps private keys; the keyring, of which the directory needs no more. */
 export interface Wrapping {
@@ -16,6 +17,8 @@ export interface DirectoryPorts extends TestOnlyPolicy {
   readonly audit: Audit
   readonly clock: Clock
   readonly random: Random
+  /** What a domain demands where it did not choose. */
+  readonly defaults?: DomainPolicy
 }
 
 /** What the directory keeps, and what an owner may have of it. */
