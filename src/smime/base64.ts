@@ -33,10 +33,11 @@ export function base64Reader(target: Buffer): Base64Reader {
       if (!ended && held) loosely(held + chunk.toString('latin1', 0, start || chunk.length))
       if (ended || (held && start === 0)) return
       const lines = held ? undefined : equalLines(chunk, start)
-      if (lines && target.write(chunk.toString('latin1', start, lines.end), written, 'base64') === lines.octets) {
+      const text = chunk.toString('latin1', start) // before writing, which may overwrite the chunk
+      if (lines && target.write(text.slice(0, lines.characters), written, 'base64') === lines.octets) {
         written += lines.octets
-        held = chunk.toString('latin1', lines.end)
-      } else loosely(held + chunk.toString('latin1', start))
+        held = text.slice(lines.characters)
+      } else loosely(held + text)
     },
     end() {
       if (!ended && held) written += target.write(held.replace(/[^A-Za-z0-9+/]+/g, ''), written, 'base64')
@@ -45,15 +46,18 @@ export function base64Reader(target: Buffer): Base64Reader {
   }
 }
 
-/** Where the lines from `start` on end that are of one length, and how many octets they hold if each is a whole number of groups. */
-function equalLines(chunk: Buffer, start: number): { readonly end: number; readonly octets: number } | undefined {
+/** The lines from `start` on that are of one length, if each is a whole number of groups: all their characters, and the octets they hold. */
+function equalLines(
+  chunk: Buffer,
+  start: number,
+): { readonly characters: number; readonly octets: number } | undefined {
   const line = chunk.indexOf(lineFeed, start) + 1 - start
-  const characters = line - (chunk[start + line - 2] === 13 ? 2 : 1)
-  if (characters < 4 || characters % 4 !== 0) return undefined
+  const width = line - (chunk[start + line - 2] === 13 ? 2 : 1)
+  if (width < 4 || width % 4 !== 0) return undefined
   const count = Math.floor((chunk.length - start) / line)
   const end = start + count * line
   for (let at = start + line - 1; at < end; at += line) if (chunk[at] !== lineFeed) return undefined
-  return { end, octets: (count * characters * 3) / 4 }
+  return { characters: end - start, octets: (count * width * 3) / 4 }
 }
 
 /** Octets of one line of 76 characters. */

@@ -102,9 +102,11 @@ function plausible(enveloped: Enveloped, ciphertext: Buffer, { contentKey }: Unw
   }
 }
 
-/** Control bytes that no MIME entity begins with: the plaintext of a wrong key. */
-export function looksBinary(plaintext: Uint8Array): boolean {
-  return plaintext
-    .subarray(0, 48)
+/** Control bytes that the header of no MIME entity has: the plaintext of a wrong key. */
+export function looksBinary(plaintext: Buffer): boolean {
+  const start = plaintext.subarray(0, 512)
+  const headerEnd = start.indexOf('\r\n\r\n')
+  return start
+    .subarray(0, headerEnd < 0 ? start.length : headerEnd)
     .some((byte) => (byte < 32 && byte !== 9 && byte !== 10 && byte !== 13) || byte === 127)
 }

@@ -37,17 +37,19 @@ export function matchesOf(recipients: readonly asn1.Element[], keys: readonly De
   for (const recipient of recipients) {
     if (recipient.tag === asn1.tags.sequence) {
       const [, rid, algorithm, encrypted] = asn1.sequence(recipient)
+      const names = namedBy(rid)
       for (const key of keys)
-        if (names(rid, key.certificate))
+        if (names(key.certificate))
           found.push({ key, unwrap: (length, policy) => transported(key, algorithm, encrypted, length, policy) })
     } else if (recipient.tag === 0xa1) {
       const agreement = readAgreement(recipient)
       looked += agreement.encryptedKeys.length
       if (looked > smimeLimits.recipients) throw new asn1.Asn1Error('too many encrypted keys')
-      for (const { rid, encrypted } of agreement.encryptedKeys)
+      for (const { rid, encrypted } of agreement.encryptedKeys) {
+        const names = namedBy(rid)
         for (const key of keys)
-          if (names(rid, key.certificate))
-            found.push({ key, unwrap: (length) => agreed(key, agreement, encrypted, length) })
+          if (names(key.certificate)) found.push({ key, unwrap: (length) => agreed(key, agreement, encrypted, length) })
+      }
     }
     if (found.length >= smimeLimits.attempts) return found.slice(0, smimeLimits.attempts)
   }
@@ -55,20 +57,21 @@ export function matchesOf(recipients: readonly asn1.Element[], keys: readonly De
 }
 
 /**
- * Whether a RecipientIdentifier, SignerIdentifier or KeyAgreeRecipientIdentifier means this certificate: issuer and
- * serial, or `[0]` with a subject key identifier (RFC 5652 §5.3, §6.2.1, §6.2.2).
+ * Tells which certificates a RecipientIdentifier, SignerIdentifier or KeyAgreeRecipientIdentifier means: by issuer and
+ * serial, or by `[0]` with a subject key identifier (RFC 5652 §5.3, §6.2.1, §6.2.2).
  */
-export function names(id: asn1.Element | undefined, certificate: Certificate): boolean {
+export function namedBy(id: asn1.Element | undefined): (certificate: Certificate) => boolean {
   if (id?.tag === asn1.tags.sequence) {
-    const [issuer, serial] = asn1.sequence(id)
-    return (
-      Buffer.compare(asn1.content(asn1.expect(serial, asn1.tags.integer)), certificate.serial) === 0 &&
-      sameName(asn1.whole(asn1.expect(issuer, asn1.tags.sequence)), certificate.issuer)
-    )
+    const [issuerField, serialField] = asn1.sequence(id)
+    const issuer = asn1.whole(asn1.expect(issuerField, asn1.tags.sequence))
+    const serial = asn1.content(asn1.expect(serialField, asn1.tags.integer))
+    return (certificate) => Buffer.compare(serial, certificate.serial) === 0 && sameName(issuer, certificate.issuer)
   }
-  if (id?.tag !== 0x80 && id?.tag !== 0xa0) return false
-  const inner = id.tag === 0xa0 ? asn1.children(id)[0] : id // RecipientKeyIdentifier begins with the identifier
-  return inner !== undefined && Buffer.compare(asn1.content(inner), keyIdentifier(certificate)) === 0
+  // RecipientKeyIdentifier is a SEQUENCE that begins with the identifier.
+  const identifier = id?.tag === 0xa0 ? asn1.children(id)[0] : id?.tag === 0x80 ? id : undefined
+  if (!identifier) return () => false
+  const octets = asn1.content(identifier)
+  return (certificate) => Buffer.compare(octets, keyIdentifier(certificate)) === 0
 }
 
 /** The extension, or what it would most likely be: SHA-1 of the public key (RFC 5280 §4.2.1.2, method 1). */

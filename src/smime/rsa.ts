@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto'
+import { createHmac, hash } from 'node:crypto'
 import { oids } from '../asn1/oids.js'
 import * as asn1 from '../asn1/reader.js'
 import type { Digest } from '../direct/signer.js'
@@ -61,7 +61,7 @@ export function unpadOaep(block: Uint8Array, instead: Uint8Array, { digest, mgfD
   const data = opened.subarray(1 + hashBytes)
   unmask(seed, data, mgfDigest)
   unmask(data, seed, mgfDigest)
-  const labelHash = createHash(digest).update(label).digest()
+  const labelHash = hash(digest, label, 'buffer')
   let bad = (opened[0] as number) | ((opened[one] as number) ^ 1)
   for (let i = 0; i < hashBytes; i++) bad |= (data[i] as number) ^ (labelHash[i] as number)
   for (let i = 1 + 2 * hashBytes; i < one; i++) bad |= opened[i] as number
@@ -70,10 +70,11 @@ export function unpadOaep(block: Uint8Array, instead: Uint8Array, { digest, mgfD
 
 /** Exclusive-ors MGF1 of `seed` (RFC 8017 §B.2.1) into `target`. */
 function unmask(target: Uint8Array, seed: Uint8Array, digest: Digest): void {
-  const counter = Buffer.alloc(4)
+  const input = Buffer.alloc(seed.length + 4)
+  input.set(seed)
   for (let at = 0, n = 0; at < target.length; n++) {
-    counter.writeUInt32BE(n)
-    const mask = createHash(digest).update(seed).update(counter).digest()
+    input.writeUInt32BE(n, seed.length)
+    const mask = hash(digest, input, 'buffer')
     for (let i = 0; i < mask.length && at < target.length; i++, at++)
       target[at] = (target[at] as number) ^ (mask[i] as number)
   }

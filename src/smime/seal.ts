@@ -122,14 +122,14 @@ function folded(line: string): string {
 }
 
 /** Part one: the message inside message/rfc822, so that its header is signed and encrypted too (RFC 8551 §3.1). */
-function wrapped(message: Uint8Array): Buffer {
+function wrapped(message: Uint8Array): Buffer[] {
   const lines = toCanonicalLines(message)
   const encoding = isAscii(lines) ? '' : `Content-Transfer-Encoding: 8bit${crlf}`
-  return Buffer.concat([Buffer.from(`Content-Type: message/rfc822${crlf}${encoding}${crlf}`), lines])
+  return [Buffer.from(`Content-Type: message/rfc822${crlf}${encoding}${crlf}`), lines]
 }
 
 /** multipart/signed (RFC 8551 §3.5.3.2) in pieces, so that the message is not copied again. */
-function multipartSigned(entity: Buffer, input: SealInput, policy: SealPolicy): Buffer[] {
+function multipartSigned(entity: readonly Buffer[], input: SealInput, policy: SealPolicy): Buffer[] {
   const signature = viewOf(signDetached(entity, input.signers, input.at, policy))
   const boundary = `----=_${randomBytes(18).toString('hex')}`
   const micalg = { sha256: 'sha-256', sha384: 'sha-384', sha512: 'sha-512' }[policy.digest]
@@ -138,7 +138,7 @@ function multipartSigned(entity: Buffer, input: SealInput, policy: SealPolicy): 
     Buffer.from(
       `Content-Type: multipart/signed; protocol="application/pkcs7-signature";${crlf} micalg=${micalg}; boundary="${boundary}"${crlf}${crlf}--${boundary}${crlf}`,
     ),
-    entity,
+    ...entity,
     Buffer.from(
       [
         '',

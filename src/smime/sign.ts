@@ -42,17 +42,18 @@ function pssAlgorithm(digest: SealPolicy['digest']): Uint8Array {
 }
 
 /**
- * A detached SignedData over `entity` by every signer (RFC 5652 §5), with the certificates of all of them and their
+ * A detached SignedData over `entity`, given in pieces, by every signer (RFC 5652 §5), with the certificates of all of them and their
  * chains. Signed attributes: content type, signing time, digest, and the algorithms themselves (RFC 6211).
  */
 export function signDetached(
-  entity: Uint8Array,
+  entity: readonly Uint8Array[],
   signers: readonly SigningKey[],
   at: number,
   policy: Pick<SealPolicy, 'digest' | 'rsaSignature'>,
 ): Uint8Array {
   const digest = createHash(policy.digest)
-  for (let from = 0; from < entity.length; from += chunkBytes) digest.update(entity.subarray(from, from + chunkBytes))
+  for (const piece of entity)
+    for (let from = 0; from < piece.length; from += chunkBytes) digest.update(piece.subarray(from, from + chunkBytes))
   const messageDigest = digest.digest()
   const infos = signers.map((signer) => signerInfo(messageDigest, signer, at, policy))
   const certificates = new Map<string, Uint8Array>()

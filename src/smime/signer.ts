@@ -6,7 +6,7 @@ import type { Digest, Signer } from '../direct/signer.js'
 import { algorithmOf, type Certificate, publicKeyOf } from '../x509/certificate.js'
 import { digestOf, oidName } from './algorithms.js'
 import { type OpenPolicy, smimeLimits } from './policy.js'
-import { names } from './recipient.js'
+import { curveOf, namedBy } from './recipient.js'
 import { type Scheme, schemeOf, signatureHolds } from './signature.js'
 
 /** The signed content: its type and its digests, each computed once however many signers share it. */
@@ -65,7 +65,7 @@ export function judgeSigner(
 ): readonly Signer[] {
   try {
     const info = readSignerInfo(found)
-    const candidates = bag.filter((certificate) => names(info.sid, certificate)).slice(0, smimeLimits.matches)
+    const candidates = bag.filter(namedBy(info.sid)).slice(0, smimeLimits.matches)
     const [named] = candidates
     const fail = (reason: Unverified['reason'], detail: string) => [unverified(reason, detail, named)]
     const digest = digestOf(info.digestOid)
@@ -76,6 +76,9 @@ export function judgeSigner(
       return fail(scheme.kind === 'unsupported' ? 'unsupported-algorithm' : 'malformed-signature', scheme.detail)
     if (!named)
       return fail('signer-certificate-missing', 'no certificate of the message has the name and number it gives')
+    // A curve with parameters of its own could be made to fit any public key.
+    if (candidates.every((one) => one.publicKeyAlgorithm === oids.ecPublicKey && !curveOf(one)))
+      return fail('unsupported-algorithm', 'a key on a curve that is not used here')
     const attributes = info.attributes && readAttributes(info.attributes)
     const fault = attributes ? attributeFault(attributes, info, content, digest) : bareFault(content)
     if (fault) return fail(...fault)
@@ -181,7 +184,8 @@ function verifiedBy(
   const verified: Signer[] = []
   for (const certificate of candidates) {
     const key = publicKeyOf(certificate)
-    if (!key || !signatureHolds(scheme, key, data, info.signature)) continue
+    if (!key || (key.asymmetricKeyType === 'ec' && !curveOf(certificate))) continue
+    if (!signatureHolds(scheme, key, data, info.signature)) continue
     if (attributes && !isMeant(certificate, attributes)) continue
     const signingTime = attributes && signingTimeOf(attributes)
     verified.push({

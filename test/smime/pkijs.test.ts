@@ -90,7 +90,7 @@ describe.each(['rsa2048', 'p256', 'p384', 'p521'] as const)('PKI.js and a key on
   )
 
   it('verifies what is signed here', async () => {
-    const cms = signDetached(entity, [bob], Date.now(), usualSealing)
+    const cms = signDetached([entity], [bob], Date.now(), usualSealing)
     const content = pkijs.ContentInfo.fromBER(arrayBuffer(cms))
     const signed = new pkijs.SignedData({ schema: content.content })
     await expect(signed.verify({ signer: 0, data: arrayBuffer(entity) })).resolves.toBe(true)
