@@ -1,6 +1,7 @@
 import type { Certificate } from '../x509/certificate.js'
 import { comparableName, emailAddressesOf, isEmptyName, isWithinName } from '../x509/name.js'
 import { alternativeNames, type GeneralName, type NameConstraints } from '../x509/names.js'
+import { trustLimits } from './policy.js'
 
 const text = (name: GeneralName) => Buffer.from(name.value).toString('latin1').toLowerCase()
 
@@ -15,6 +16,9 @@ export function constraintViolation(
 ): string | undefined {
   if (constraints.length === 0) return undefined
   const names = constrainedNames(certificate)
+  const comparisons =
+    names.length * constraints.reduce((all, { permitted, excluded }) => all + permitted.length + excluded.length, 0)
+  if (comparisons > trustLimits.nameComparisons) return 'more names than can be compared with the constraints on them'
   for (const { permitted, excluded } of constraints)
     for (const name of names) {
       const sameForm = (base: GeneralName) => base.form === name.form && base.number === name.number

@@ -91,7 +91,9 @@ async function bestPath(
   let invalid: CertificateVerdict | undefined
   let held: CertificateVerdict | undefined
   let valid = 0
+  let judged = 0
   for (const path of chainsOf(leaf, search)) {
+    if (++judged > trustLimits.judgedPaths) break
     const flaw = pathFlaw(path, use, at, policy)
     if (flaw) {
       invalid ??= { kind: 'refused', ...flaw, path }

@@ -36,10 +36,10 @@ export function anchorSet(certificates: readonly Certificate[]): AnchorSet {
 function bySubject(certificates: Iterable<Certificate>): Map<string, Certificate[]> {
   const found = new Map<string, Certificate[]>()
   for (const certificate of certificates) {
-    const name = comparableName(certificate.subject)
-    const others = found.get(name)
+    const { subject } = identifiersOf(certificate)
+    const others = found.get(subject)
     if (others) others.push(certificate)
-    else found.set(name, [certificate])
+    else found.set(subject, [certificate])
   }
   return found
 }
@@ -69,15 +69,14 @@ export interface PathSearch {
 export function* chainsOf(leaf: Certificate, search: PathSearch): Generator<readonly Certificate[]> {
   if (search.anchors.byFingerprint.has(leaf.fingerprint)) yield [leaf]
   const others = bySubject(search.others)
-  yield* extend([leaf], others)
+  const issuersOf = new Map<Certificate, readonly Certificate[]>()
+  yield* extend([leaf])
 
-  function* extend(
-    path: Certificate[],
-    pool: ReadonlyMap<string, readonly Certificate[]>,
-  ): Generator<readonly Certificate[]> {
+  function* extend(path: Certificate[]): Generator<readonly Certificate[]> {
     const tip = path[path.length - 1] as Certificate
     search.reached.set(tip.fingerprint, tip)
-    const candidates = candidatesFor(tip, search, pool)
+    const candidates = issuersOf.get(tip) ?? candidatesFor(tip, search, others)
+    issuersOf.set(tip, candidates)
     let signed = false
     for (const candidate of candidates) {
       if (search.budget.steps-- <= 0) {
@@ -94,7 +93,7 @@ export function* chainsOf(leaf: Certificate, search: PathSearch): Generator<read
       }
       path.push(candidate)
       if (search.anchors.byFingerprint.has(candidate.fingerprint)) yield [...path]
-      else yield* extend(path, pool)
+      else yield* extend(path)
       path.pop()
     }
     if (!signed && candidates.length > 0)
@@ -111,7 +110,7 @@ function candidatesFor(
   { anchors, at }: PathSearch,
   pool: ReadonlyMap<string, readonly Certificate[]>,
 ): readonly Certificate[] {
-  const name = comparableName(tip.issuer)
+  const name = identifiersOf(tip).issuer
   const known = anchors.bySubject.get(name) ?? []
   const others = (pool.get(name) ?? []).filter((other) => !anchors.byFingerprint.has(other.fingerprint))
   const all = [...known, ...others]
@@ -129,8 +128,31 @@ function candidatesFor(
     .map(({ candidate }) => candidate)
 }
 
+/** Names in comparable form and the digest of the public key, made once for each certificate. */
+interface Identifiers {
+  readonly subject: string
+  readonly issuer: string
+  readonly key: string
+}
+
+const identifiers = new WeakMap<Certificate, Identifiers>()
+
+function identifiersOf(certificate: Certificate): Identifiers {
+  let known = identifiers.get(certificate)
+  if (!known) {
+    known = {
+      subject: comparableName(certificate.subject),
+      issuer: comparableName(certificate.issuer),
+      key: hash('sha256', certificate.spki, 'base64'),
+    }
+    identifiers.set(certificate, known)
+  }
+  return known
+}
+
 function isSameEntity(one: Certificate, other: Certificate): boolean {
-  return Buffer.compare(one.spki, other.spki) === 0 && comparableName(one.subject) === comparableName(other.subject)
+  const [first, second] = [identifiersOf(one), identifiersOf(other)]
+  return first.key === second.key && first.subject === second.subject
 }
 
 const endedAtLimit: Flaw = { reason: 'path-too-long', detail: 'the search for a path was ended at its limit' }
@@ -145,7 +167,8 @@ function linkOf(certificate: Certificate, issuer: Certificate, search: PathSearc
   const { policy, budget } = search
   const scheme = schemeOf(certificate.signatureAlgorithm)
   if (!scheme || digestFlaw(certificate, policy)) return 'refused'
-  const pair = certificate.fingerprint + issuer.fingerprint
+  // By key, not by certificate: an authority that others certified twenty times has one key to check.
+  const pair = certificate.fingerprint + identifiersOf(issuer).key
   let holds = remembered.get(pair)
   if (holds === undefined) {
     const key = publicKeyOf(issuer)

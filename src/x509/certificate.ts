@@ -103,6 +103,8 @@ export function readCertificate(der: Uint8Array): Certificate | MalformedCertifi
   }
 }
 
+const optionalTags = new Set([0x81, 0x82, 0xa3])
+
 function parse(der: Uint8Array, fingerprint: string): Certificate {
   const outer = asn1.onlyElement(der)
   asn1.assertDer(outer)
@@ -110,7 +112,11 @@ function parse(der: Uint8Array, fingerprint: string): Certificate {
   if (rest.length > 0) throw new asn1.Asn1Error('fields behind the signature')
   const fields = asn1.sequence(tbs)
   const version = fields[0]?.tag === 0xa0 ? asn1.smallInteger(asn1.children(fields.shift() as asn1.Element)[0]) + 1 : 1
+  if (version > 3) throw new asn1.Asn1Error('unknown certificate version')
   const [serial, inner, issuer, validity, subject, spki, ...optional] = fields
+  // issuerUniqueID, subjectUniqueID, extensions: each at most once, in this order.
+  if (optional.some(({ tag }, i) => !optionalTags.has(tag) || tag <= (optional[i - 1]?.tag ?? 0)))
+    throw new asn1.Asn1Error('unknown fields in a certificate')
   const [notBefore, notAfter] = asn1.sequence(validity)
   const signatureAlgorithm = algorithmOf(algorithm)
   // RFC 5280 §4.1.1.2: the two must be identical, else the algorithm could be swapped without breaking the signature.

@@ -287,9 +287,10 @@ function hasCriticalEntry(entries: Uint8Array): boolean {
   return found
 }
 
-/** Whether a BOOLEAN could stand there: without one nothing is critical, and the extensions need not be read. */
+/** Whether something critical could stand there, a true BOOLEAN before an OCTET STRING: if not, the extensions need not be read. */
 function hasTrue(bytes: Uint8Array, from: number, to: number): boolean {
-  for (let i = from; i + 2 < to; i++) if (bytes[i] === asn1.tags.boolean && bytes[i + 1] === 1) return true
+  for (let i = from; i + 3 < to; i++)
+    if (bytes[i] === asn1.tags.boolean && bytes[i + 1] === 1 && bytes[i + 3] === asn1.tags.octetString) return true
   return false
 }
 

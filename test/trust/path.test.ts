@@ -305,6 +305,17 @@ describe('name constraints', () => {
     expect(await judged(makeLeaf(middle, ec), [strict], [middle])).toBe('name-constraints')
   })
 
+  it('are refused when there are too many to compare', async () => {
+    const many = Array.from({ length: 200 }, (_, i) => dns(`a${i}.test`))
+    const middle = makeIntermediate(root, { extensions: constrained([dns('test')], many) })
+    const leaf = makeLeaf(middle, {
+      ...ec,
+      san: { dns: ['hisp.test', ...Array.from({ length: 60 }, (_, i) => `b${i}.test`)] },
+    })
+    expect(await judged(leaf, [root], [middle])).toBe('name-constraints')
+    expect(await judged(makeLeaf(middle, ec), [root], [middle])).toBe('trusted')
+  })
+
   it('are refused as malformed when they cannot be read', async () => {
     const extensions = [{ oid: oids.nameConstraints, critical: true, value: nullValue }]
     const middle = makeIntermediate(root, { extensions })
