@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { watchEventLoop } from '../../src/observe/event-loop.js'
 import { openHealth } from '../../src/observe/health.js'
+import { watchQueues } from '../../src/observe/queues.js'
 
 describe('health', () => {
   it('asks every check and names each answer', async () => {
@@ -65,5 +66,37 @@ describe('the watch over the event loop', () => {
     stop()
     expect(gauges.get('event_loop_delay_seconds 1')).toBeGreaterThan(0.04)
     expect(warnings[0]).toEqual(['event-loop.stalled', { stalledMs: expect.any(Number) }])
+  })
+})
+
+describe('the watch over the queues', () => {
+  it('tells how long the oldest job waits, and warns of one that is stuck', async () => {
+    const told: unknown[] = []
+    const stop = watchQueues(
+      {
+        store: { nextDue: async (queue) => ({ inbound: 400_000, outbound: 2_000_000 })[queue] },
+        clock: { now: () => 1_000_000 },
+        log: {
+          info: () => undefined,
+          error: () => undefined,
+          warn: (event, fields) => void told.push([event, fields]),
+        },
+        metrics: {
+          count: () => undefined,
+          observe: () => undefined,
+          gauge: (name, value, labels) => void told.push([name, value, labels?.['queue']]),
+        },
+      },
+      ['inbound', 'outbound', 'empty'],
+      { intervalMs: 10, warnSeconds: 300 },
+    )
+    await new Promise((resolve) => setTimeout(resolve, 15))
+    stop()
+    expect(told.slice(0, 4)).toEqual([
+      ['queue_oldest_seconds', 600, 'inbound'],
+      ['queue.stuck', { queue: 'inbound', seconds: 600 }],
+      ['queue_oldest_seconds', 0, 'outbound'],
+      ['queue_oldest_seconds', 0, 'empty'],
+    ])
   })
 })

@@ -42,17 +42,27 @@ describe('metrics', () => {
     expect(await openMetrics().exposition()).toContain('process_resident_memory_bytes')
   })
 
-  it('has a row for every metric that the source names', () => {
+  it('has a row for every metric that the source names, with its labels, and no other rows', () => {
     const source = fileURLToPath(new URL('../../src', import.meta.url))
-    const named = readdirSync(source, { recursive: true, encoding: 'utf8' })
+    const calls = readdirSync(source, { recursive: true, encoding: 'utf8' })
       .filter((file) => file.endsWith('.ts'))
       .flatMap((file) => [
-        ...readFileSync(join(source, file), 'utf8').matchAll(/\.(count|observe|gauge)\(\s*'([^']+)'/g),
+        ...readFileSync(join(source, file), 'utf8').matchAll(
+          /metrics\??\.(count|observe|gauge)\(\s*'([^']+)'([^;]*?)\)\n/g,
+        ),
       ])
-      .map(([, kind, name]) => `${kind} ${name}`)
+      .map(([, call = '', name = '', rest = '']) => {
+        const labels = /\{([^}]*)\}\s*$/.exec(rest)?.[1] ?? ''
+        const names = labels.split(',').map((label) => label.split(':')[0]?.trim() ?? '')
+        return `${call} ${name} ${names
+          .filter((label) => label !== '')
+          .sort()
+          .join(' ')}`.trim()
+      })
     const kinds = { counter: 'count', gauge: 'gauge', histogram: 'observe' } as const
-    const rows = Object.entries(metricTable).map(([name, { kind }]) => `${kinds[kind]} ${name}`)
-    expect(named.length).toBeGreaterThan(3)
-    expect(named.filter((name) => !rows.includes(name))).toEqual([])
+    const rows = Object.entries<{ kind: keyof typeof kinds; labels?: readonly string[] }>(metricTable)
+      .filter(([name]) => name !== 'unregistered_metrics_total')
+      .map(([name, { kind, labels = [] }]) => `${kinds[kind]} ${name} ${[...labels].sort().join(' ')}`.trim())
+    expect([...new Set(calls)].sort()).toEqual(rows.sort())
   })
 })
