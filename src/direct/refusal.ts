@@ -160,6 +160,12 @@ export const refusals = {
   'undecided-too-long': {
     help: 'Something needed for the verdict did not answer until the deadline; the trail names it. An alarm was raised.',
   },
+  'opening-failed': {
+    help: 'Opening the message ended several times without an answer: it stalls or kills the thread that does it. An alarm was raised.',
+  },
+  'spool-damaged': {
+    help: 'The bytes that were acknowledged are not in the spool any more: look after the disk and ask the sender for the message. An alarm was raised.',
+  },
 } as const satisfies Record<string, { readonly help: string; readonly reply?: string }>
 
 /** The stable name of a refusal, the same in trail, audit, API and CLI. */

@@ -4,10 +4,9 @@ import { type Batch, together } from '../ports/store.js'
 import type { SpooledJob } from '../spool/spooled.js'
 import { readCertificate } from '../x509/certificate.js'
 import { nameText } from '../x509/name.js'
-import type { InboundPorts, Judged, Verdict } from './inbound.js'
-import type { ReadMail } from './steps.js'
-
-type Trusted = Extract<Verdict, { kind: 'trusted' }>
+import type { InboundPorts } from './inbound.js'
+import type { TrustedVerdict, Verdict } from './judge.js'
+import type { OpenedMail, ReadMail } from './steps.js'
 
 export type Delivery =
   | {
@@ -23,18 +22,20 @@ export type Delivery =
 
 /**
  * What must be committed to deliver a trusted message to one address: the message in its mailbox, the documents and
- * items as proposals in the patient's record, and the owed `processed` notice. Large bodies are durable when this answers.
+ * items as proposals in the patient's record, and the owed `processed` notice. A message that is itself a notice proposes
+ * nothing: anchors for outgoing mail suffice for it, and they are not asked for clinical facts. Large bodies are durable
+ * when this answers.
  */
 export async function delivery(
   spooled: SpooledJob,
-  verdict: Trusted,
+  verdict: Extract<Verdict, { kind: 'trusted' }>,
   address: Address,
-  mail: NonNullable<Judged['mail']>,
   ports: InboundPorts,
 ): Promise<Delivery> {
-  const { opened, read, from } = mail
+  const { opened, read, from } = verdict.mail
   const { mailbox, record, trail, notices } = ports
   const { notice } = opened
+  const recordId = notice.kind === 'none' ? address.record : undefined
   const documents = read.attachments.flatMap((attachment) => attachment.documents)
 
   const { id, parts } = await mailbox.delivery({
@@ -50,8 +51,8 @@ export async function delivery(
     ...(read.inReplyTo !== undefined && { inReplyTo: read.inReplyTo }),
     references: read.references,
     preview: read.preview,
-    attachments: read.attachments.map(attachmentOf),
-    protection: protectionOf(verdict, opened.wrapped, opened.signers),
+    attachments: read.attachments.map((attachment, index) => attachmentOf(attachment, index, recordId !== undefined)),
+    protection: protectionOf(verdict, opened),
     ...(notice.kind !== 'none' && { notice }),
     diagnostics: read.diagnostics,
     original: opened.message,
@@ -59,8 +60,8 @@ export async function delivery(
   if (await mailbox.has(address.mailbox, id)) return { kind: 'duplicate', id }
 
   const proposed =
-    address.record && documents.length > 0
-      ? await record.proposal(address.record, {
+    recordId !== undefined && documents.length > 0
+      ? await record.proposal(recordId, {
           documents,
           sender: from,
           mailbox: address.address,
@@ -68,7 +69,7 @@ export async function delivery(
           spoolId: spooled.id,
         })
       : undefined
-  const owed = await notices.owed({ spooled, verdict, mail, messageId: id })
+  const owed = await notices.owed({ spooled, verdict, messageId: id })
   return {
     kind: 'delivery',
     id,
@@ -89,6 +90,7 @@ export async function delivery(
 function attachmentOf(
   { path, name, mediaType, sizeBytes, sha256, documents }: ReadMail['attachments'][number],
   index: number,
+  proposed: boolean,
 ): MessageAttachment {
   return {
     index,
@@ -97,18 +99,15 @@ function attachmentOf(
     mediaType,
     sizeBytes,
     sha256,
-    documentItemIds: documents.map((document) => document.item.id),
+    documentItemIds: proposed ? documents.map((document) => document.item.id) : [],
   }
 }
 
-function protectionOf(
-  verdict: Trusted,
-  wrapped: boolean,
-  signers: NonNullable<Judged['mail']>['opened']['signers'],
-): MessageProtection {
+function protectionOf(verdict: TrustedVerdict, { wrapped, signers }: OpenedMail): MessageProtection {
   const certificate = readCertificate(verdict.signer)
   const fingerprint = certificate.kind === 'certificate' ? certificate.fingerprint : ''
-  const path = verdict.candidates.find((candidate) => candidate.outcome === 'trusted')?.path ?? []
+  const path =
+    verdict.candidates.find((one) => one.outcome === 'trusted' && one.fingerprint === fingerprint)?.path ?? []
   const signer = signers.find(
     (candidate) => candidate.kind === 'verified' && Buffer.compare(candidate.certificate, verdict.signer) === 0,
   )

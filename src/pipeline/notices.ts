@@ -13,7 +13,7 @@ import { encodeOutbound, type OutboundJob, outboundQueue } from '../spool/outbou
 import type { SpooledJob } from '../spool/spooled.js'
 import type { Trail } from '../spool/trail.js'
 import { certificateToEncryptTo } from '../trust/encryption.js'
-import type { Judged, Verdict } from './inbound.js'
+import type { Verdict } from './judge.js'
 import { trustPolicyOf } from './policy.js'
 import type { Steps } from './steps.js'
 
@@ -28,7 +28,11 @@ export interface NoticePorts {
   readonly clock: Clock
 }
 
-/** What a `processed` notice will be made from; sealed by the vault while it is owed, since it names a message of a patient. */
+/**
+ * What a `processed` notice will be made from; sealed by the vault while it is owed, since it joins a patient to a message
+ * of a clinic. Once it is made, the queue holds what the wire will show: sender and recipient, as in any mail queue, and
+ * nothing of the message it speaks of. The address it goes to stands in the job all along, for routing.
+ */
 interface Owed {
   /** The recipient it speaks for. */
   readonly recipient: DirectAddress
@@ -47,7 +51,6 @@ export interface Notices {
   owed(input: {
     readonly spooled: SpooledJob
     readonly verdict: Extract<Verdict, { kind: 'trusted' }>
-    readonly mail: NonNullable<Judged['mail']>
     readonly messageId: string
   }): Promise<{ readonly parts: Batch; readonly detail?: string }>
   /** What else becomes true with each try and with the end: a step in the trail, and an alarm where the notice is never sent. */
@@ -70,7 +73,8 @@ const certificatesKept = 20
 
 export function openNotices(ports: NoticePorts): Notices {
   return {
-    async owed({ spooled, verdict, mail: { opened, from }, messageId }) {
+    async owed({ spooled, verdict, messageId }) {
+      const { opened, from } = verdict.mail
       if (opened.notice.kind !== 'none') return { parts: {} }
       const to = opened.request.notifyTo ?? from
       const id = createHash('sha256').update(`processed ${verdict.recipient} ${messageId}`).digest('hex').slice(0, 32)
@@ -113,7 +117,12 @@ export function openNotices(ports: NoticePorts): Notices {
         outcome: delivered ? 'success' : 'failed',
         ...(!delivered && { reason }),
       }
-      return together(ports.trail.steps(job.trail, [step]), { append: [ports.audit.entry(audited)] })
+      if (delivered) return together(ports.trail.steps(job.trail, [step]), { append: [ports.audit.entry(audited)] })
+      // The sender will take his message for lost: somebody must look.
+      const alarm: TrailStep = { at, step: 'alarm', detail: `the notice to ${job.to} is not sent: ${reason}` }
+      return together(ports.trail.steps(job.trail, [step, alarm]), {
+        append: [ports.audit.entry(audited), ports.audit.entry({ ...audited, action: 'alarm' })],
+      })
     },
 
     async prepare(job) {

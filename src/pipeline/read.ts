@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto'
-import { readDocument } from '../clinical/read.js'
+import { type ReadDocument, readDocument } from '../clinical/read.js'
+import { identified } from '../clinical/reading.js'
+import type { Hints } from '../clinical/recognise.js'
 import type { Diagnostic } from '../direct/clinical.js'
 import { decodeBody } from '../mime/decode.js'
 import { type ShownAttachment, type ShownMailbox, showMessage } from '../mime/display.js'
 import { leafAt, type Part, readMime } from '../mime/part.js'
-import type { ReadAttachment, ReadMail } from './steps.js'
+import type { ReadAttachment, ReadingDepth, ReadMail } from './steps.js'
 
 /**
  * Reads a trusted message for people and for the record: what a mailbox list shows, and every attachment as documents
  * and record items. Never throws for what the bytes are: what cannot be read says so in its diagnostics.
  */
-export async function readMail(message: Uint8Array): Promise<ReadMail> {
+export async function readMail(message: Uint8Array, depth: ReadingDepth = 'documents'): Promise<ReadMail> {
   const tree = readMime(message)
   if (tree.kind === 'unreadable') {
     const diagnostic: Diagnostic = { code: 'not-parsed', where: '', detail: tree.detail }
@@ -21,7 +23,7 @@ export async function readMail(message: Uint8Array): Promise<ReadMail> {
   const attachments: ReadAttachment[] = []
   for (const attachment of shown.attachments) {
     const leaf = leafAt(tree, attachment.path)
-    const read = leaf && (await readAttachment(leaf, attachment))
+    const read = leaf && (await readAttachment(leaf, attachment, depth))
     if (!read) continue
     attachments.push(read.attachment)
     diagnostics.push(...read.diagnostics)
@@ -52,14 +54,16 @@ export function readPart(message: Uint8Array, path: string): Uint8Array | undefi
 async function readAttachment(
   leaf: Part,
   { path, name, mediaType }: ShownAttachment,
+  depth: ReadingDepth,
 ): Promise<{ readonly attachment: ReadAttachment; readonly diagnostics: readonly Diagnostic[] }> {
   const decoded = decodeBody(leaf)
   // What cannot be decoded is kept as it was transferred: nothing of a message is dropped.
   const bytes = decoded.kind === 'decoded' ? decoded.bytes : leaf.body
   const faults: Diagnostic[] =
     decoded.kind === 'decoded' ? [] : [{ code: 'not-parsed', where: path, detail: decoded.detail }]
-  const read = await readDocument(bytes, { mediaType, ...(name !== undefined && { name }) })
   const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const hints = { mediaType, ...(name !== undefined && { name }) }
+  const read = depth === 'documents' ? await readDocument(bytes, hints) : unparsed(bytes, sha256, hints)
   return {
     attachment: {
       path,
@@ -71,6 +75,21 @@ async function readAttachment(
     },
     diagnostics: [...faults, ...read.diagnostics],
   }
+}
+
+/** The attachment as a document nobody looked into, under the id that it has when it is looked into. */
+function unparsed(bytes: Uint8Array, sha256: string, hints: Hints & { readonly mediaType: string }): ReadDocument {
+  const item = identified(
+    {
+      content: { type: 'document', ...hints, sizeBytes: bytes.length, sha256, format: 'other' },
+      negated: false,
+      identifiers: [],
+      provenance: { entry: '', authors: [] },
+    },
+    sha256,
+  )
+  const diagnostics: Diagnostic[] = [{ code: 'not-parsed', where: '', detail: 'reading it failed again and again' }]
+  return { documents: [{ item, bytes, items: [], diagnostics }], diagnostics: [] }
 }
 
 function written({ address, display }: ShownMailbox): string {

@@ -1,17 +1,14 @@
-import { refused } from '../direct/refusal.js'
+import { type RefusalReason, refused } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
-import type { Address } from '../directory/directory.js'
 import type { AuditEntry } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
-import type { RefusedRecipient } from '../spool/quarantine.js'
 import type { SpooledJob } from '../spool/spooled.js'
 import { delivery } from './deliver.js'
-import type { InboundPorts, Judged, UndecidedPolicy, Verdict } from './inbound.js'
+import { type InboundPorts, type UndecidedPolicy, waitOf } from './inbound.js'
+import type { Judged, Verdict } from './judge.js'
 
 /** Rounds of reading again after a conflict: each means that somebody else committed, so more than a few is a bug. */
 const rounds = 8
-
-type Trusted = Extract<Verdict, { kind: 'trusted' }>
 
 /**
  * Makes the verdicts true, all in one commit: mail, record items and owed notices for those who trust the sender,
@@ -23,20 +20,20 @@ export async function settle(
   ports: InboundPorts,
   waiting: UndecidedPolicy,
 ): Promise<void> {
-  const { store, spool, trail, clock } = ports
-  const verdicts = judged.verdicts.map((verdict) => overdue(spooled, verdict, clock.now(), waiting))
-  const waits = verdicts.filter((verdict) => verdict.kind === 'undecided').map((verdict) => verdict.recipient)
+  const { store, trail, audit, clock } = ports
+  const deadline = (spooled.judgedAgainAt ?? spooled.firstAcceptedAt) + waiting.deadlineMs
+  const verdicts = judged.verdicts.map((verdict) => (clock.now() < deadline ? verdict : decided(verdict)))
 
   for (let round = 0; round < rounds; round++) {
-    const told: Told = { steps: [...judged.steps], audit: [] }
-    const kept = await keepRefused(spooled, verdicts, judged.at, ports, told)
-    const delivered = await deliverTrusted(spooled, verdicts, judged, ports, told)
-    tellUndecided(verdicts, judged.at, told)
-    const ending =
-      waits.length === 0 ? spool.finish(spooled) : spool.release(spooled, waits, nextTry(spooled, clock.now(), waiting))
-    const batch = together(kept, delivered, ending, trail.steps(spooled.id, told.steps), {
-      append: told.audit.map((entry) => ports.audit.entry(entry)),
-    })
+    const made: Made[] = []
+    for (const verdict of verdicts) made.push(await madeOf(verdict, spooled, judged.at, ports))
+    const batch = together(
+      await quarantined(verdicts, spooled, ports),
+      ...made.map(({ parts }) => parts),
+      ending(verdicts, spooled, ports, waiting, deadline),
+      trail.steps(spooled.id, [...judged.steps, ...made.flatMap(({ steps }) => steps)]),
+      { append: made.flatMap((one) => one.audit.map((entry) => audit.entry(entry))) },
+    )
     const outcome = await store.commit(batch)
     if (outcome.kind === 'committed') return report(spooled, verdicts, judged, ports)
     if (outcome.kind === 'lease-lost') return // Another worker has it now, and will come to the same end.
@@ -44,119 +41,105 @@ export async function settle(
   throw new Error(`Settling ${spooled.id} conflicted ${rounds} times`)
 }
 
-/** What the commit tells of itself. */
-interface Told {
-  readonly steps: TrailStep[]
-  readonly audit: AuditEntry[]
-}
-
 /** A verdict that waited past the deadline becomes a refusal: every 250 ends delivered or alarmed. */
-function overdue(spooled: SpooledJob, verdict: Verdict, now: number, { deadlineMs }: UndecidedPolicy): Verdict {
-  if (verdict.kind !== 'undecided' || now - spooled.firstAcceptedAt < deadlineMs) return verdict
+function decided(verdict: Verdict): Verdict {
+  if (verdict.kind !== 'undecided') return verdict
   const { recipient, cause, detail, candidates } = verdict
   return { ...refused('undecided-too-long', `${cause}: ${detail}`), recipient, ...(candidates && { candidates }) }
 }
 
-function nextTry({ attempt }: SpooledJob, now: number, { retryMs }: UndecidedPolicy): number {
-  return now + (retryMs[Math.min(attempt, retryMs.length) - 1] ?? 60_000)
+/** The job is done, or comes back for those who wait: at the latest when their time is over. */
+function ending(
+  verdicts: readonly Verdict[],
+  spooled: SpooledJob,
+  { spool, clock }: InboundPorts,
+  { retryMs }: UndecidedPolicy,
+  deadline: number,
+): Batch {
+  const waits = verdicts.filter(({ kind }) => kind === 'undecided').map(({ recipient }) => recipient)
+  if (waits.length === 0) return spool.finish(spooled)
+  return spool.release(spooled, waits, Math.min(clock.now() + waitOf(retryMs, spooled.attempt), deadline))
 }
 
-async function keepRefused(
-  spooled: SpooledJob,
+async function quarantined(
   verdicts: readonly Verdict[],
-  at: number,
+  spooled: SpooledJob,
   { quarantine }: InboundPorts,
-  told: Told,
 ): Promise<Batch> {
-  const refusals: RefusedRecipient[] = []
-  for (const verdict of verdicts) {
-    if (verdict.kind !== 'refused') continue
-    const { recipient, reason, detail, candidates } = verdict
-    refusals.push({ recipient, reason, detail })
-    told.steps.push({
-      at,
-      step: 'refused',
-      recipient,
-      detail,
-      refusal: refused(reason, detail),
-      ...(candidates && { candidates }),
-    })
-    told.audit.push({
-      at,
-      action: 'message.judge',
-      actor: 'system',
-      subject: { spool: spooled.id, recipient },
-      outcome: 'refused',
-      reason,
-    })
-    if (reason !== 'undecided-too-long') continue
-    told.steps.push({ at, step: 'alarm', recipient, detail: 'no verdict could be reached until the deadline' })
-    told.audit.push({
-      at,
-      action: 'alarm',
-      actor: 'system',
-      subject: { spool: spooled.id, recipient },
-      outcome: 'failed',
-      reason,
-    })
-  }
+  const refusals = verdicts.flatMap((verdict) =>
+    verdict.kind === 'refused'
+      ? [{ recipient: verdict.recipient, reason: verdict.reason, detail: verdict.detail }]
+      : [],
+  )
   return refusals.length > 0 ? quarantine.keep(spooled, refusals) : {}
 }
 
-async function deliverTrusted(
-  spooled: SpooledJob,
-  verdicts: readonly Verdict[],
-  judged: Judged,
-  ports: InboundPorts,
-  told: Told,
-): Promise<Batch> {
-  const parts: Batch[] = []
-  for (const verdict of verdicts) {
-    if (verdict.kind !== 'trusted' || !judged.mail) continue
-    const { recipient, candidates, warnings } = verdict
-    const at = judged.at
-    const address = await ports.directory.addresses.get(recipient)
-    if (!address) throw new Error(`${spooled.id}: an address was removed while it was judged`) // judged again, then refused
-    told.steps.push({ at, step: 'trusted', recipient, detail: warnings.join(', '), candidates })
-    parts.push(await deliverOne(spooled, verdict, address, judged.mail, ports, told, at))
-  }
-  return together(...parts)
+/** What one verdict makes true, and what is told of it. */
+interface Made {
+  readonly parts: Batch
+  readonly steps: readonly TrailStep[]
+  readonly audit: readonly AuditEntry[]
 }
 
-async function deliverOne(
+async function madeOf(verdict: Verdict, spooled: SpooledJob, at: number, ports: InboundPorts): Promise<Made> {
+  switch (verdict.kind) {
+    case 'trusted':
+      return delivered(verdict, spooled, at, ports)
+    case 'refused':
+      return { parts: {}, ...toldOfRefusal(verdict, spooled, at) }
+    case 'undecided': {
+      const { recipient, cause, detail, candidates } = verdict
+      const step: TrailStep = { at, step: 'undecided', recipient, detail: `${cause}: ${detail}` }
+      return { parts: {}, steps: [{ ...step, ...(candidates && { candidates }) }], audit: [] }
+    }
+  }
+}
+
+async function delivered(
+  verdict: Extract<Verdict, { kind: 'trusted' }>,
   spooled: SpooledJob,
-  verdict: Trusted,
-  address: Address,
-  mail: NonNullable<Judged['mail']>,
-  ports: InboundPorts,
-  told: Told,
   at: number,
-): Promise<Batch> {
-  const { recipient } = verdict
-  const made = await delivery(spooled, verdict, address, mail, ports)
+  ports: InboundPorts,
+): Promise<Made> {
+  const { recipient, candidates, warnings } = verdict
+  const address = await ports.directory.addresses.get(recipient)
+  if (!address) throw new Error(`${spooled.id}: an address was removed while it was judged`) // judged again, then refused
+  const trusted: TrailStep = { at, step: 'trusted', recipient, detail: warnings.join(', '), candidates }
+  const made = await delivery(spooled, verdict, address, ports)
   if (made.kind === 'duplicate') {
-    told.steps.push({ at, step: 'duplicate', recipient, detail: `already in the mailbox as ${made.id}` })
-    return {}
+    const detail = `already in the mailbox as ${made.id}`
+    return { parts: {}, steps: [trusted, { at, step: 'duplicate', recipient, detail }], audit: [] }
   }
+  const steps: TrailStep[] = [
+    trusted,
+    { at, step: 'delivered', recipient, detail: `${made.id}, ${made.itemCount} items proposed` },
+  ]
+  if (made.notice) steps.push({ at, step: 'notice-owed', recipient, detail: made.notice })
   const subject = { spool: spooled.id, recipient, message: made.id }
-  told.steps.push({ at, step: 'delivered', recipient, detail: `${made.id}, ${made.itemCount} items proposed` })
-  told.audit.push({ at, action: 'message.deliver', actor: 'system', subject, outcome: 'success' })
-  if (made.notice) told.steps.push({ at, step: 'notice-owed', recipient, detail: made.notice })
-  return made.parts
+  return {
+    parts: made.parts,
+    steps,
+    audit: [{ at, action: 'message.deliver', actor: 'system', subject, outcome: 'success' }],
+  }
 }
 
-function tellUndecided(verdicts: readonly Verdict[], at: number, told: Told): void {
-  for (const verdict of verdicts) {
-    if (verdict.kind !== 'undecided') continue
-    const { recipient, cause, detail, candidates } = verdict
-    told.steps.push({
-      at,
-      step: 'undecided',
-      recipient,
-      detail: `${cause}: ${detail}`,
-      ...(candidates && { candidates }),
-    })
+/** Refusals of which the sender is not at fault: somebody must look. */
+const alarming: ReadonlySet<RefusalReason> = new Set(['undecided-too-long', 'opening-failed', 'spool-damaged'])
+
+function toldOfRefusal(
+  { recipient, reason, detail, candidates }: Extract<Verdict, { kind: 'refused' }>,
+  spooled: SpooledJob,
+  at: number,
+): Pick<Made, 'steps' | 'audit'> {
+  const refusal = refused(reason, detail)
+  const steps: TrailStep[] = [{ at, step: 'refused', recipient, detail, refusal, ...(candidates && { candidates }) }]
+  const entry = { at, actor: 'system', subject: { spool: spooled.id, recipient }, reason }
+  const audit: AuditEntry[] = [{ ...entry, action: 'message.judge', outcome: 'refused' }]
+  if (alarming.has(reason)) {
+    steps.push({ at, step: 'alarm', recipient, detail: reason })
+    audit.push({ ...entry, action: 'alarm', outcome: 'failed' })
   }
+  return { steps, audit }
 }
 
 /** Counts and log lines, after the commit: what they tell of is true by now. */
@@ -171,7 +154,7 @@ function report(
       verdict.kind === 'refused' ? verdict.reason : verdict.kind === 'undecided' ? verdict.cause : 'trusted'
     metrics.count('inbound_verdicts_total', { outcome: verdict.kind, reason })
     log.info('message.judged', { spool: spooled.id, outcome: verdict.kind, reason })
-    if (reason === 'undecided-too-long') log.error('alarm', { spool: spooled.id, reason })
+    if (verdict.kind === 'refused' && alarming.has(verdict.reason)) log.error('alarm', { spool: spooled.id, reason })
   }
   metrics.observe('inbound_seconds', (clock.now() - judged.at) / 1000)
 }

@@ -1,6 +1,6 @@
 import type { DirectAddress } from '../direct/address.js'
 import type { Diagnostic, RecordItem } from '../direct/clinical.js'
-import type { Refused } from '../direct/refusal.js'
+import type { Refused, Undecided } from '../direct/refusal.js'
 import type { Digest, Signer } from '../direct/signer.js'
 import type { OwnedKey } from '../ports/keys.js'
 
@@ -9,13 +9,16 @@ import type { OwnedKey } from '../ports/keys.js'
  * alone unwrap private keys; everything that crosses the line is plain data. Each is safe to run again.
  */
 export interface Steps {
-  /** Decrypts, verifies, unwraps, and reads the fields that trust is decided on. */
-  open(body: WireBody, keys: readonly OwnedKey[], policy: OpenPolicy): Promise<OpenedMail | Refused>
+  /** Decrypts, verifies, unwraps, and reads the fields that trust is decided on. Undecided where a key of ours cannot be unwrapped. */
+  open(body: WireBody, keys: readonly OwnedKey[], policy: OpenPolicy): Promise<OpenedMail | Refused | Undecided>
   /** Reads a message that is already trusted, for people and for the record. */
-  read(message: Uint8Array): Promise<ReadMail>
+  read(message: Uint8Array, depth: ReadingDepth): Promise<ReadMail>
   /** Wraps, signs and encrypts one message. */
-  seal(request: SealRequest): Promise<{ readonly kind: 'sealed'; readonly wire: Uint8Array } | Refused>
+  seal(request: SealRequest): Promise<{ readonly kind: 'sealed'; readonly wire: Uint8Array } | Refused | Undecided>
 }
+
+/** `documents`: attachments are read into record items. `attachments`: they are kept as they are, whatever they hold. */
+export type ReadingDepth = 'documents' | 'attachments'
 
 /** The message as it came over the wire: in memory, or in a file that a worker reads by itself. */
 export type WireBody =
@@ -30,6 +33,11 @@ export interface OpenPolicy {
 /** A step ended without an answer: its thread died or ran out of time or memory. The message may be at fault, or not. */
 export class StepFailed extends Error {
   override readonly name = 'StepFailed'
+}
+
+/** A step did not begin: too many wait already, or the threads are being closed. The message is not at fault. */
+export class StepNotBegun extends Error {
+  override readonly name = 'StepNotBegun'
 }
 
 /** A message whose signature arithmetic was checked, with the fields that say who it is from and for. Trusted by nobody yet. */

@@ -168,7 +168,7 @@ async function judgeAgain(store: Store, spoolId: string, now: number): Promise<B
   const detail = `put back for ${pending.length} recipients`
   return together(
     removal(row, entry, kept.body),
-    enqueueSpooled(jobId, { ...kept, pending, judgedAgain }, now),
+    enqueueSpooled(jobId, { ...kept, pending, judgedAgain, judgedAgainAt: now, stepFailures: {} }, now),
     trailSteps(spoolId, [{ at: now, step: 'judged-again', detail }]),
   )
 }

@@ -58,7 +58,7 @@ export interface Spool {
   bytes(body: SpoolBody): Promise<AsyncIterable<Uint8Array> | undefined>
   /** Parts that end the job: every recipient has its verdict. */
   finish(spooled: SpooledJob): Batch
-  /** Parts that give the job back for the recipients still pending, due again at `dueAt`. */
+  /** Parts that give the job back as it is now, for the recipients still pending, due again at `dueAt`. */
   release(spooled: SpooledJob, pending: readonly DirectAddress[], dueAt: number): Batch
   /** Forgets duplicate-suppression rows beyond the horizon, at most `limit`; answers how many. */
   sweepSeen(limit?: number): Promise<number>

@@ -18,10 +18,14 @@ export interface Spooled {
   readonly sizeBytes: number
   /** SHA-256 of the DATA bytes, lower-case hex. */
   readonly sha256: string
-  /** When we first acknowledged it, Unix milliseconds; deadlines count from here. */
+  /** When we first acknowledged it, Unix milliseconds. */
   readonly firstAcceptedAt: number
+  /** When an operator put it back, Unix milliseconds: from then on it waits anew. */
+  readonly judgedAgainAt?: number
   /** How often it was put back by an operator (`judgeAgain`). */
   readonly judgedAgain: number
+  /** How often a step of judging it ended without an answer. */
+  readonly stepFailures?: { readonly open?: number; readonly read?: number }
 }
 
 /** A spooled message in the hands of one worker. */

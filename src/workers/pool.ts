@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { Piscina } from 'piscina'
-import { StepFailed, type Steps } from '../pipeline/steps.js'
+import { StepFailed, StepNotBegun, type Steps } from '../pipeline/steps.js'
+import type { Log } from '../ports/observe.js'
 import type { ThreadData } from './thread.js'
 
 export interface PoolOptions {
@@ -8,10 +9,14 @@ export interface PoolOptions {
   readonly masterKey: Uint8Array
   /** Threads; one per core by default, since the arithmetic fills a core. */
   readonly threads?: number
-  /** One step may take this long before its thread is ended; a 60 MiB message takes under 1 s. */
+  /** One step may take this long, from when it begins, before its thread is ended; a 60 MiB message takes under 1 s. */
   readonly stepTimeoutMs?: number
   /** Heap of one thread. */
   readonly heapMiB?: number
+  /** Steps that may wait for a thread. */
+  readonly waiting?: number
+  /** Told of what goes wrong in a thread while it has no step to fail. */
+  readonly log?: Log
 }
 
 export const poolLimits = {
@@ -23,40 +28,46 @@ export const poolLimits = {
 }
 
 export interface Pool extends Steps {
+  /** Begins nothing more (StepNotBegun), and ends the threads once their steps have ended. */
   close(): Promise<void>
 }
 
-/** Starts the worker threads that open, read and seal mail. A thread that dies takes its step with it (StepFailed) and is replaced. */
+/**
+ * Starts the worker threads that open, read and seal mail. A thread that dies takes its step with it (StepFailed), and
+ * only that one, and is replaced. A step that finds too many before it is not begun (StepNotBegun).
+ */
 export function startPool({
   masterKey,
   threads = availableParallelism(),
   stepTimeoutMs = poolLimits.stepTimeoutMs,
   heapMiB = poolLimits.heapMiB,
+  waiting = poolLimits.waiting,
+  log,
 }: PoolOptions): Pool {
   const pool = new Piscina({
     filename: new URL('./thread.js', import.meta.url).href,
     minThreads: threads,
     maxThreads: threads,
-    maxQueue: poolLimits.waiting,
     workerData: { masterKey } satisfies ThreadData,
     resourceLimits: { maxOldGenerationSizeMb: heapMiB },
     env: {},
   })
+  // A thread may fail after its step has answered; without a listener that would end the process.
+  pool.on('error', (error: unknown) => log?.error('worker.failed', { cause: String(error) }))
+  const turns = openTurns(threads, waiting)
 
   async function run<Name extends keyof Steps>(
     name: Name,
     ...task: Parameters<Steps[Name]>
   ): Promise<Awaited<ReturnType<Steps[Name]>>> {
+    if (!(await turns.take())) throw new StepNotBegun(name)
     const signal = AbortSignal.timeout(stepTimeoutMs)
     try {
       return await pool.run(task, { name, signal })
     } catch (error) {
-      const cause = signal.aborted
-        ? `no answer within ${stepTimeoutMs} ms`
-        : error instanceof Error
-          ? error.message
-          : 'unknown'
-      throw new StepFailed(`${name}: ${cause}`)
+      throw new StepFailed(`${name}: ${signal.aborted ? `no answer within ${stepTimeoutMs} ms` : causeOf(error)}`)
+    } finally {
+      turns.pass()
     }
   }
 
@@ -64,6 +75,39 @@ export function startPool({
     open: (...task) => run('open', ...task),
     read: (...task) => run('read', ...task),
     seal: (...task) => run('seal', ...task),
-    close: () => pool.close(),
+    async close() {
+      turns.close()
+      await pool.close()
+    },
   }
+}
+
+/** Lets `free` steps run at once and up to `waiting` wait, so that the time of a step begins with the step. */
+function openTurns(free: number, waiting: number) {
+  const line: ((mine: boolean) => void)[] = []
+  let open = true
+  return {
+    /** True when it is the caller's turn; false where the line is too long or the pool closes. */
+    async take(): Promise<boolean> {
+      if (!open || (free === 0 && line.length >= waiting)) return false
+      if (free > 0) {
+        free--
+        return true
+      }
+      return new Promise((resolve) => line.push(resolve))
+    },
+    pass(): void {
+      const next = line.shift()
+      if (next) next(true)
+      else free++
+    },
+    close(): void {
+      open = false
+      for (const next of line.splice(0)) next(false)
+    },
+  }
+}
+
+function causeOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown'
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { type Refused, refused } from '../direct/refusal.js'
+import { type Refused, refused, type Undecided, undecided } from '../direct/refusal.js'
 import { openKeyring } from '../keyring/keyring.js'
 import { readMasterKey } from '../keyring/master-key.js'
 import { type Header, readHeader } from '../mime/header.js'
@@ -9,6 +9,7 @@ import { mailOf } from '../pipeline/open.js'
 import { readMail } from '../pipeline/read.js'
 import type { Steps, WireBody } from '../pipeline/steps.js'
 import type { OwnedKey, PrivateKey } from '../ports/keys.js'
+import { VaultFailed } from '../ports/vault.js'
 import { privateKeyFrom } from '../smime/key.js'
 import { openLarge, openMessage } from '../smime/open.js'
 import { sealMessage } from '../smime/seal.js'
@@ -38,15 +39,32 @@ export function openSteps(masterKey: Uint8Array): Steps {
     const certificate = readCertificate(owned.certificate)
     const key = privateKeyFrom(keyring.unwrap('private-key', owned.id, owned.wrapped))
     if (certificate.kind === 'malformed' || 'kind' in key) return undefined
-    if (ready.size >= keysKept) ready.delete(ready.keys().next().value as string)
+    const [oldest] = ready.keys()
+    if (ready.size >= keysKept && oldest !== undefined) ready.delete(oldest)
     const made = { id: owned.id, certificate, chain: owned.chain, key }
     ready.set(owned.id, made)
     return made
   }
 
+  /** The keys that can be had; those under a master key that is not here may be had after a restart. */
+  function keysOf(all: readonly OwnedKey[]): { readonly keys: readonly ReadyKey[]; readonly missing?: Undecided } {
+    const keys: ReadyKey[] = []
+    let missing: Undecided | undefined
+    for (const owned of all) {
+      try {
+        const key = keyOf(owned)
+        if (key) keys.push(key)
+      } catch (error) {
+        if (!(error instanceof VaultFailed)) throw error
+        missing = undecided('key-store-unavailable', `key ${owned.id.slice(0, 16)}: ${error.message}`)
+      }
+    }
+    return missing ? { keys, missing } : { keys }
+  }
+
   return {
     async open(body, owned, policy) {
-      const keys = owned.flatMap((key) => keyOf(key) ?? [])
+      const { keys, missing } = keysOf(owned)
       const smime = { ...(policy.allowSha1 && { digests: ['sha1', 'sha224', 'sha256', 'sha384', 'sha512'] as const }) }
       const head: Head = { bytes: new Uint8Array() }
       const opened =
@@ -58,14 +76,16 @@ export function openSteps(masterKey: Uint8Array): Steps {
               keys,
               smime,
             )
-      if (opened.kind === 'refused') return opened
+      if (opened.kind === 'refused') return (opened.reason === 'no-key-for-recipient' && missing) || opened
       const header = envelopeHeader(body, head)
       return header.kind === 'header' ? mailOf(opened, header) : header
     },
-    read: (message) => readMail(message),
-    async seal({ message, signers, recipients, outer, at }) {
+    read: (message, depth) => readMail(message, depth),
+    async seal({ message, signers, recipients, outer, at, digest }) {
+      const { keys, missing } = keysOf(signers)
+      if (keys.length === 0 && missing) return missing
       return sealMessage(message, {
-        signers: signers.flatMap((owned) => keyOf(owned) ?? []),
+        signers: keys,
         recipients,
         outerHeaders: [
           { name: 'From', value: `<${outer.from}>` },
@@ -74,6 +94,7 @@ export function openSteps(masterKey: Uint8Array): Steps {
           { name: 'Message-ID', value: outer.messageId },
         ],
         at,
+        ...(digest && { policy: { digest } }),
       })
     },
   }
