@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync } from 'node:crypto'
+import { createHash, generateKeyPairSync, sign } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { oids } from '../../src/asn1/oids.js'
@@ -14,6 +14,7 @@ import {
 } from '../../src/asn1/writer.js'
 import type { RefusalReason } from '../../src/direct/refusal.js'
 import { type Opened, openLarge, openMessage } from '../../src/smime/open.js'
+import { readCertificate } from '../../src/x509/certificate.js'
 import { makeAuthority, makeIntermediate, makeLeaf } from '../fixtures/pki.js'
 import {
   attribute,
@@ -292,6 +293,19 @@ describe('a signature', () => {
     expectOpened(enveloped(opaque(signedData([full], certificates, { content: entity, type })), [bobIdentity]))
   })
 
+  it('by a key on a curve that Direct does not use is not looked at', () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'secp256k1' })
+    const { certificate } = makeLeaf(authority, { keyType: 'p256', key: { privateKey } })
+    const read = readCertificate(certificate)
+    if (read.kind === 'malformed') throw new Error(read.detail)
+    const key = { ...carol.key, sign: (digest: string, data: Uint8Array) => sign(digest, data, privateKey) }
+    const info = signerInfo(entity, { certificate: read, chain: [], key })
+    expectRefused(
+      enveloped(multipart(entity, signedData([info], [certificate])), [bobIdentity]),
+      'unsupported-algorithm',
+    )
+  })
+
   it('by plain ECDSA verifies', () => {
     const plain = (signature: Uint8Array) => {
       const rs = [signature.subarray(4, 4 + (signature[3] as number)), signature.subarray(6 + (signature[3] as number))]
@@ -538,6 +552,19 @@ describe('a message in chunks', () => {
       ),
       { numRuns: 60 },
     )
+  })
+
+  it('opens when nobody said that it is base64, whatever the end of its last line', () => {
+    for (let length = 0; length < 80; length++) {
+      const cms = envelopedCms(
+        multipart(entity, signedData([signerInfo(entity, alice)], certificates), {
+          before: `${'-'.repeat(length)}\r\n`,
+        }),
+        [bobIdentity],
+      )
+      const lines = cms.toString('base64').replace(/.{60}/g, '$&\r\n')
+      expectOpened(Buffer.from(`Content-Type: application/pkcs7-mime\r\n\r\n${lines}\r\n`))
+    }
   })
 
   it('is refused when it is longer or shorter than it was said to be', async () => {
