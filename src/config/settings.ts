@@ -183,6 +183,19 @@ export const settings = z
         'Whether a certificate may send us to addresses of our own network: a stranger writes these URLs.',
       ),
     }),
+    trust: section('What a domain demands where its own policy says nothing (`direct-gateway domain set`).', {
+      routingTamper: choice(
+        ['strict', 'warn'],
+        'strict',
+        'Refuse or only note a message whose envelope disagrees with its signed header.',
+      ),
+      allowSha1: onOff(false, 'Accepts signatures over SHA-1: only for a partner that cannot do better yet.'),
+      revocation: choice(
+        ['soft', 'hard', 'off'],
+        'soft',
+        'When revocation cannot be learnt: accept with a warning, wait and then refuse, or never ask. A certificate known to be revoked is refused under soft and hard alike.',
+      ),
+    }),
     undecided: section('When something needed for a verdict cannot answer now.', {
       deadlineSeconds: duration(
         'seconds',
