@@ -39,7 +39,7 @@ export const usualSealing: SealPolicy = {
   rsaBits: 2048,
 }
 
-/** The name that the brief of other rooms uses for either side. */
+/** What a caller changes of `strictOpening`. */
 export type SmimePolicy = Partial<OpenPolicy>
 
 /** What a stranger can make grow in CMS. */

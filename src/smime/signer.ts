@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { oids } from '../asn1/oids.js'
 import * as asn1 from '../asn1/reader.js'
-import { der } from '../asn1/writer.js'
+import { der, setOf } from '../asn1/writer.js'
 import type { Digest, Signer } from '../direct/signer.js'
 import { algorithmOf, type Certificate, publicKeyOf } from '../x509/certificate.js'
 import { digestOf, oidName } from './algorithms.js'
@@ -179,13 +179,12 @@ function verifiedBy(
   scheme: Scheme,
   content: SignedContent,
 ): readonly Signer[] {
-  // RFC 5652 §5.4: the signature is over the SET OF, not over the [0] it stands under.
-  const data = info.attributes ? der(asn1.tags.set, asn1.content(info.attributes)) : content.bytes
+  const encodings = info.attributes ? attributeEncodings(info.attributes) : [() => content.bytes]
   const verified: Signer[] = []
   for (const certificate of candidates) {
     const key = publicKeyOf(certificate)
     if (!key || (key.asymmetricKeyType === 'ec' && !curveOf(certificate))) continue
-    if (!signatureHolds(scheme, key, data, info.signature)) continue
+    if (!encodings.some((encoded) => signatureHolds(scheme, key, encoded(), info.signature))) continue
     if (attributes && !isMeant(certificate, attributes)) continue
     const signingTime = attributes && signingTimeOf(attributes)
     verified.push({
@@ -198,6 +197,17 @@ function verifiedBy(
   }
   if (verified.length > 0) return verified
   return [unverified('signature-invalid', 'the signature is not by the key of the certificate', candidates[0])]
+}
+
+/**
+ * What the signature is over: the SET OF, not the [0] it stands under (RFC 5652 §5.4), in DER. Some senders sign the
+ * attributes in the order they send them, others send them in another order than they signed: both encodings are tried.
+ */
+function attributeEncodings(attributes: asn1.Element): readonly (() => Uint8Array)[] {
+  return [
+    () => der(asn1.tags.set, asn1.content(attributes)),
+    () => setOf(...asn1.children(attributes, smimeLimits.attributes).map(asn1.whole)),
+  ]
 }
 
 /** RFC 5035 §3: where the signature names the hash of its certificate, no other certificate of the same key may stand in. */

@@ -34,6 +34,8 @@ export const attribute = {
 export interface CraftedSigner {
   /** signedAttrs; `false` leaves them out and signs the content itself. */
   readonly attributes?: readonly Attribute[] | false
+  /** The order of the attributes when they are sent, and when they are signed; sorted, as in DER, unless told otherwise. */
+  readonly order?: { readonly sent: 'sorted' | 'reversed'; readonly signed: 'sorted' | 'reversed' }
   /** Names another certificate than the key's. */
   readonly sid?: Uint8Array
   readonly digest?: 'sha256' | 'sha384' | 'sha512'
@@ -52,8 +54,12 @@ export function issuerAndSerial({ certificate }: SigningKey): Uint8Array {
 export function signerInfo(content: Uint8Array, signer: SigningKey, options: CraftedSigner = {}): Uint8Array {
   const digest = options.digest ?? 'sha256'
   const attributes = options.attributes ?? [attribute.contentType(), attribute.digest(content, digest)]
-  const set =
-    attributes && setOf(...attributes.map(([type, ...values]) => sequenceOf(objectIdentifier(type), setOf(...values))))
+  const encoded =
+    attributes === false
+      ? undefined
+      : attributes.map(([type, ...values]) => sequenceOf(objectIdentifier(type), setOf(...values)))
+  const set = encoded && ordered(encoded, options.order?.signed)
+  const sent = encoded && ordered(encoded, options.order?.sent)
   const scheme = signer.key.type === 'ec' ? 'ecdsa' : 'rsa'
   const usual =
     scheme === 'rsa' ? algorithmIdentifier(oids.rsaEncryption, nullValue) : algorithmIdentifier(oids.ecdsaWithSha256)
@@ -62,10 +68,15 @@ export function signerInfo(content: Uint8Array, signer: SigningKey, options: Cra
     integer(1),
     options.sid ?? issuerAndSerial(signer),
     options.digestAlgorithm ?? algorithmIdentifier(oids[digest]),
-    ...(set ? [Buffer.concat([Uint8Array.of(0xa0), set.subarray(1)])] : []),
+    ...(sent ? [Buffer.concat([Uint8Array.of(0xa0), sent.subarray(1)])] : []),
     options.signatureAlgorithm ?? usual,
     octetString(options.signature?.(signature) ?? signature),
   )
+}
+
+function ordered(parts: readonly Uint8Array[], order: 'sorted' | 'reversed' = 'sorted'): Uint8Array {
+  const sorted = [...parts].sort(Buffer.compare)
+  return der(asn1.tags.set, ...(order === 'sorted' ? sorted : sorted.reverse()))
 }
 
 /** SignedData with these SignerInfos; detached unless it has a content. */

@@ -195,6 +195,8 @@ describe('a signature', () => {
     ],
     ['with NULL digest parameters', { digestAlgorithm: algorithmIdentifier(oids.sha256, nullValue) }],
     ['with an unreadable signing time', set(...usual, [oids.signingTime, octetString(Buffer.from('now'))])],
+    ['whose attributes are signed and sent unsorted', { order: { signed: 'reversed', sent: 'reversed' } }],
+    ['whose attributes are sent in another order than signed', { order: { signed: 'sorted', sent: 'reversed' } }],
     ['with attributes that nobody knows', set(...usual, ['1.2.3.4', nullValue, nullValue])],
   ])('%s verifies', (_, options) => {
     expectOpened(detached(options))
