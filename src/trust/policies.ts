@@ -37,8 +37,8 @@ export function policyViolation(path: readonly Certificate[], required: readonly
     const said = policiesOf(certificate)
     const isSelfIssued = sameName(certificate.subject, certificate.issuer)
     const isLeaf = i === 0
-    if (said.policies === undefined) graph = undefined // §6.1.3 e
     if (graph) {
+      // §6.1.3 d and e: without the extension no policy is left.
       addPolicies(graph, said.policies ?? [], counters.any > 0 || (!isLeaf && isSelfIssued))
       prune(graph)
       if (graph.at(-1)?.size === 0) graph = undefined

@@ -130,7 +130,10 @@ describe('revocation over HTTP', () => {
   it('does not reach into the private network on the word of a certificate', async () => {
     answers.set('/a', issueCrl(root))
     const revocation = crlRevocation({ fetch: fetchWithin(), clock })
-    expect(await ask(revocation, leafAt('/a'))).toMatchObject({ kind: 'unavailable', detail: expect.stringMatching(/not a public/) })
+    expect(await ask(revocation, leafAt('/a'))).toMatchObject({
+      kind: 'unavailable',
+      detail: expect.stringMatching(/not a public/),
+    })
     expect(server.hits.size).toBe(0)
   })
 })

@@ -127,6 +127,12 @@ describe('what does not answer', () => {
     expect(await wordOf(decide([below], unreachable, { bag: [middle] }))).toBe('trusted')
   })
 
+  it('does not wait for the issuer of a certificate that is no good by itself', async () => {
+    const unreachable = portsOf({ anchors: [root], issuers: 'unreachable' })
+    const expired = makeLeaf(middle, { ...ours, notBefore: Date.now() - 2 * dayMs, notAfter: Date.now() - dayMs })
+    expect(await wordOf(decide([expired], unreachable))).toBe('certificate-expired')
+  })
+
   it('uses issuers that were imported or fetched', async () => {
     const another = makeLeaf(middle, ours)
     expect(await wordOf(decide([another], ports))).toBe('no-anchor')

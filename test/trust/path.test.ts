@@ -305,6 +305,15 @@ describe('name constraints', () => {
     expect(await judged(makeLeaf(middle, ec), [strict], [middle])).toBe('name-constraints')
   })
 
+  it('pass over self-issued certificates, as those only change a key', async () => {
+    const inside = nameOf('x', below)
+    const one = makeIntermediate(root, { extensions: constrained([directory(nameOf('Clinic'))]) })
+    const rolled = makeIntermediate(one, { subject: one.subject })
+    expect(await judged(makeLeaf(rolled, { ...ec, subject: inside }), [root], [one, rolled])).toBe('trusted')
+    const another = makeIntermediate(one)
+    expect(await judged(makeLeaf(another, { ...ec, subject: inside }), [root], [one, another])).toBe('name-constraints')
+  })
+
   it('are refused when there are too many to compare', async () => {
     const many = Array.from({ length: 200 }, (_, i) => dns(`a${i}.test`))
     const middle = makeIntermediate(root, { extensions: constrained([dns('test')], many) })

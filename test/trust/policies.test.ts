@@ -52,6 +52,7 @@ describe('certificate policies', () => {
     ['may not be any where that is inhibited', [p1], [[has(p1), inhibitAny(0)], [has(any)]], 'certificate-policy'],
     ['may be any until it is inhibited', [p1], [[has(p1), inhibitAny(1)], [has(any)], [has(p1)]], 'trusted'],
     ['are demanded by an authority', [], [[constraint(0, 0)], []], 'certificate-policy'],
+    ['are demanded by the leaf itself', [], [[has(p1)], [constraint(0, 0)]], 'certificate-policy'],
     ['are demanded by an authority, later', [], [[constraint(0, 5)], []], 'trusted'],
     ['are demanded by an authority, and there', [], [[has(p1), constraint(0, 0)], [has(p1)]], 'trusted'],
     ['are mapped', [p1], [[has(p1), maps([p1, p2])], [has(p2)]], 'trusted'],
