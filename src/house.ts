@@ -53,7 +53,7 @@ export async function openHouse(config: Config, masterKey: MasterKey, policy: Te
   return {
     ...kept,
     keyring,
-    directory: await openDirectory({ store, keyring, audit, clock, random, ...policy }),
+    directory: await openDirectory({ store, keyring, audit, clock, random, defaults: config.trust, ...policy }),
     spool: openSpool(kept, { ...spoolLimits, seenHorizonMs: config.duplicates.horizonDays * 86_400_000 }),
     trail: openTrail(kept),
     quarantine: openQuarantine(kept),
