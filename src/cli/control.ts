@@ -122,7 +122,7 @@ async function serveCommand(socket: Socket, operator: Operator, run: ControlOpti
 /** The words of a command line that name the command: never an argument, which may name a person. */
 function commandName(argv: readonly string[]): string {
   const words = argv.filter((word) => /^[a-z][a-z0-9-]{0,20}$/.test(word))
-  return words.slice(0, 2).join(' ')
+  return words.slice(0, words[0] === 'trace' ? 1 : 2).join(' ')
 }
 
 function readMessage(line: string): ToServer {

@@ -108,7 +108,7 @@ async function readTree({ file, readFile }: Sources): Promise<TreeRead> {
   } catch (error) {
     return {
       kind: 'problems',
-      problems: [whole(`cannot read ${file}: ${error instanceof Error ? error.message : error}`)],
+      problems: [whole(`cannot be read: ${error instanceof Error ? error.message : error}`)],
     }
   }
 }

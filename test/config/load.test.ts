@@ -193,7 +193,7 @@ describe('problems of the configuration', () => {
       cwd: '/',
       readFile: () => Promise.reject(new Error('ENOENT')),
     })
-    expect(loaded).toEqual({ kind: 'problems', problems: [{ path: '', message: 'cannot read nowhere.yaml: ENOENT' }] })
+    expect(loaded).toEqual({ kind: 'problems', problems: [{ path: '', message: 'cannot be read: ENOENT' }] })
   })
 
   it('never throws, whatever the file and the environment hold', async () => {
