@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { createSecureContext, type Server } from 'node:tls'
 import { buildApi, listenApi } from './api/api.js'
 import { type Control, listenForCommands } from './cli/control.js'
 import { runCommand } from './cli/program.js'
@@ -30,15 +31,32 @@ export interface Gateway {
   readonly httpUrl: string
   /** Resolves when the store has failed: only a new process may open it again. */
   readonly failed: Promise<void>
-  /** Takes no more mail, finishes what is in hand within the configured grace, closes everything but the store. */
-  close(): Promise<void>
+  /** Takes no more mail, finishes what is in hand within the grace (the configured one by default), closes everything but the store. */
+  close(graceMs?: number): Promise<void>
+}
+
+/** Why the gateway does not start, in one line for the operator. */
+export class CannotStart extends Error {
+  override readonly name = 'CannotStart'
+  /** It may pass by itself: another process ends, an interface comes up. */
+  readonly passing: boolean
+
+  constructor(message: string, passing = false) {
+    super(message)
+    this.passing = passing
+  }
 }
 
 const sweepEveryMs = 10 * 60_000
+const renewEveryMs = 60_000
 /** /readyz must be red within a second of a failed write, and the process ends soon after. */
 const watchEveryMs = 500
 
-/** Starts every listener and worker over an open house. `world.attempt` stands in for the network when mail goes out: for measuring what comes before. */
+/**
+ * Starts every listener and worker over an open house. `world.attempt` stands in for the network when mail goes out: for
+ * measuring what comes before. Throws CannotStart, with everything closed again, where a port or a certificate is not to
+ * be had.
+ */
 export async function startGateway(
   house: House,
   config: Config,
@@ -46,17 +64,52 @@ export async function startGateway(
   log: Log,
   world: { readonly attempt?: Attempt } = {},
 ): Promise<Gateway> {
+  const closers: Closer[] = []
+  try {
+    return await start(house, config, masterKey, log, world, closers)
+  } catch (error) {
+    await closeAll(closers, 0, log)
+    throw error
+  }
+}
+
+/** Ends one part within its grace. */
+type Closer = (graceMs: number) => unknown
+
+/** Ends the parts, the last started first, all within one grace: a supervisor waits for the whole, not for each. */
+async function closeAll(closers: Closer[], graceMs: number, log: Log): Promise<void> {
+  const deadline = performance.now() + graceMs
+  for (const close of closers.splice(0).reverse()) {
+    try {
+      await close(Math.max(0, deadline - performance.now()))
+    } catch (error) {
+      log.error('gateway.close-failed', { cause: causeOf(error) })
+    }
+  }
+}
+
+async function start(
+  house: House,
+  config: Config,
+  masterKey: MasterKey,
+  log: Log,
+  world: { readonly attempt?: Attempt },
+  closers: Closer[],
+): Promise<Gateway> {
   const { store, blobs, directory, spool, trail, quarantine, mailbox, record, audit } = house
   const { smtp, http, limits } = config
   const metrics = openMetrics()
   const health = openHealth()
-  const unwatchLoop = watchEventLoop({ log, metrics })
+  const httpTls = checkedCertificate('http', http.tls)
+  checkedCertificate('smtp', smtp.tls)
+  closers.push(watchEventLoop({ log, metrics }))
 
   const steps = startPool({
     masterKey: masterKey.secret,
     ...(config.workers.threads > 0 && { threads: config.workers.threads }),
     heapMiB: config.workers.memoryMiB,
   })
+  closers.push(() => steps.close())
   const fetch = fetchWithin({ timeoutMs: config.fetch.timeoutMs, allowPrivate: config.fetch.allowPrivateAddresses })
   const revocation = crlRevocation({ fetch, clock })
   const issuers = aiaIssuers({ fetch, clock, imported: directory.issuers })
@@ -104,6 +157,7 @@ export async function startGateway(
     concurrency: config.outbound.concurrency,
     perDomain: config.outbound.connectionsPerDomain,
   })
+  closers.push((graceMs) => delivery.stop(graceMs))
   const inbound = startWork({
     store,
     queue: inboundQueue,
@@ -120,37 +174,12 @@ export async function startGateway(
     onError: (error, job) =>
       log.error('inbound.failed', { ...(job && { job: job.id, attempt: job.attempt }), cause: causeOf(error) }),
   })
+  closers.push((graceMs) => inbound.stop(graceMs))
 
   const room = async () => roomFor(await blobs.room(), limits.messageBytes)
   health.add('store', () => store.healthy())
   health.add('disk', room)
 
-  const listener = await startSmtp({
-    host: smtp.host,
-    port: smtp.port,
-    hostname: config.hostname,
-    tls: () => certificateOf(smtp.tls),
-    limits: {
-      ...limits,
-      limitLoopback: smtp.limitLoopback,
-      idleMs: smtp.idleSeconds * 1000,
-      commandPhaseMs: smtp.commandPhaseSeconds * 1000,
-      dataBaseMs: smtp.dataBaseSeconds * 1000,
-    },
-    isServed: (address) => directory.addresses.isServed(address),
-    async accept(envelope, data) {
-      const accepted = await spool.accept(envelope, data)
-      inbound.nudge()
-      return accepted
-    },
-    room,
-    healthy: () => store.healthy(),
-    log,
-    metrics,
-    clock,
-  })
-
-  const tls = certificateOf(http.tls)
   const api = await buildApi(
     {
       ...{ mailbox, record, trail, quarantine, addresses: directory.addresses, store, audit, clock, log, metrics },
@@ -159,53 +188,137 @@ export async function startGateway(
       exposition: () => metrics.exposition(),
     },
     {
-      ...(tls && { tls }),
+      ...(httpTls && { tls: httpTls }),
       behindTlsProxy: http.behindTlsProxy,
       metrics: http.metrics,
       trustedProxies: http.trustedProxies,
     },
   )
-  const httpUrl = await listenApi(
-    api,
-    { host: http.host, port: http.port },
-    { ...(tls && { tls }), behindTlsProxy: http.behindTlsProxy },
+  closers.push((graceMs) => closeApi(api, graceMs))
+  const httpUrl = await listening('http', http, () =>
+    listenApi(
+      api,
+      { host: http.host, port: http.port },
+      { ...(httpTls && { tls: httpTls }), behindTlsProxy: http.behindTlsProxy },
+    ),
   )
+  closers.push(renewing(api.server, config, httpTls, log))
+
+  const listener = await listening('smtp', smtp, () =>
+    startSmtp({
+      host: smtp.host,
+      port: smtp.port,
+      hostname: config.hostname,
+      tls: () => certificateOf(smtp.tls),
+      limits: {
+        ...limits,
+        limitLoopback: smtp.limitLoopback,
+        idleMs: smtp.idleSeconds * 1000,
+        commandPhaseMs: smtp.commandPhaseSeconds * 1000,
+        dataBaseMs: smtp.dataBaseSeconds * 1000,
+      },
+      isServed: (address) => directory.addresses.isServed(address),
+      async accept(envelope, data) {
+        const accepted = await spool.accept(envelope, data)
+        inbound.nudge()
+        return accepted
+      },
+      room,
+      healthy: () => store.healthy(),
+      log,
+      metrics,
+      clock,
+    }),
+  )
+  closers.push((graceMs) => listener.close(graceMs))
   const control: Control = await listenForCommands({
     dataDir: config.dataDir,
     operator: operatorOf(house, () => inbound.nudge()),
     run: runCommand,
     log,
   })
+  closers.push(() => control.close())
 
   const sweeping = setInterval(
     () => void sweep(house, config).catch((error: unknown) => log.error('sweep.failed', { cause: causeOf(error) })),
     sweepEveryMs,
   )
+  closers.push(() => clearInterval(sweeping))
   let watching: NodeJS.Timeout | undefined
   const failed = new Promise<void>((resolve) => {
     watching = setInterval(() => {
       if (!store.healthy()) resolve()
     }, watchEveryMs)
   })
+  closers.push(() => clearInterval(watching))
   log.info('gateway.started', { smtpPort: listener.port, httpUrl })
 
   return {
     smtpPort: listener.port,
     httpUrl,
     failed,
-    async close() {
-      const graceMs = config.shutdown.graceSeconds * 1000
-      clearInterval(sweeping)
-      clearInterval(watching)
+    async close(graceMs = config.shutdown.graceSeconds * 1000) {
       health.drain()
-      await control.close()
-      await listener.close(graceMs)
-      await Promise.all([inbound.stop(graceMs), delivery.stop(graceMs), api.close()])
-      await steps.close()
-      unwatchLoop()
+      await closeAll(closers, graceMs, log)
       log.info('gateway.stopped')
     },
   }
+}
+
+/** Why a listener has no port, in words. */
+const listenFaults: Readonly<Record<string, { readonly words: string; readonly passing: boolean }>> = {
+  EADDRINUSE: { words: 'another program has that port', passing: true },
+  EADDRNOTAVAIL: { words: 'this machine has no such address', passing: true },
+  EACCES: { words: 'this user may not have it; take a port above 1023 and forward to it', passing: false },
+  ENOTFOUND: { words: 'no such host', passing: false },
+}
+
+async function listening<T>(
+  section: 'smtp' | 'http',
+  { host, port }: { readonly host: string; readonly port: number },
+  listen: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await listen()
+  } catch (error) {
+    const fault = listenFaults[codeOf(error)]
+    const words = fault?.words ?? (error instanceof Error ? error.message : String(error))
+    const place = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+    throw new CannotStart(`cannot listen on ${place} (${section}.host, ${section}.port): ${words}`, fault?.passing)
+  }
+}
+
+/** Ends what answers nobody now, waits for the others within the grace, then cuts them off. */
+async function closeApi(
+  api: { readonly server: { closeAllConnections(): void }; close(): PromiseLike<unknown> },
+  graceMs: number,
+): Promise<void> {
+  const late = setTimeout(() => api.server.closeAllConnections(), graceMs)
+  try {
+    await api.close()
+  } finally {
+    clearTimeout(late)
+  }
+}
+
+type ServerCertificate = { readonly cert: string; readonly key: string }
+
+/** Keeps the HTTP listener's certificate in step with its files; answers how to stop. The SMTP listener looks for itself. */
+function renewing(server: object, { http }: Config, first: ServerCertificate | undefined, log: Log): () => void {
+  let current = first
+  const timer = setInterval(() => {
+    try {
+      const next = certificateOf(http.tls)
+      if (!next || !('setSecureContext' in server) || (next.cert === current?.cert && next.key === current?.key)) return
+      createSecureContext(next)
+      ;(server as Server).setSecureContext(next)
+      current = next
+      log.info('http.certificate-renewed')
+    } catch (error) {
+      log.error('http.certificate-not-loaded', { cause: causeOf(error) })
+    }
+  }, renewEveryMs)
+  return () => clearInterval(timer)
 }
 
 function attemptsOf({ hostname, outbound, dns }: Config): Attempt {
@@ -236,9 +349,26 @@ function roomFor(
 }
 
 /** The certificate as its files are now, so that a renewed one needs no restart. */
-function certificateOf({ certificateFile, keyFile }: Config['smtp']['tls']): { cert: string; key: string } | undefined {
+function certificateOf({ certificateFile, keyFile }: Config['smtp']['tls']): ServerCertificate | undefined {
   if (!certificateFile || !keyFile) return undefined
   return { cert: readFileSync(certificateFile, 'utf8'), key: readFileSync(keyFile, 'utf8') }
+}
+
+/** The certificate of a listener, or why it does not load. */
+function checkedCertificate(section: 'smtp' | 'http', files: Config['smtp']['tls']): ServerCertificate | undefined {
+  try {
+    const certificate = certificateOf(files)
+    if (certificate) createSecureContext(certificate)
+    return certificate
+  } catch (error) {
+    throw new CannotStart(
+      `the certificate of ${section}.tls does not load: ${error instanceof Error ? error.message : 'unknown'}`,
+    )
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 
 function causeOf(error: unknown): string {

@@ -1,27 +1,38 @@
 #!/usr/bin/env node
 import { mkdirSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Home, OperatorOutcome, Settled } from './cli/operator.js'
 import { runCli } from './cli/program.js'
-import { runDemo } from './demo/demo.js'
-import { type Gateway, startGateway } from './gateway.js'
-import { openHouse, random } from './house.js'
-import { createMasterKey, type MasterKeyOutcome, readMasterKey, unguarded } from './keyring/master-key.js'
+import { masterKeyFile } from './config/load.js'
+import { type House, openHouse, random } from './house.js'
+import {
+  createMasterKey,
+  type MasterKey,
+  type MasterKeyOutcome,
+  readMasterKey,
+  unguarded,
+} from './keyring/master-key.js'
 import { openLog } from './observe/log.js'
 import { operatorOf } from './operator.js'
 import { StoreFailed } from './ports/store.js'
 
-/** Exit codes of `serve` beside 0 (RFC-less, sysexits.h): 75 asks the supervisor to start a new process, 78 asks a person. */
-const storeFailedExit = 75
+/** Exit codes of `serve` beside 0 (sysexits.h): 75 asks the supervisor to start it again, 78 asks a person. */
+const againExit = 75
 const configurationExit = 78
+
+/** What is left of the grace when the store has failed: nothing in hand can be finished, only told off. */
+const failedGraceMs = 1_000
+/** How long after its end the process may hang on something that was not closed. */
+const lingerMs = 2_000
 
 /** The master key from the environment, or from its file, which nobody else may read. */
 function masterKeyOf({ config, masterKey }: Settled): MasterKeyOutcome {
   if (masterKey !== undefined) return readMasterKey(masterKey)
-  const path = config.masterKey.file ?? join(config.dataDir, 'master.key')
+  const path = masterKeyFile(config)
   try {
     const fault = unguarded(statSync(path), process.getuid?.())
-    return fault ? { kind: 'refused', detail: `${path}: ${fault}` } : readMasterKey(readFileSync(path))
+    if (fault) return { kind: 'refused', detail: `${path}: ${fault}` }
+    const read = readMasterKey(readFileSync(path))
+    return read.kind === 'refused' ? { ...read, detail: `${path}: ${read.detail}` } : read
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === 'ENOENT'
     return {
@@ -33,13 +44,17 @@ function masterKeyOf({ config, masterKey }: Settled): MasterKeyOutcome {
   }
 }
 
+async function openFolder(config: Settled['config'], key: MasterKey): Promise<House> {
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
+  return openHouse(config, key)
+}
+
 /** Opens the house for one command, while no gateway runs. */
 async function openForCommand(settled: Settled): Promise<OperatorOutcome> {
   const key = masterKeyOf(settled)
   if (key.kind === 'refused') return key
-  mkdirSync(settled.config.dataDir, { recursive: true, mode: 0o700 })
   try {
-    const house = await openHouse(settled.config, key.key)
+    const house = await openFolder(settled.config, key.key)
     return { kind: 'opened', operator: operatorOf(house), close: () => house.store.close() }
   } catch (error) {
     if (error instanceof StoreFailed) return { kind: 'refused', detail: error.message }
@@ -47,30 +62,39 @@ async function openForCommand(settled: Settled): Promise<OperatorOutcome> {
   }
 }
 
-/** Runs the gateway until SIGTERM or SIGINT, or until its store fails. */
+/** Runs the gateway until SIGTERM or SIGINT, or until its store fails. A second signal ends it at once. */
 async function serve(settled: Settled): Promise<number> {
-  const log = openLog({ level: settled.config.log.level })
-  const key = masterKeyOf(settled)
-  if (key.kind === 'refused') {
-    log.error('gateway.refused', { cause: key.detail })
-    process.stderr.write(`${key.detail}\n`)
-    return configurationExit
-  }
-  mkdirSync(settled.config.dataDir, { recursive: true, mode: 0o700 })
-  const house = await openHouse(settled.config, key.key)
-  const gateway: Gateway = await startGateway(house, settled.config, key.key, log)
+  const { CannotStart, startGateway } = await import('./gateway.js')
   const told = new Promise<'stop'>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('stop'))
   })
-  const ending = await Promise.race([told, gateway.failed.then(() => 'failed' as const)])
-  if (ending === 'failed')
-    log.error('alarm', {
-      reason: 'store-unavailable',
-      cause: 'a write failed; ending so that a new process opens the store again',
-    })
-  await gateway.close()
-  await house.store.close().catch(() => undefined)
-  return ending === 'failed' ? storeFailedExit : 0
+  const key = masterKeyOf(settled)
+  if (key.kind === 'refused') return refuse(key.detail, configurationExit)
+  const log = openLog({ level: settled.config.log.level })
+  let house: House | undefined
+  try {
+    house = await openFolder(settled.config, key.key)
+    const gateway = await startGateway(house, settled.config, key.key, log)
+    const ending = await Promise.race([told, gateway.failed.then(() => 'failed' as const)])
+    if (ending === 'stop') await gateway.close()
+    else {
+      const cause = 'a write failed; ending so that a new process opens the store again'
+      log.error('alarm', { reason: 'store-unavailable', cause })
+      await gateway.close(failedGraceMs)
+    }
+    return ending === 'stop' ? 0 : againExit
+  } catch (error) {
+    if (error instanceof CannotStart) return refuse(error.message, error.passing ? againExit : configurationExit)
+    if (error instanceof StoreFailed) return refuse(error.message, againExit)
+    throw error
+  } finally {
+    await house?.store.close().catch(() => undefined)
+  }
+}
+
+function refuse(words: string, exit: number): number {
+  process.stderr.write(`error: ${words}\n`)
+  return exit
 }
 
 const home: Home = {
@@ -83,7 +107,9 @@ const home: Home = {
   createMasterKey: () => createMasterKey(random),
   open: openForCommand,
   serve,
-  demo: runDemo,
+  demo: async (options) => (await import('./demo/demo.js')).runDemo(options),
 }
 
 process.exitCode = await runCli(process.argv.slice(2), home)
+// Everything is closed by now, so nothing keeps the process; what does all the same must not keep a supervisor waiting.
+setTimeout(() => process.exit(), lingerMs).unref()

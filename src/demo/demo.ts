@@ -9,12 +9,14 @@ import { openHouse, random } from '../house.js'
 import { createMasterKey, readMasterKey } from '../keyring/master-key.js'
 import { openLog } from '../observe/log.js'
 import { sampleCcda, sampleCcr, sampleXdm } from './documents.js'
-import { type Check, look, type Sent } from './look.js'
-import { listenForMail, sendMail } from './mail.js'
-import { type Credentials, openSsl } from './openssl.js'
-import { gatewayDomain, patient, type Scene, scenes, sender } from './story.js'
+import { judge, look, type Sent } from './look.js'
+import { listenForMail, openMail } from './mail.js'
+import { type Credentials, type OpenSsl, openSsl } from './openssl.js'
+import { type Cast, gatewayDomain, patient, type Scene, scenes, sender } from './story.js'
+import { tellChecks, tellSeen } from './tell.js'
 
 const say = (text = '') => void process.stdout.write(`${text}\n`)
+const sayAll = (lines: readonly string[]) => lines.forEach(say)
 
 /**
  * Boots a gateway on loopback with a scratch data folder and lets a far side made of OpenSSL and plain sockets send it
@@ -22,48 +24,29 @@ const say = (text = '') => void process.stdout.write(`${text}\n`)
  * `once` answers 0 only if all of that was as it must be; else stays up for the curious until interrupted.
  */
 export async function runDemo({ once }: { readonly once: boolean }): Promise<number> {
+  const told = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => told.abort())
   const folder = mkdtempSync(join(tmpdir(), 'direct-gateway-demo-'))
   try {
-    return await play(folder, once)
+    return await play(folder, once, told.signal)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
 }
 
-async function play(folder: string, once: boolean): Promise<number> {
-  say('Making keys for both sides (openssl), marked TEST ONLY …')
+async function play(folder: string, once: boolean, told: AbortSignal): Promise<number> {
+  say('Making keys and certificates for both sides with openssl, marked TEST ONLY …')
   const openssl = await openSsl(join(folder, 'far-side'))
-  const hospital = await openssl.authority('hospital-authority')
-  const patients = await openssl.authority('patients-authority')
-  const nobody = await openssl.authority('unknown-authority')
-  const cast = {
-    provider: await openssl.leaf('provider', hospital, `email:${sender}`),
-    stranger: await openssl.leaf('stranger', nobody, `email:${sender}`),
-    expired: await openssl.leaf('expired', hospital, `email:${sender}`, { expired: true }),
-    gateway: await openssl.leaf('gateway', patients, `DNS:${gatewayDomain}`),
-  }
+  const { cast, hospital, patients } = await castOf(openssl)
   const mail = await listenForMail()
-
-  const settings = {
-    DIRECT_GATEWAY_DATA_DIR: join(folder, 'data'),
-    DIRECT_GATEWAY_HOSTNAME: gatewayDomain,
-    DIRECT_GATEWAY_SMTP_HOST: '127.0.0.1',
-    DIRECT_GATEWAY_SMTP_PORT: '0',
-    DIRECT_GATEWAY_HTTP_PORT: '0',
-    DIRECT_GATEWAY_OUTBOUND_DEFAULT_ROUTE: `127.0.0.1:${mail.port}`,
-  }
-  const loaded = await loadConfig({ env: settings, cwd: folder, readFile: () => Promise.reject(new Error('no file')) })
-  if (loaded.kind === 'problems') throw new Error(JSON.stringify(loaded.problems))
-  const key = readMasterKey(createMasterKey(random))
-  if (key.kind === 'refused') throw new Error(key.detail)
-  const house = await openHouse(loaded.config, key.key, { takesTestOnly: true })
-  const gateway = await startGateway(house, loaded.config, key.key, openLog({ level: 'error' }))
+  const { house, gateway } = await openGateway(folder, mail.port)
   try {
     const token = await furnish(house.directory, cast.gateway, hospital)
-    say(`A gateway for ${gatewayDomain} listens: SMTP on 127.0.0.1:${gateway.smtpPort}, HTTP on ${gateway.httpUrl}`)
+    say(`A gateway for ${gatewayDomain} is up: SMTP on 127.0.0.1:${gateway.smtpPort}, API on ${gateway.httpUrl}.`)
     const documents = { ccda: sampleCcda(), ccr: sampleCcr(), xdm: await sampleXdm() }
     const sent = await sendAll(await scenes(openssl, cast, documents), gateway.smtpPort)
-    const checks = await look({
+    if (told.aborted) return 1
+    const seen = await look({
       url: gateway.httpUrl,
       token,
       sent,
@@ -71,20 +54,68 @@ async function play(folder: string, once: boolean): Promise<number> {
       openssl,
       provider: cast.provider,
       authority: patients,
-      say,
     })
-    const good = report(checks)
-    if (once) return good ? 0 : 1
-    say(
-      `\nThe gateway stays up. Look around, and stop it with Ctrl-C:\n  curl -H 'Authorization: Bearer ${token}' ${gateway.httpUrl}/api/v1/mailboxes/${patient}/messages`,
-    )
-    await new Promise<void>((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve))
-    return 0
+    const checks = judge(seen)
+    sayAll([...tellSeen(seen), ...tellChecks(checks)])
+    const exit = checks.every(({ ok }) => ok) ? 0 : 1
+    if (!once && !told.aborted) {
+      sayAll(invitation(gateway.httpUrl, token))
+      await new Promise((resolve) => told.addEventListener('abort', resolve))
+    }
+    return exit
   } finally {
-    await gateway.close()
+    await gateway.close(graceMs)
     await house.store.close()
     mail.close()
   }
+}
+
+/** Nothing of value is in hand when the demo ends. */
+const graceMs = 500
+
+function invitation(url: string, token: string): string[] {
+  return [
+    '',
+    `The gateway stays up until Ctrl-C; then all of this is removed. API: ${url}, token: ${token}`,
+    `  curl -H 'Authorization: Bearer ${token}' ${url}/api/v1/mailboxes/${patient}/messages`,
+    `What else it answers: ${url}/api/v1/openapi.json`,
+  ]
+}
+
+/** Who plays: three authorities, three senders, one gateway. */
+async function castOf(
+  openssl: OpenSsl,
+): Promise<{ readonly cast: Cast; readonly hospital: Credentials; readonly patients: Credentials }> {
+  const [hospital, patients, nobody] = await Promise.all([
+    openssl.authority('hospital-authority'),
+    openssl.authority('patients-authority'),
+    openssl.authority('unknown-authority'),
+  ])
+  const [provider, stranger, expired, gateway] = await Promise.all([
+    openssl.leaf('provider', hospital, `email:${sender}`),
+    openssl.leaf('stranger', nobody, `email:${sender}`),
+    openssl.leaf('expired', hospital, `email:${sender}`, { expired: true }),
+    openssl.leaf('gateway', patients, `DNS:${gatewayDomain}`),
+  ])
+  return { cast: { provider, stranger, expired, gateway }, hospital, patients }
+}
+
+/** A gateway on free ports of loopback whose outgoing mail all goes to `mailPort`. */
+async function openGateway(folder: string, mailPort: number) {
+  const env = {
+    DIRECT_GATEWAY_DATA_DIR: join(folder, 'data'),
+    DIRECT_GATEWAY_HOSTNAME: gatewayDomain,
+    DIRECT_GATEWAY_SMTP_HOST: '127.0.0.1',
+    DIRECT_GATEWAY_SMTP_PORT: '0',
+    DIRECT_GATEWAY_HTTP_PORT: '0',
+    DIRECT_GATEWAY_OUTBOUND_DEFAULT_ROUTE: `127.0.0.1:${mailPort}`,
+  }
+  const loaded = await loadConfig({ env, cwd: folder, readFile: () => Promise.reject(new Error('no file')) })
+  if (loaded.kind === 'problems') throw new Error(JSON.stringify(loaded.problems))
+  const key = readMasterKey(createMasterKey(random))
+  if (key.kind === 'refused') throw new Error(key.detail)
+  const house = await openHouse(loaded.config, key.key, { takesTestOnly: true })
+  return { house, gateway: await startGateway(house, loaded.config, key.key, openLog({ level: 'error' })) }
 }
 
 /** Domain, address, key, anchor and token: what an operator does with `init`, `address add`, `key import`, `anchor add` and `token create`. */
@@ -110,18 +141,13 @@ function isRefusal(outcome: { readonly kind: string }): outcome is DirectoryRefu
 
 async function sendAll(story: readonly Scene[], port: number): Promise<Sent[]> {
   const sent: Sent[] = []
-  say('\nThe far side sends:')
+  say(`\n${sender} sends to ${patient}, encrypted. Whatever is encrypted is taken in, and judged afterwards:`)
+  const session = await openMail(port)
   for (const scene of story) {
-    const reply = await sendMail(port, sender, [patient], scene.wire)
+    const reply = await session.send(sender, [patient], scene.wire)
     say(`  ${scene.title}: ${reply}`)
     sent.push({ scene, reply, id: /^250 2\.0\.0 (\S+)/.exec(reply)?.[1] ?? '' })
   }
+  session.close()
   return sent
-}
-
-function report(checks: readonly Check[]): boolean {
-  say('\nWhat had to be so:')
-  for (const { what, ok, detail } of checks)
-    say(`  ${ok ? 'yes' : 'NO '}  ${what}${detail && !ok ? ` (${detail})` : ''}`)
-  return checks.every(({ ok }) => ok)
 }

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { type RecordItemType, recordItemTypes } from '../direct/clinical.js'
+import type { Refused } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
 import type { ReceivedMail } from './mail.js'
 import type { Credentials, OpenSsl } from './openssl.js'
 import { patient, type Scene } from './story.js'
-import { table } from './table.js'
 
 /** A message of the story with the gateway's reply to it. */
 export interface Sent {
@@ -11,6 +12,36 @@ export interface Sent {
   readonly reply: string
   /** The spool id in the reply. */
   readonly id: string
+}
+
+export interface ListedMessage {
+  readonly from: string
+  readonly subject: string
+  readonly attachments: readonly { readonly mediaType: string; readonly sizeBytes: number }[]
+}
+
+export interface ListedItem {
+  readonly state: string
+  readonly when?: unknown
+  readonly negated: boolean
+  readonly content: { readonly type: RecordItemType } & Readonly<Record<string, unknown>>
+}
+
+/** A notice as OpenSSL opened it. */
+export interface OpenedNotice {
+  /** Message-ID of what it speaks of, in angle brackets. */
+  readonly about: string
+  readonly disposition: string
+}
+
+/** All that can be seen of the gateway from outside once the story was told. */
+export interface Seen {
+  readonly sent: readonly Sent[]
+  readonly messages: readonly ListedMessage[]
+  readonly items: readonly ListedItem[]
+  readonly notices: readonly OpenedNotice[]
+  /** What the trail says of each message that was to be refused, by its spool id. */
+  readonly refusals: ReadonlyMap<string, Pick<Refused, 'reason' | 'detail'>>
 }
 
 /** One thing that must be so. */
@@ -31,7 +62,6 @@ export interface View {
   readonly provider: Credentials
   /** Must have issued who signed them. */
   readonly authority: Credentials
-  say(line: string): void
 }
 
 const patienceMs = 30_000
@@ -42,165 +72,109 @@ async function eventually<T>(ask: () => Promise<T>, good: (answer: T) => boolean
   for (;;) {
     const answer = await ask()
     if (good(answer) || Date.now() > end) return answer
-    await sleep(100)
+    await sleep(50)
   }
 }
 
-interface ListedMessage {
-  readonly id: string
-  readonly from: string
-  readonly subject: string
-  readonly attachments: readonly { readonly mediaType: string; readonly sizeBytes: number }[]
-}
+const delivered = (sent: readonly Sent[]) => sent.filter(({ scene }) => scene.refusal === undefined)
+const refused = (sent: readonly Sent[]) => sent.filter(({ scene }) => scene.refusal !== undefined)
 
-interface ListedItem {
-  readonly state: string
-  readonly when?: unknown
-  readonly negated: boolean
-  readonly content: { readonly type: string } & Readonly<Record<string, unknown>>
-}
-
-/** Looks at the gateway from outside, through its API and its outgoing mail, and says what was seen. */
-export async function look(view: View): Promise<Check[]> {
-  const expected = view.sent.filter(({ scene }) => scene.refusal === undefined)
-  const refusals = view.sent.filter(({ scene }) => scene.refusal !== undefined)
-  const all: Check[] = view.sent.map(({ scene, reply }) => ({
-    what: `250 for: ${scene.title}`,
-    ok: reply.startsWith('250'),
-    detail: reply,
-  }))
-  return [
-    ...all,
-    ...(await lookAtMail(view, expected)),
-    ...(await lookAtItems(view)),
-    ...(await lookAtNotices(view, expected)),
-    ...(await lookAtRefusals(view, refusals)),
-  ]
-}
-
-async function get<T>({ url, token }: View, path: string): Promise<T> {
-  const response = await fetch(`${url}/api/v1${path}`, { headers: { authorization: `Bearer ${token}` } })
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
-  return (await response.json()) as T
-}
-
-async function lookAtMail(view: View, expected: readonly Sent[]): Promise<Check[]> {
+/** Looks at the gateway from outside: through its API, and through the notices that it sent. */
+export async function look(view: View): Promise<Seen> {
+  const { sent, openssl } = view
+  const expected = delivered(sent).length
   const { messages } = await eventually(
     () => get<{ messages: ListedMessage[] }>(view, `/mailboxes/${patient}/messages`),
-    ({ messages }) => messages.length >= expected.length,
+    ({ messages }) => messages.length >= expected,
   )
-  view.say(`\nMailbox of ${patient}:`)
-  const rows = messages.map(({ subject, from, attachments }) => [
-    subject,
-    from,
-    attachments.map(({ mediaType, sizeBytes }) => `${mediaType}, ${sizeBytes} bytes`).join('; '),
-  ])
-  for (const line of table(['subject', 'from', 'attachments'], rows)) view.say(`  ${line}`)
-  return [
-    {
-      what: 'exactly the trusted messages arrived',
-      ok: messages.length === expected.length,
-      detail: `${messages.length} of ${expected.length}`,
-    },
-  ]
-}
-
-async function lookAtItems(view: View): Promise<Check[]> {
-  const { records } = await get<{ records: { recordId: string }[] }>(view, '/records')
-  const items: ListedItem[] = []
-  for (const { recordId } of records) {
-    let cursor: string | undefined
-    do {
-      const page: { items: ListedItem[]; next?: string } = await get(
-        view,
-        `/records/${recordId}/items?limit=200${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`,
-      )
-      items.push(...page.items)
-      cursor = page.next
-    } while (cursor)
-  }
-  view.say('\nRecord items, all proposed until the patient takes them in:')
-  const rows = items.map(({ state, content, when, negated }) => [
-    content.type,
-    nameOf(content),
-    whenOf(when),
-    negated ? 'negated' : '',
-    state,
-  ])
-  for (const line of table(['type', 'what', 'when', '', 'state'], rows)) view.say(`  ${line}`)
-  const types = new Set(items.map(({ content }) => content.type))
-  const wanted = [
-    'demographics',
-    'allergy',
-    'problem',
-    'medication',
-    'immunization',
-    'result',
-    'vital-sign',
-    'procedure',
-    'encounter',
-    'document',
-  ]
-  const missing = wanted.filter((type) => !types.has(type))
-  return [
-    {
-      what: 'items of every type were read',
-      ok: missing.length === 0,
-      detail: missing.length === 0 ? `${items.length} items` : `missing: ${missing.join(', ')}`,
-    },
-    { what: 'every item is only proposed', ok: items.every(({ state }) => state === 'proposed'), detail: '' },
-  ]
-}
-
-async function lookAtNotices(view: View, expected: readonly Sent[]): Promise<Check[]> {
-  const notices = await eventually(
-    async () => view.notices,
-    (received) => received.length >= expected.length,
-  )
-  view.say('\nNotices that came back, decrypted and verified by OpenSSL:')
-  const processed: string[] = []
-  for (const { wire } of notices) {
-    const text = await view.openssl.openNotice(wire, view.provider, view.authority)
-    const disposition = /^Disposition: *(.*?)\r?$/m.exec(text)?.[1] ?? '(none)'
-    const original = /^Original-Message-ID: *(.*?)\r?$/m.exec(text)?.[1] ?? '(none)'
-    view.say(`  ${original}  ${disposition}`)
-    if (/;\s*processed$/.test(disposition)) processed.push(original)
-  }
-  const ok = notices.length === expected.length && new Set(processed).size === expected.length
-  return [
-    { what: 'one processed notice for each trusted message', ok, detail: `${processed.length} of ${expected.length}` },
-  ]
-}
-
-async function lookAtRefusals(view: View, refusals: readonly Sent[]): Promise<Check[]> {
-  view.say('\nRefused, silently outside; inside, `direct-gateway trace` says why:')
-  const checks: Check[] = []
-  for (const { scene, id } of refusals) {
+  const refusals = new Map<string, Pick<Refused, 'reason' | 'detail'>>()
+  for (const { id } of refused(sent)) {
     const { steps } = await eventually(
       () => get<{ steps: TrailStep[] }>(view, `/trail/${id}`),
       ({ steps }) => steps.some(({ step }) => step === 'refused'),
     )
     const refusal = steps.find(({ step }) => step === 'refused')?.refusal
-    view.say(`  ${scene.title}: ${refusal?.reason ?? 'not refused'} (${refusal?.detail || 'no more to say'})`)
-    checks.push({
-      what: `refused: ${scene.title}`,
-      ok: refusal?.reason === scene.refusal,
-      detail: `${refusal?.reason}`,
-    })
+    if (refusal) refusals.set(id, refusal)
   }
-  return checks
+  await eventually(
+    async () => view.notices.length,
+    (count) => count >= expected,
+  )
+  const notices = await Promise.all(
+    view.notices.map(async ({ wire }) => readNotice(await openssl.openNotice(wire, view.provider, view.authority))),
+  )
+  return { sent, messages, items: await everyItem(view), notices, refusals }
 }
 
-function nameOf(content: Record<string, unknown>): string {
-  for (const field of ['substance', 'problem', 'product', 'vaccine', 'test', 'procedure', 'encounter']) {
-    const concept = content[field] as { text?: string; codings?: { display?: string; code: string }[] } | undefined
-    if (concept) return concept.text ?? concept.codings?.[0]?.display ?? concept.codings?.[0]?.code ?? ''
-  }
-  if (typeof content['title'] === 'string') return content['title']
-  return typeof content['name'] === 'string' ? content['name'] : String(content['format'] ?? '')
+async function get<T>({ url, token }: Pick<View, 'url' | 'token'>, path: string): Promise<T> {
+  const response = await fetch(`${url}/api/v1${path}`, { headers: { authorization: `Bearer ${token}` } })
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
+  return (await response.json()) as T
 }
 
-function whenOf(when: unknown): string {
-  const { value, low, high } = (when ?? {}) as Record<'value' | 'low' | 'high', { text: string } | undefined>
-  return value?.text ?? [low?.text, high?.text].filter(Boolean).join(' to ')
+async function everyItem(view: View): Promise<ListedItem[]> {
+  const { records } = await get<{ records: { recordId: string }[] }>(view, '/records')
+  const items: ListedItem[] = []
+  for (const { recordId } of records) {
+    let cursor: string | undefined
+    do {
+      const after = cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''
+      const page: { items: ListedItem[]; next?: string } = await get(
+        view,
+        `/records/${recordId}/items?limit=200${after}`,
+      )
+      items.push(...page.items)
+      cursor = page.next
+    } while (cursor)
+  }
+  return items
+}
+
+function readNotice(text: string): OpenedNotice {
+  const field = (name: string) => new RegExp(`^${name}: *(.*?)\\r?$`, 'm').exec(text)?.[1] ?? '(none)'
+  return { about: field('Original-Message-ID'), disposition: field('Disposition') }
+}
+
+/** What must be so, and whether it is. Nothing is taken for granted: each check fails for some gateway that does wrong. */
+export function judge({ sent, messages, items, notices, refusals }: Seen): Check[] {
+  const expected = delivered(sent)
+  const unacknowledged = sent.filter(({ reply, id }) => !reply.startsWith('250 ') || id === '')
+  const missing = recordItemTypes.filter((type) => !items.some(({ content }) => content.type === type))
+  const taken = items.filter(({ state }) => state !== 'proposed')
+  const processed = notices.filter(({ disposition }) => /;\s*processed$/.test(disposition)).map(({ about }) => about)
+  const ids = expected.map(({ scene }) => scene.messageId)
+  return [
+    check('every message got its 250', unacknowledged.length === 0, titles(unacknowledged)),
+    check(
+      'exactly the trusted messages arrived',
+      sameSet(
+        messages.map(({ subject }) => subject),
+        expected.map(({ scene }) => scene.subject),
+      ),
+      messages.map(({ subject }) => subject).join(', '),
+    ),
+    check('items of every type were read', missing.length === 0, `missing: ${missing.join(', ')}`),
+    check('every item is only proposed', items.length > 0 && taken.length === 0, `${taken.length} are not`),
+    check(
+      'one processed notice came back for each of them, and no other',
+      notices.length === expected.length && sameSet(processed, ids),
+      notices.map(({ about, disposition }) => `${about} ${disposition}`).join(', '),
+    ),
+    ...refused(sent).map(({ scene, id }) => {
+      const reason = refusals.get(id)?.reason ?? 'not refused'
+      return check(`refused with ${scene.refusal}: ${scene.title}`, reason === scene.refusal, reason)
+    }),
+  ]
+}
+
+function check(what: string, ok: boolean, detail: string): Check {
+  return { what, ok, detail: ok ? '' : detail }
+}
+
+function titles(sent: readonly Sent[]): string {
+  return sent.map(({ scene, reply }) => `${scene.title}: ${reply}`).join(', ')
+}
+
+function sameSet(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && new Set(one).size === one.length && one.every((each) => other.includes(each))
 }

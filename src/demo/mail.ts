@@ -3,36 +3,53 @@ import { createInterface } from 'node:readline'
 
 /** The far side's mail system, just large enough: one dialogue out, and a listener that keeps what comes in. Plain sockets. */
 
-/** Sends one message and answers the reply to its end of DATA, or the first reply that is no success. */
-export async function sendMail(port: number, from: string, to: readonly string[], wire: Uint8Array): Promise<string> {
-  const socket = connect({ host: '127.0.0.1', port })
-  try {
-    const replies = createInterface({ input: socket })[Symbol.asyncIterator]()
-    const reply = async (): Promise<string> => {
-      for (;;) {
-        const { value, done } = await replies.next()
-        if (done) return '000 connection closed'
-        if (value[3] !== '-') return value
+/** A connection to a listener, greeted; one message after the other. */
+export interface MailSession {
+  /** Sends one message and answers the reply to its end of DATA, or the first reply that is no success. */
+  send(from: string, to: readonly string[], wire: Uint8Array): Promise<string>
+  close(): void
+}
+
+/** What stands for a reply where the other side is gone. */
+export const gone = '000 connection closed'
+
+/** Connects and says EHLO. Never rejects: where nobody answers, every reply is `gone`. */
+export async function openMail(port: number): Promise<MailSession> {
+  const socket = connect({ host: '127.0.0.1', port, noDelay: true }).on('error', () => undefined)
+  const replies = repliesOf(socket)
+  const say = async (line: string) => {
+    socket.write(`${line}\r\n`)
+    return (await replies.next()).value ?? gone
+  }
+  await replies.next()
+  await say('EHLO hisp.hospital.example')
+  return {
+    async send(from, to, wire) {
+      for (const command of [`MAIL FROM:<${from}>`, ...to.map((address) => `RCPT TO:<${address}>`), 'DATA']) {
+        const answer = await say(command)
+        if (!/^[23]/.test(answer)) {
+          await say('RSET')
+          return answer
+        }
       }
+      socket.write(dotStuffed(wire))
+      return (await replies.next()).value ?? gone
+    },
+    close: () => socket.end('QUIT\r\n'),
+  }
+}
+
+/** The last line of each reply, until the connection ends. */
+async function* repliesOf(socket: Socket): AsyncGenerator<string, void, undefined> {
+  let rest = ''
+  try {
+    for await (const chunk of socket.setEncoding('latin1') as AsyncIterable<string>) {
+      const lines = (rest + chunk).split('\r\n')
+      rest = lines.pop() ?? ''
+      yield* lines.filter((line) => line[3] !== '-')
     }
-    let answer = await reply()
-    for (const command of [
-      'EHLO hisp.hospital.example',
-      `MAIL FROM:<${from}>`,
-      ...to.map((address) => `RCPT TO:<${address}>`),
-      'DATA',
-    ]) {
-      if (!/^[23]/.test(answer)) return answer
-      socket.write(`${command}\r\n`)
-      answer = await reply()
-    }
-    if (!answer.startsWith('3')) return answer
-    socket.write(dotStuffed(wire))
-    answer = await reply()
-    socket.write('QUIT\r\n')
-    return answer
-  } finally {
-    socket.destroySoon()
+  } catch {
+    // Cut off: there are no more replies.
   }
 }
 

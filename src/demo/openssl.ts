@@ -64,7 +64,19 @@ export async function openSsl(folder: string, organisation = testOnly): Promise<
   return {
     async authority(name) {
       await openssl(
-        ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', '-subj', `/O=${organisation}/CN=${name}`],
+        ...[
+          'req',
+          '-x509',
+          '-newkey',
+          'ec',
+          '-pkeyopt',
+          'ec_paramgen_curve:P-256',
+          '-nodes',
+          '-days',
+          '30',
+          '-subj',
+          `/O=${organisation}/CN=${name}`,
+        ],
         ...['-addext', 'keyUsage=critical,keyCertSign,cRLSign', '-keyout', `${name}.key`, '-out', `${name}.pem`],
       )
       return credentials(name)

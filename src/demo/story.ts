@@ -1,11 +1,15 @@
+import type { RefusalReason } from '../direct/refusal.js'
 import type { Credentials, OpenSsl } from './openssl.js'
 
 /** What the far side sends, and what a gateway that works makes of it. */
 export interface Scene {
   readonly title: string
+  readonly subject: string
+  /** In angle brackets. */
+  readonly messageId: string
   readonly wire: Uint8Array
   /** Undefined: must be delivered. Otherwise the reason the gateway must give. */
-  readonly refusal?: string
+  readonly refusal?: RefusalReason
 }
 
 export const sender = 'dr.rivera@direct.hospital.example'
@@ -29,74 +33,93 @@ export interface DemoDocuments {
   readonly xdm: Uint8Array
 }
 
-/** The seven messages of the demo, each made by OpenSSL. */
-export async function scenes(openssl: OpenSsl, cast: Cast, documents: DemoDocuments): Promise<Scene[]> {
-  const sealed = async (
-    title: string,
-    id: string,
-    message: string,
-    signer: Credentials,
-    refusal?: string,
-    tamper = (signed: Buffer) => signed,
-  ): Promise<Scene> => {
-    const entity = tamper(await openssl.sign(message, signer))
-    const envelope = await openssl.encrypt(entity, cast.gateway)
-    const outer = `From: <${sender}>\r\nTo: <${patient}>\r\nMessage-ID: <${id}@direct.hospital.example>\r\nDate: ${new Date().toUTCString()}\r\n`
-    return { title, wire: Buffer.concat([Buffer.from(outer), envelope]), ...(refusal !== undefined && { refusal }) }
-  }
-  const text = (id: string, subject: string) =>
-    message(id, subject, 'Please find our note below.\r\nWe look forward to seeing you again.\r\n')
+interface Plot extends Pick<Scene, 'title' | 'subject' | 'refusal'> {
+  readonly id: string
+  readonly signer: Credentials
+  readonly attachment?: { readonly name: string; readonly type: string; readonly bytes: Uint8Array }
+  readonly tamper?: (signed: Buffer) => Buffer
+}
 
+/** What happens: four messages that are to arrive, three that are not. */
+function plots({ provider, stranger, expired }: Cast, { ccda, ccr, xdm }: DemoDocuments): Plot[] {
   return [
-    await sealed(
-      'C-CDA (continuity of care document)',
-      'ccda',
-      withAttachment('ccda', 'Your visit summary', 'summary.xml', 'text/xml', documents.ccda),
-      cast.provider,
-    ),
-    await sealed(
-      'CCR',
-      'ccr',
-      withAttachment('ccr', 'Your health record', 'record.xml', 'application/xml', documents.ccr),
-      cast.provider,
-    ),
-    await sealed(
-      'XDM package',
-      'xdm',
-      withAttachment('xdm', 'XDM/1.0/DDM Your documents', 'documents.zip', 'application/zip', documents.xdm),
-      cast.provider,
-    ),
-    await sealed('plain text', 'text', text('text', 'A note'), cast.provider),
-    await sealed('signer nobody here trusts', 'untrusted', text('untrusted', 'A note'), cast.stranger, 'no-anchor'),
-    await sealed(
-      'changed after signing',
-      'tampered',
-      text('tampered', 'A note'),
-      cast.provider,
-      'signature-invalid',
-      changed,
-    ),
-    await sealed(
-      'signer whose certificate expired',
-      'expired',
-      text('expired', 'A note'),
-      cast.expired,
-      'certificate-expired',
-    ),
+    {
+      id: 'ccda',
+      title: 'a C-CDA (continuity of care document)',
+      subject: 'Your visit summary',
+      signer: provider,
+      attachment: { name: 'summary.xml', type: 'text/xml', bytes: ccda },
+    },
+    {
+      id: 'ccr',
+      title: 'a CCR',
+      subject: 'Your health record',
+      signer: provider,
+      attachment: { name: 'record.xml', type: 'application/xml', bytes: ccr },
+    },
+    {
+      id: 'xdm',
+      title: 'an XDM package',
+      subject: 'XDM/1.0/DDM Your documents',
+      signer: provider,
+      attachment: { name: 'documents.zip', type: 'application/zip', bytes: xdm },
+    },
+    { id: 'text', title: 'a plain text', subject: 'A note', signer: provider },
+    {
+      id: 'untrusted',
+      title: 'a note signed by a stranger',
+      subject: 'From a stranger',
+      signer: stranger,
+      refusal: 'no-anchor',
+    },
+    {
+      id: 'tampered',
+      title: 'a note changed after it was signed',
+      subject: 'Changed on the way',
+      signer: provider,
+      refusal: 'signature-invalid',
+      tamper: changed,
+    },
+    {
+      id: 'expired',
+      title: 'a note signed under an expired certificate',
+      subject: 'Too late',
+      signer: expired,
+      refusal: 'certificate-expired',
+    },
   ]
 }
+
+/** The messages of the demo, each signed and encrypted by OpenSSL. */
+export function scenes(openssl: OpenSsl, cast: Cast, documents: DemoDocuments): Promise<Scene[]> {
+  return Promise.all(
+    plots(cast, documents).map(async ({ id, title, subject, refusal, signer, attachment, tamper }) => {
+      const messageId = `<${id}@direct.hospital.example>`
+      const fields = header(messageId, subject)
+      const letter = attachment ? withAttachment(fields, id, attachment) : `${fields}${note}`
+      const signed = await openssl.sign(letter, signer)
+      const envelope = await openssl.encrypt(tamper ? tamper(signed) : signed, cast.gateway)
+      const outer = `From: <${sender}>\r\nTo: <${patient}>\r\nMessage-ID: ${messageId}\r\nDate: ${new Date().toUTCString()}\r\n`
+      const wire = Buffer.concat([Buffer.from(outer), envelope])
+      return { title, subject, messageId, wire, ...(refusal !== undefined && { refusal }) }
+    }),
+  )
+}
+
+const note =
+  'Content-Type: text/plain; charset=utf-8\r\n\r\nPlease find our note below.\r\nWe look forward to seeing you again.\r\n'
 
 /** The signed text with one word exchanged for another. */
 function changed(signed: Buffer): Buffer {
   return Buffer.from(signed.toString('latin1').replace('look forward', 'look backward'), 'latin1')
 }
 
-function header(id: string, subject: string): string {
+function header(messageId: string, subject: string): string {
   return [
     `From: "Dr. Rivera" <${sender}>`,
     `To: <${patient}>`,
     `Subject: ${subject}`,
-    `Message-ID: <${id}@direct.hospital.example>`,
+    `Message-ID: ${messageId}`,
     `Date: ${new Date().toUTCString()}`,
     `Disposition-Notification-To: <${sender}>`,
     'MIME-Version: 1.0',
@@ -104,14 +127,10 @@ function header(id: string, subject: string): string {
   ].join('\r\n')
 }
 
-function message(id: string, subject: string, body: string): string {
-  return `${header(id, subject)}Content-Type: text/plain; charset=utf-8\r\n\r\n${body}`
-}
-
-function withAttachment(id: string, subject: string, name: string, type: string, bytes: Uint8Array): string {
+function withAttachment(fields: string, id: string, { name, type, bytes }: NonNullable<Plot['attachment']>): string {
   const boundary = `part-of-${id}`
   return [
-    `${header(id, subject)}Content-Type: multipart/mixed; boundary="${boundary}"`,
+    `${fields}Content-Type: multipart/mixed; boundary="${boundary}"`,
     '',
     `--${boundary}`,
     'Content-Type: text/plain; charset=utf-8',
