@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { sampleCcda } from '../src/demo/documents.js'
 import { readMail } from '../src/pipeline/read.js'
-import { clinicAuthority, doctor, doctorKey, domain, gatewayKey, seal } from '../test/fixtures/gateway.js'
+import { clinicAuthority, doctor, domain, gatewayKey, seal } from '../test/fixtures/gateway.js'
 import { dial } from './sender.js'
 
 /**
