@@ -6,7 +6,7 @@ interface Target {
   /** Header cells of the table, where the element is a row of one. */
   readonly headers: readonly string[]
   /** Words by the column asked for: a row may be referred to a thousand times. */
-  readonly rendered: Map<RegExp | undefined, string>
+  readonly rendered: Map<string, string>
 }
 
 /** Every narrative element with an ID, by that ID and its section. IDs ought to be unique; of equals the first counts. */
@@ -58,12 +58,14 @@ export function resolveReference(
   const targets = index.get(reference.trim().replace(/^#/, ''))
   const target = (section && targets?.get(section)) ?? targets?.values().next().value
   if (target === undefined) return undefined
-  const known = target.rendered.get(column)
+  // By its source: a literal in a function is another object each time.
+  const key = column?.source ?? ''
+  const known = target.rendered.get(key)
   if (known !== undefined) return known
   const at = column === undefined ? -1 : target.headers.findIndex((header) => column.test(header))
   const cell = at < 0 ? undefined : elements(target.node)[at]
   const text = renderNarrative(cell ?? target.node)
-  target.rendered.set(column, text)
+  target.rendered.set(key, text)
   return text
 }
 

@@ -1,0 +1,399 @@
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { XMLParser } from 'fast-xml-parser'
+import { describe, expect, it } from 'vitest'
+import { type ReadDocument, readDocument } from '../../src/clinical/read.js'
+import type { PartialDate, RecordItem } from '../../src/direct/clinical.js'
+import { line } from '../clinical/brief.js'
+
+const home = '../shared/corpus/clinical'
+const there = existsSync(home)
+const absent = there ? '' : ' (skipped: ../shared/corpus/clinical is not there)'
+
+/** Another parser, so that what the reader says is judged by a tree it did not make. */
+interface Other {
+  readonly name: string
+  readonly attributes: Readonly<Record<string, string>>
+  readonly children: readonly Other[]
+}
+
+const parser = new XMLParser({
+  preserveOrder: true,
+  ignoreAttributes: false,
+  attributeNamePrefix: '',
+  parseTagValue: false,
+  parseAttributeValue: false,
+  trimValues: false,
+  htmlEntities: true,
+})
+
+function otherTree(text: string): Other {
+  const convert = (nodes: readonly Record<string, unknown>[]): Other[] =>
+    nodes.flatMap((node) => {
+      const name = Object.keys(node).find((key) => key !== ':@')
+      if (name === undefined || name.startsWith('#') || name.startsWith('?')) return []
+      const attributes = (node[':@'] ?? {}) as Record<string, string>
+      const prefix = name.includes(':') ? name.slice(0, name.indexOf(':')) : ''
+      // Extension elements share local names with those of CDA and would shift their positions.
+      if (prefix === 'sdtc') return []
+      return [
+        {
+          name: name.slice(prefix === '' ? 0 : prefix.length + 1),
+          attributes,
+          children: convert(node[name] as Record<string, unknown>[]),
+        },
+      ]
+    })
+  return { name: '', attributes: {}, children: convert(parser.parse(text)) }
+}
+
+/** Elements from the root to the one that a path names; the last is undefined where the path leads nowhere. */
+function along(root: Other, path: string): (Other | undefined)[] {
+  const found: (Other | undefined)[] = []
+  let at: Other | undefined = root
+  for (const step of path.split('/')) {
+    const [, name = '', position = ''] = /^(.*)\[(\d+)\]$/.exec(step) ?? []
+    at = at?.children.filter((one) => one.name === name)[Number(position) - 1]
+    found.push(at)
+  }
+  return found
+}
+
+function within(node: Other): Other[] {
+  return [node, ...node.children.flatMap(within)]
+}
+
+function paths(node: Other, path: string, wanted: string): string[] {
+  const counts = new Map<string, number>()
+  return node.children.flatMap((one) => {
+    const position = (counts.get(one.name) ?? 0) + 1
+    counts.set(one.name, position)
+    const here = `${path}${path && '/'}${one.name}[${position}]`
+    return [...(one.name === wanted ? [here] : []), ...paths(one, here, wanted)]
+  })
+}
+
+const denial = new Set(['160244002', '160245001', '716186003', '409137002', '429625007'])
+
+/** What is wrong with an item, judged by the other tree. */
+function violations(item: RecordItem, root: Other): string[] {
+  const wrong: string[] = []
+  const trail = along(root, item.provenance.entry)
+  const statement = trail.at(-1)
+  if (statement === undefined) return ['the path leads nowhere']
+  const entryAt = trail.findIndex((one) => one?.name === 'entry')
+  const inEntry = entryAt < 0 ? [statement] : trail.slice(entryAt)
+  const all = inEntry[0] ? within(inEntry[0]) : []
+
+  const negation = inEntry.some((one) => one?.attributes['negationInd'] === 'true')
+  if (negation && !item.negated) wrong.push('a negated statement became a positive item')
+  if (item.negated && !negation && !all.some((one) => denial.has(one.attributes['code'] ?? '')))
+    wrong.push('denied without reason')
+
+  const mood = statement.attributes['moodCode']
+  if (mood === 'GOL') wrong.push('a goal became an item')
+  if (['INT', 'RQO', 'PRMS', 'PRP', 'ARQ'].includes(mood ?? '') && item.intent === 'performed')
+    wrong.push(`${mood} became performed`)
+  if ((mood === undefined || mood === 'EVN') && item.intent !== undefined && item.intent !== 'performed')
+    wrong.push('performed became a plan')
+
+  const times = new Set(
+    all.flatMap((one) => (one.attributes['value'] === undefined ? [] : [one.attributes['value'].trim()])),
+  )
+  for (const date of [item.when?.value, item.when?.low, item.when?.high].filter(
+    (one): one is PartialDate => one !== undefined,
+  )) {
+    if (!times.has(date.source.trim()) && entryAt >= 0) wrong.push('a date that the entry does not have')
+    const digits = date.source
+      .trim()
+      .replace(/[+-]\d+$|Z$/, '')
+      .replace(/\D/g, '')
+    if (date.text.replace(/\D/g, '') !== digits) wrong.push(`${date.source} became ${date.text}`)
+  }
+
+  const { content } = item
+  if (content.type === 'medication') {
+    const dose = statement.children.find((one) => one.name === 'doseQuantity')?.attributes
+    if (content.dose?.unit !== undefined && content.dose.unit !== dose?.['unit'])
+      wrong.push('a unit that the dose does not have')
+    if (content.dose?.value !== undefined && content.dose.value !== dose?.['value']?.trim()) wrong.push('another dose')
+  }
+  if ((content.type === 'result' || content.type === 'vital-sign') && content.value?.kind === 'quantity') {
+    const { value, unit } = content.value.quantity
+    const holders = within(statement).filter((one) => one.attributes['value']?.trim() === value)
+    if (holders.length === 0) wrong.push('a number that the statement does not have')
+    if (
+      unit !== undefined &&
+      !holders.some((one) => one.attributes['unit'] === unit || one.attributes['unit'] === undefined)
+    )
+      wrong.push('another unit')
+  }
+  if (content.type === 'problem') {
+    const codes = new Set(within(statement).map((one) => one.attributes['code']?.trim()))
+    for (const { code } of content.problem.codings)
+      if (!codes.has(code)) wrong.push('a code that the statement does not have')
+  }
+  return wrong
+}
+
+describe.skipIf(!there)(`every file of the corpus${absent}`, () => {
+  const files = there
+    ? readdirSync(home, { recursive: true })
+        .map(String)
+        .filter((name) => statSync(join(home, name)).isFile())
+    : []
+  const read = new Map<string, ReadDocument>()
+
+  it('is read without a crash', async () => {
+    const start = performance.now()
+    let bytes = 0
+    for (const name of files) {
+      const content = readFileSync(join(home, name))
+      bytes += content.length
+      read.set(name, await readDocument(content, { name }))
+    }
+    const seconds = (performance.now() - start) / 1000
+    const parts = [...read.values()].flatMap((one) => one.documents)
+    const items = parts.reduce((sum, one) => sum + one.items.length, 0)
+    const unmapped = parts.reduce(
+      (sum, one) => sum + one.diagnostics.filter(({ code }) => code === 'unmapped-entry').length,
+      0,
+    )
+    process.stdout.write(
+      `${files.length} files, ${parts.length} documents, ${items} items, ${unmapped} unmapped entries; ${(files.length / seconds).toFixed(0)} files/s, ${(bytes / 1e6 / seconds).toFixed(1)} MB/s\n`,
+    )
+    expect(files.length).toBeGreaterThan(1000)
+    expect(items).toBeGreaterThan(4700)
+    expect(parts.flatMap((one) => one.diagnostics).filter(({ detail }) => detail === 'the reader failed')).toEqual([])
+  }, 120_000)
+
+  it('is recognised as what the index says', () => {
+    const formats: Readonly<Record<string, string>> = {
+      'C-CDA 1.1': 'c-cda 1.1',
+      'C-CDA 2.0': 'c-cda 2.0',
+      'C-CDA 2.1': 'c-cda 2.1',
+      'C-CDA 3.0+': 'c-cda 3.0',
+      'C32/HITSP': 'c32',
+      'CCD(R1)': 'ccd',
+      CCR: 'ccr',
+      'XDM zip': 'xdm',
+    }
+    const index = readFileSync(join(home, 'INDEX.tsv'), 'utf8')
+    let judged = 0
+    const wrong = index
+      .split('\n')
+      .slice(1)
+      .flatMap((row) => {
+        const [name = '', kind = ''] = row.split('\t')
+        const expected = formats[kind]
+        if (expected === undefined) return []
+        judged++
+        const content = read.get(name)?.documents[0]?.item.content
+        const got =
+          content?.type === 'document' ? [content.format, content.formatVersion].filter(Boolean).join(' ') : ''
+        return got === expected ? [] : [`${name}: ${kind} read as ${got}`]
+      })
+    expect(judged).toBeGreaterThan(190)
+    // One sample is not well-formed: its tags do not match.
+    expect(wrong).toEqual(['hl7-cda-ccda/replacement_document.xml: C-CDA 1.1 read as xml'])
+  })
+
+  it('finds the documents of every XDM package', () => {
+    for (const [name, { documents }] of read) {
+      if (!/\.zip$/i.test(name)) continue
+      expect(documents.length, name).toBeGreaterThan(1)
+      expect(
+        documents.slice(1).some((one) => one.items.length > 3),
+        name,
+      ).toBe(true)
+    }
+  })
+
+  it('gives no item that its source does not say, judged by another parser', () => {
+    let judged = 0
+    const wrong: string[] = []
+    for (const [name, { documents }] of read) {
+      const [part] = documents
+      if (part?.item.content.type !== 'document' || !['c-cda', 'c32', 'ccd', 'cda'].includes(part.item.content.format))
+        continue
+      const root = otherTree(readFileSync(join(home, name), 'utf8').replace(/^\ufeff/, ''))
+      for (const item of part.items) {
+        judged++
+        for (const one of violations(item, root))
+          wrong.push(`${name} ${item.provenance.entry} ${item.content.type}: ${one}`)
+      }
+    }
+    expect(judged).toBeGreaterThan(4400)
+    expect(wrong).toEqual([])
+  })
+
+  it('loses no entry: each is an item or a diagnostic', () => {
+    let entries = 0
+    const lost: string[] = []
+    for (const [name, { documents }] of read) {
+      const [part] = documents
+      if (part?.item.content.type !== 'document' || !['c-cda', 'c32', 'ccd', 'cda'].includes(part.item.content.format))
+        continue
+      const root = otherTree(readFileSync(join(home, name), 'utf8').replace(/^\ufeff/, ''))
+      const accounted = [
+        ...part.items.map((one) => one.provenance.entry),
+        ...part.diagnostics.filter((one) => one.code === 'unmapped-entry').map((one) => one.where),
+      ]
+      for (const path of paths(root, '', 'entry')) {
+        if (!path.startsWith('ClinicalDocument[1]/component[') || !path.includes('/structuredBody[')) continue
+        entries++
+        if (!accounted.some((one) => one === path || one.startsWith(`${path}/`))) lost.push(`${name} ${path}`)
+      }
+    }
+    expect(entries).toBeGreaterThan(3000)
+    expect(lost).toEqual([])
+  })
+
+  it('would be caught if a negation were lost', () => {
+    const root = otherTree('<a><entry><b negationInd="true"/></entry></a>')
+    const item: RecordItem = {
+      id: '',
+      content: { type: 'procedure', procedure: { codings: [] }, bodySites: [], devices: [] },
+      negated: false,
+      identifiers: [],
+      provenance: { document: '', entry: 'a[1]/entry[1]/b[1]', authors: [] },
+    }
+    expect(violations(item, root)).toEqual(['a negated statement became a positive item'])
+    expect(violations({ ...item, negated: true }, root)).toEqual([])
+  })
+})
+
+const examples = join(home, 'hl7-ccda-examples/sections')
+
+/** Reads a section, or a header part, of the HL7 examples as the only content of a document. */
+async function example(folder: string): Promise<RecordItem[]> {
+  const name = readdirSync(join(examples, folder)).find((one) => one.endsWith('.xml')) ?? ''
+  const text = readFileSync(join(examples, folder, name), 'utf8')
+    .replace(/^\ufeff/, '')
+    .replace(/<\?.*?\?>/g, '')
+  const bare = text.replace(/<!--[\s\S]*?-->/g, '').trim()
+  const inner = bare.startsWith('<section') ? `<component>${text}</component>` : text
+  const body = bare.startsWith('<recordTarget')
+    ? text
+    : `<component><structuredBody>${inner}</structuredBody></component>`
+  const whole = `<ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:sdtc="urn:hl7-org:sdtc" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">${body}</ClinicalDocument>`
+  const [part] = (await readDocument(Buffer.from(whole))).documents
+  return [...(part?.items ?? [])]
+}
+
+describe.skipIf(!there)(`the HL7 examples say what their readme says${absent}`, () => {
+  it.each([
+    ['Allergies/Allergy_to_food_egg', ['allergy | Egg {sct|102263004} | 1998.. | active | ']],
+    ['Allergies/Allergy_to_specific_drug_Penicillin', ['allergy | Penicillin {rxnorm|7980} | 2006.. | active | ']],
+    ['Allergies/No_Known_Allergies', ['allergy | {} NA |  | active | negated']],
+    ['Allergies/No_Known_Medication_Allergies', ['allergy | {} NA |  | active | negated']],
+    ['Allergies/Not_Allergic_to_Peanuts', ['allergy | Peanut {sct|762952008} | 2006.. | active | negated']],
+    ['Allergies/No_Section_Information_Allergies', []],
+    ['Problems/Active_Problem', ['problem | Community acquired pneumonia {sct|385093006} | 2014-02-27.. | active | ']],
+    [
+      'Problems/Complete_or_Resolved_Problem',
+      [
+        'problem | Acute pharyngitis {sct|363746003 icd9cm|462 icd10cm|J02.9} | 2014-04-02..2014-04-05T23:59:59@-300 | resolved | ',
+      ],
+    ],
+    [
+      'Medications/Med_at_bedtime',
+      [
+        'medication | 3 ML Insulin Glargine 100 UNT/ML Pen Injector [Lantus] {rxnorm|847232} | 2009-01-09.. | active | ',
+      ],
+    ],
+    [
+      'Medications/Medication_Refused',
+      ['medication | Lisinopril 10mg Oral Tablet {rxnorm|314076} | 2018-03-15T11:23:05@-300 | completed | negated'],
+    ],
+    ['Medications/No_Medications', ['medication | Drug or medicament {sct|410942007} OTH |  | active | negated']],
+    [
+      'Immunizations/Immunization_not_given_Patient_refused',
+      ['immunization | influenza, intradermal, quadrivalent {cvx|166} | 2015-11-15 | completed | negated'],
+    ],
+    [
+      'Immunizations/Influenza_Vaccination',
+      ['immunization | Influenza Virus Vaccine {cvx|88} | 2010-08-15 | completed | '],
+    ],
+    [
+      'Results/Results_panel_with_pending_component',
+      ['result | Leukocytes [#/\u200bvolume] in Blood by Manual count {loinc|804-5} | 2012-08-06 | active | NA'],
+    ],
+    [
+      'Plan_of_Treatment/Planned_EKG',
+      ['procedure | EKG 12 channel panel {loinc|34534-8} | 2015-06-23 | planned | planned'],
+    ],
+    [
+      'Encounters/Outpatient_Encounter_Patient_Disenrolled',
+      ['encounter | Checkup Examination {cpt|99213} | 2012-09-27T13:00@-300 | completed | '],
+    ],
+  ])('%s', async (folder, expected) => {
+    expect((await example(folder)).map(line)).toEqual(expected)
+  })
+
+  it('a problem that the patient does not have', async () => {
+    const [item] = await example('Problems/Patient_Does_Not_Have_Diabetes')
+    expect(item).toMatchObject({ negated: true, content: { problem: { codings: [{ code: '44054006' }] } } })
+  })
+
+  it('every 4 to 6 hours', async () => {
+    const [item] = await example('Medications/Med_every_4-6_hours')
+    expect(item?.content).toMatchObject({
+      timings: [{ period: { value: '4', unit: 'h' }, periodHigh: { value: '6', unit: 'h' } }],
+      dose: { value: '2' },
+    })
+  })
+
+  it('as needed', async () => {
+    const [item] = await example('Medications/Med_oral_QID_with_PRN')
+    expect(item?.content).toMatchObject({
+      asNeeded: true,
+      timings: [{ period: { value: '6', unit: 'h' }, institutionSpecified: true }],
+    })
+  })
+
+  it('greater than a value', async () => {
+    const [item] = await example('Results/Result_with_greater_than_a_specified_value')
+    expect(item?.content).toMatchObject({ value: { quantity: { value: '500', unit: 'mg/dL', comparator: '>' } } })
+  })
+
+  it('a unit that UCUM does not have', async () => {
+    const [item] = await example('Results/Results_Unit_Non-UCUM')
+    expect(item?.content).toMatchObject({ value: { quantity: { value: '152', unit: 'THOUS/MCL' } } })
+  })
+
+  it('vital signs in metric units', async () => {
+    const items = await example('Vital_Signs/Panel_of_Vital_Signs_in_Metric_Units')
+    expect(items.map(({ content }) => content.type)).toEqual(items.map(() => 'vital-sign'))
+    expect(
+      items.find(({ content }) => content.type === 'vital-sign' && content.test.codings[0]?.code === '8480-6')?.content,
+    ).toMatchObject({
+      value: { quantity: { value: '120', unit: 'mm[Hg]' } },
+    })
+  })
+
+  it('a procedure that was refused', async () => {
+    const [item] = await example('Procedures/Procedure_Refused')
+    expect(item).toMatchObject({
+      negated: true,
+      content: { procedure: { codings: [{ code: '6025007' }, {}, {}, {}] } },
+    })
+  })
+
+  it('diagnoses of an encounter, and where the patient went from there', async () => {
+    const items = await example('Encounters/Hospital_Discharge_Encounter_with_Billable_Diagnoses')
+    expect(items.find(({ content }) => content.type === 'encounter')?.content).toMatchObject({
+      diagnoses: [{ text: 'Congestive Heart Failure' }, { text: 'Diabetes' }],
+      disposition: { codings: [{ code: '04' }] },
+    })
+  })
+
+  it('names that a patient had before, and addresses', async () => {
+    const [previous] = await example('Header/Patient_Previous_Name')
+    expect(previous?.content.type === 'demographics' && previous.content.names.length).toBeGreaterThan(1)
+    const [moved] = await example('Header/Patient_With_Prior_Addresses')
+    expect(moved?.content.type === 'demographics' && moved.content.addresses.length).toBeGreaterThan(1)
+    const [masked] = await example('Header/Masked_Social_Security_Number')
+    expect(masked?.content.type).toBe('demographics')
+  })
+})
