@@ -36,6 +36,12 @@ export function openAnchors(rows: Rows, ports: DirectoryPorts): AnchorBook {
   const ofOwner = async (owner: Owner) =>
     decode(await rows.list<AnchorRow>(ownerPrefix(owner), directoryLimits.anchorsPerOwner))
 
+  const serving = (direction: Direction) =>
+    once((anchors: readonly AnchorRecord[]): readonly Anchor[] =>
+      anchors.filter((anchor) => anchor.direction === direction || anchor.direction === 'both'),
+    )
+  const servingIn = { in: serving('in'), out: serving('out') }
+
   const add: AnchorBook['add'] = async (anchor, by) => {
     const named = readOwner(anchor.owner)
     if (named.kind === 'refused') return named
@@ -81,9 +87,10 @@ export function openAnchors(rows: Rows, ports: DirectoryPorts): AnchorBook {
 
   const of: AnchorBook['of'] = async (address, direction) => {
     try {
-      const lists = await Promise.all([address, domainOf(address)].map(ofOwner))
-      const serving = lists.flat().filter((anchor) => anchor.direction === direction || anchor.direction === 'both')
-      return serving satisfies readonly Anchor[]
+      const [own, shared] = await Promise.all([ofOwner(address), ofOwner(domainOf(address))])
+      const serving = servingIn[direction]
+      // Most addresses have no anchors of their own: then everyone in the domain gets the very same list.
+      return own.length === 0 ? serving(shared) : [...serving(own), ...serving(shared)]
     } catch (error) {
       if (error instanceof StoreFailed) return undecided('store-unavailable', error.message)
       throw error

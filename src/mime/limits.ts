@@ -11,7 +11,7 @@ export const mimeLimits = {
   /** RFC 2046 §5.1.1. */
   boundaryCharacters: 70,
   /** Bytes read as one tree, and bytes that one body may decode to: four times the largest message on the wire. */
-  decodedBytes: 4 * 45 * 1024 * 1024,
+  decodedBytes: 4 * 60 * 1024 * 1024,
   /** Mailboxes read from one address field; one transaction has at most 100 recipients. */
   mailboxes: 2_000,
   /** Text before the first delimiter of a multipart/signed: signing programs write one sentence there. */
