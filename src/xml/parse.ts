@@ -1,6 +1,7 @@
 import { SaxesParser } from 'saxes'
 import { decodeXml } from './charset.js'
 import { htmlEntities, xmlEntities } from './entities.js'
+import { openNamespaces } from './namespaces.js'
 import type { XmlNode } from './node.js'
 
 /** What a stranger's XML may grow to. */
@@ -107,12 +108,9 @@ function declaresDoctype(text: string): boolean {
   }
 }
 
-type OpenNode = { local: string; ns: string; attributes: string[]; children: (XmlNode | string)[] }
+type OpenNode = { local: string; ns: string; attributes: readonly string[]; children: (XmlNode | string)[] }
 
-const noAttributes: string[] = []
-const xmlNamespace = 'http://www.w3.org/XML/1998/namespace'
-
-/** Throws XmlFault at the first fault. Namespaces are resolved here: the parser's own look-up is quadratic in depth. */
+/** Throws XmlFault at the first fault. Namespaces are resolved by us: the parser's own look-up is quadratic in depth. */
 function treeOf(
   text: string,
   limits: XmlLimits,
@@ -125,40 +123,19 @@ function treeOf(
   const fault = (reason: XmlFault['reason'], what: string): never => {
     throw new XmlFault(reason, `${what} at line ${parser.line}, column ${parser.column}`)
   }
+  const assumed = (prefix: string): void => {
+    const detail = `the prefix ${prefix} is not declared`
+    if (!notes.some((note) => note.detail === detail)) notes.push({ kind: 'prefix-assumed', detail })
+  }
+  const namespaces = openNamespaces(limits.namespaces, assumedPrefixes, fault, assumed)
 
-  const document: OpenNode = { local: '', ns: '', attributes: noAttributes, children: [] }
+  const document: OpenNode = { local: '', ns: '', attributes: [], children: [] }
   const open: OpenNode[] = [document]
-  /** Pairs of prefix and URI for each open element; most share their parent's array. */
-  const scopes: (readonly string[])[] = [['', '', 'xml', xmlNamespace]]
   let current = document
-  let scope: readonly string[] = ['', '', 'xml', xmlNamespace]
   /** Names and values of the tag being read. */
   let names: string[] = []
   let values: string[] = []
   let count = 0
-
-  const uriOf = (prefix: string): string => {
-    for (let i = scope.length - 2; i >= 0; i -= 2) if (scope[i] === prefix) return scope[i + 1] as string
-    if (Object.hasOwn(assumedPrefixes, prefix)) {
-      const detail = `the prefix ${prefix} is not declared`
-      if (!notes.some((note) => note.detail === detail)) notes.push({ kind: 'prefix-assumed', detail })
-      return assumedPrefixes[prefix] as string
-    }
-    return fault('not-well-formed', 'unbound namespace prefix')
-  }
-  const declare = (prefix: string, uri: string): void => {
-    if (prefix === 'xmlns' || (prefix !== '' && uri === '')) fault('not-well-formed', 'forbidden namespace declaration')
-    if ((prefix === 'xml') !== (uri === xmlNamespace)) fault('not-well-formed', 'forbidden namespace declaration')
-    if (scope.length / 2 >= limits.namespaces) fault('limit', `more than ${limits.namespaces} namespaces in scope`)
-    scope = [...scope, prefix, uri]
-  }
-  const push = (content: string): void => {
-    const { children } = current
-    const last = children.length - 1
-    const before = children[last]
-    if (typeof before === 'string') children[last] = before + content
-    else children.push(content)
-  }
 
   parser.on('error', (error) => {
     if (error.message === 'undefined entity.') fault('entity', 'undefined entity')
@@ -170,41 +147,21 @@ function treeOf(
     names.push(name)
     values.push(value)
   })
-  parser.on('opentag', (tag) => {
+  parser.on('opentag', ({ name }) => {
     if (++count > limits.elements) fault('limit', `more than ${limits.elements} elements`)
     if (open.length > limits.depth) fault('limit', `more than ${limits.depth} levels`)
-    scopes.push(scope)
-    let attributes = noAttributes
+    const attributes = namespaces.enter(names, values)
     if (names.length > 0) {
-      attributes = []
-      for (let i = 0; i < names.length; i++) {
-        const name = names[i] as string
-        if (name === 'xmlns') declare('', values[i] as string)
-        else if (name.startsWith('xmlns:')) declare(name.slice(6), values[i] as string)
-      }
-      for (let i = 0; i < names.length; i++) {
-        const name = names[i] as string
-        const colon = name.indexOf(':')
-        if (colon < 0) {
-          if (name !== 'xmlns') attributes.push('', name, values[i] as string)
-        } else if (!name.startsWith('xmlns:')) {
-          const uri = uriOf(prefixOf(name, colon))
-          const local = name.slice(colon + 1)
-          for (let j = 0; j < attributes.length; j += 3) {
-            if (attributes[j + 1] === local && attributes[j] === uri) fault('not-well-formed', 'duplicate attribute')
-          }
-          attributes.push(uri, local, values[i] as string)
-        }
-      }
       names = []
       values = []
     }
-    const { name } = tag
     const colon = name.indexOf(':')
-    const node: OpenNode =
-      colon < 0
-        ? { local: name, ns: uriOf(''), attributes, children: [] }
-        : { local: name.slice(colon + 1), ns: uriOf(prefixOf(name, colon)), attributes, children: [] }
+    const node: OpenNode = {
+      local: colon < 0 ? name : name.slice(colon + 1),
+      ns: namespaces.uriOf(name, colon),
+      attributes,
+      children: [],
+    }
     current.children.push(node)
     open.push(node)
     current = node
@@ -212,19 +169,19 @@ function treeOf(
   parser.on('closetag', () => {
     open.pop()
     current = open[open.length - 1] as OpenNode
-    scope = scopes.pop() as readonly string[]
+    namespaces.leave()
   })
+  const push = (content: string): void => {
+    const { children } = current
+    const last = children.length - 1
+    const before = children[last]
+    if (typeof before === 'string') children[last] = before + content
+    else children.push(content)
+  }
   parser.on('text', (content) => {
     if (current !== document) push(content)
   })
   parser.on('cdata', push)
-
-  function prefixOf(name: string, colon: number): string {
-    if (colon === 0 || colon === name.length - 1 || name.indexOf(':', colon + 1) >= 0) {
-      fault('not-well-formed', 'malformed qualified name')
-    }
-    return name.slice(0, colon)
-  }
 
   parser.write(text).close()
   const root = document.children[0]

@@ -70,4 +70,11 @@ describe('what is added changes nothing else', () => {
     const later = ccd21.replaceAll('extension="2015-08-01"', 'extension="2031-05-01"')
     expect((await read(Buffer.from(later))).items).toEqual((await read(Buffer.from(ccd21))).items)
   })
+
+  it('the loss of the namespace, which is reported', async () => {
+    const bare = await read(Buffer.from(ccd21.replace(' xmlns="urn:hl7-org:v3"', '')))
+    const whole = await read(Buffer.from(ccd21))
+    expect(bare.items).toEqual(whole.items)
+    expect(bare.told).toEqual(['wrong-root ', ...(whole.told ?? [])])
+  })
 })

@@ -10,7 +10,6 @@ import {
   readNamed,
   readQuantity,
   readText,
-  readValue,
   readWhen,
   says,
   typeOf,
@@ -18,6 +17,7 @@ import {
 import { at, remark, type Scope } from './scope.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
+import { readValue } from './values.js'
 
 type Observed = 'result' | 'vital-sign'
 type Ranges = Extract<ItemContent, { type: Observed }>['referenceRanges']

@@ -1,5 +1,5 @@
 import type { ItemProvenance, PartialDate } from '../../direct/clinical.js'
-import { child, type XmlNode } from '../../xml/node.js'
+import type { XmlNode } from '../../xml/node.js'
 import type { Place } from '../place.js'
 import { type Code, note, type Reading } from '../reading.js'
 import { indexNarrative, type NarrativeIndex } from './narrative.js'
@@ -68,9 +68,4 @@ export function provenance(scope: Scope): Omit<ItemProvenance, 'document'> {
     ...(label === undefined ? {} : { section: label }),
     authors: scope.authorship.authors,
   }
-}
-
-/** The code element of a statement. */
-export function codeOf(scope: Scope): XmlNode | undefined {
-  return child(scope.place.node, 'code')
 }
