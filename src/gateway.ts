@@ -11,6 +11,7 @@ import type { MasterKey } from './keyring/master-key.js'
 import { watchEventLoop } from './observe/event-loop.js'
 import { openHealth } from './observe/health.js'
 import { openMetrics } from './observe/metrics.js'
+import { watchQueues } from './observe/queues.js'
 import { operatorOf } from './operator.js'
 import { receive } from './pipeline/inbound.js'
 import { openNotices } from './pipeline/notices.js'
@@ -22,6 +23,7 @@ import { crlRevocation } from './resolve/crl.js'
 import { fetchWithin } from './resolve/fetch.js'
 import { openExchanges } from './resolve/mx.js'
 import { startSmtp } from './smtp/server.js'
+import { outboundQueue } from './spool/outbound.js'
 import { inboundQueue } from './spool/spool.js'
 import { startPool } from './workers/pool.js'
 
@@ -49,6 +51,8 @@ export class CannotStart extends Error {
 
 const sweepEveryMs = 10 * 60_000
 const renewEveryMs = 60_000
+/** How old an answer about free disk may be: messages of one interval fit what is kept free many times. */
+const roomEveryMs = 500
 /** /readyz must be red within a second of a failed write, and the process ends soon after. */
 const watchEveryMs = 500
 
@@ -175,8 +179,9 @@ async function start(
       log.error('inbound.failed', { ...(job && { job: job.id, attempt: job.attempt }), cause: causeOf(error) }),
   })
   closers.push((graceMs) => inbound.stop(graceMs))
+  closers.push(watchQueues({ store, metrics, log, clock }, [inboundQueue, outboundQueue]))
 
-  const room = async () => roomFor(await blobs.room(), limits.messageBytes)
+  const room = recent(async () => roomFor(await blobs.room(), limits.messageBytes), roomEveryMs)
   health.add('store', () => store.healthy())
   health.add('disk', room)
 
@@ -262,6 +267,19 @@ async function start(
       await closeAll(closers, graceMs, log)
       log.info('gateway.stopped')
     },
+  }
+}
+
+/** Asks at most once an interval, however often it is asked. */
+function recent<T>(ask: () => Promise<T>, intervalMs: number): () => Promise<T> {
+  let answer: Promise<T> | undefined
+  let askedAt = 0
+  return () => {
+    if (!answer || performance.now() - askedAt > intervalMs) {
+      askedAt = performance.now()
+      answer = ask()
+    }
+    return answer
   }
 }
 

@@ -212,7 +212,12 @@ export const settings = z
         .meta({ description: 'Waits between tries; the last one repeats.' }),
     }),
     inbound: section('Work on accepted messages.', {
-      concurrency: whole(8, 1, 256, 'Messages judged at once. The arithmetic is done in worker threads.'),
+      concurrency: whole(
+        32,
+        1,
+        256,
+        'Messages judged at once. Worker threads do the arithmetic; more in hand means fewer, fuller syncs of the store.',
+      ),
       leaseSeconds: duration('seconds', 120, 3_600, 'A worker that is silent for so long loses its message.', 5),
     }),
     outbound: section('Mail and notices to other gateways.', {
@@ -240,7 +245,7 @@ export const settings = z
         60,
       ),
       attemptSeconds: duration('seconds', 600, 3_600, 'For one attempt, from name to last reply.', 1),
-      concurrency: whole(10, 1, 256, 'Connections to all hosts together.'),
+      concurrency: whole(32, 1, 256, 'Connections to all hosts together.'),
       connectionsPerDomain: whole(2, 1, 64, 'Connections to one destination, so that we are a polite peer.'),
     }),
     duplicates: section('Recognising a message that is sent again.', {
