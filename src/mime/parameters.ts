@@ -1,3 +1,4 @@
+import { decodeWindows1252 } from '../direct/windows1252.js'
 import type { Header } from './header.js'
 
 /** A structured field: its value lower-cased, and its parameters decoded, by lower-case name. */
@@ -195,7 +196,8 @@ function percentDecode(text: string): Buffer {
 export function decodeCharset(bytes: Uint8Array, charset: string): string {
   for (const label of [charset.trim() || 'utf-8', 'utf-8']) {
     try {
-      return new TextDecoder(label, { fatal: true }).decode(bytes)
+      const decoder = new TextDecoder(label, { fatal: true })
+      return decoder.encoding === 'windows-1252' ? decodeWindows1252(bytes) : decoder.decode(bytes)
     } catch {
       // An unknown label or bytes outside the set: try the next one.
     }

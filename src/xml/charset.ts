@@ -1,4 +1,5 @@
 import { Buffer, isAscii, isUtf8 } from 'node:buffer'
+import { decodeWindows1252 } from '../direct/windows1252.js'
 
 /** A document as characters. `guessed` says why the charset is not certain; absent when the bytes prove it. */
 export interface Decoded {
@@ -30,7 +31,11 @@ export function decodeXml(bytes: Uint8Array): Decoded {
       ? { text, charset: 'utf-8' }
       : { text, charset: 'utf-8', guessed: `the declared charset ${label} is not known` }
   }
-  return { text: withoutMarks(windows1252(bytes)), charset: 'windows-1252', guessed: 'the bytes are not valid UTF-8' }
+  return {
+    text: withoutMarks(decodeWindows1252(bytes)),
+    charset: 'windows-1252',
+    guessed: 'the bytes are not valid UTF-8',
+  }
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
@@ -39,14 +44,6 @@ function asBuffer(bytes: Uint8Array): Buffer {
 
 function latin1(bytes: Uint8Array, from: number, to: number): string {
   return asBuffer(bytes).toString('latin1', from, to)
-}
-
-/** What windows-1252 has at 0x80 to 0x9f, where latin-1 has control characters; its five gaps stay as they are. */
-const upper = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ'
-
-/** By hand: the TextDecoder of several Node releases reads windows-1252 as latin-1. */
-function windows1252(bytes: Uint8Array): string {
-  return latin1(bytes, 0, bytes.length).replace(/[\u0080-\u009f]/g, (one) => upper.charAt(one.charCodeAt(0) - 0x80))
 }
 
 function withoutMarks(text: string): string {
@@ -79,7 +76,8 @@ function decodeWide(bytes: Uint8Array, charset: 'utf-16le' | 'utf-16be'): Decode
 function decodeNamed(bytes: Uint8Array, label: string): Decoded | undefined {
   try {
     const decoder = new TextDecoder(label, { fatal: true })
-    if (decoder.encoding === 'windows-1252') return { text: withoutMarks(windows1252(bytes)), charset: 'windows-1252' }
+    if (decoder.encoding === 'windows-1252')
+      return { text: withoutMarks(decodeWindows1252(bytes)), charset: 'windows-1252' }
     return { text: withoutMarks(decoder.decode(bytes)), charset: decoder.encoding }
   } catch {
     return undefined

@@ -10,7 +10,7 @@ const leaf = {
   },
   asn1: { may: [], holds: 'BER and DER: reader, writer, object identifiers.' },
   x509: { may: ['asn1'], holds: 'Certificates, names and revocation lists as structures; decides nothing.' },
-  xml: { may: [], holds: 'One small element tree over an XML parser, within limits.' },
+  xml: { may: ['direct'], holds: 'One small element tree over an XML parser, within limits.' },
   mime: { may: ['direct'], holds: 'Reads and builds MIME trees within limits; knows nothing of Direct.' },
 }
 
