@@ -80,18 +80,16 @@ async function propose(ports: RecordPorts, recordId: string, proposal: Proposal,
     return fitting.length === document.items.length ? document : withNote(document, fitting.length)
   })
 
-  const parts: Batch[] = []
-  const addedIds: string[] = []
-  for (const item of items.values()) {
-    const added = await itemParts(ports, recordId, item, told)
-    if (!added) continue
-    addedIds.push(item.id)
-    parts.push(added)
-  }
+  const ids = [...items.keys()]
+  const known = new Set(
+    await inOrder(ids, async (id) => ((await ports.store.get(itemKey(recordId, id))) ? id : undefined)),
+  )
+  const added = [...items.values()].filter(({ id }) => !known.has(id))
+  const parts = await inOrder(added, (item) => itemParts(ports, recordId, item, told))
   for (const [sha256, document] of new Map(kept.map((one) => [one.item.provenance.document, one]))) {
     parts.push(await documentParts(ports, recordId, sha256, document, told, limits))
   }
-  return { parts: together(...parts), itemIds: [...items.keys()], addedIds }
+  return { parts: together(...parts), itemIds: ids, addedIds: added.map(({ id }) => id) }
 }
 
 /** Says in the document itself that only its first items were taken. */
@@ -105,15 +103,20 @@ interface Told {
   readonly source: ItemSource
 }
 
-/** The item as proposed with its two index rows; undefined where the record has it. */
-async function itemParts(
-  { store, vault }: RecordPorts,
-  recordId: string,
-  item: RecordItem,
-  told: Told,
-): Promise<Batch | undefined> {
+/** Items read or sealed at once: enough to keep the disk busy, few enough that one document holds up nobody. */
+const atOnce = 64
+
+/** Works through all, `atOnce` at a time; the answers in their order. */
+async function inOrder<From, To>(all: readonly From[], work: (one: From) => Promise<To>): Promise<To[]> {
+  const done: To[] = []
+  for (let at = 0; at < all.length; at += atOnce)
+    done.push(...(await Promise.all(all.slice(at, at + atOnce).map(work))))
+  return done
+}
+
+/** The item as proposed with its two index rows. */
+async function itemParts({ vault }: RecordPorts, recordId: string, item: RecordItem, told: Told): Promise<Batch> {
   const key = itemKey(recordId, item.id)
-  if (await store.get(key)) return undefined
   const stored: StoredItem = { recordId, state: 'proposed', ...told, item }
   return {
     require: [{ key, version: 'absent' }],
