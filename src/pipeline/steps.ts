@@ -35,7 +35,7 @@ export class StepFailed extends Error {
   override readonly name = 'StepFailed'
 }
 
-/** A step did not begin: too many wait already, or the threads are being closed. The message is not at fault. */
+/** A step did not begin, since too many wait already, or it was given up as the threads were closed. The message is not at fault. */
 export class StepNotBegun extends Error {
   override readonly name = 'StepNotBegun'
 }

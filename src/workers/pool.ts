@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
 import { Piscina } from 'piscina'
 import { StepFailed, StepNotBegun, type Steps } from '../pipeline/steps.js'
 import type { Log } from '../ports/observe.js'
@@ -25,10 +26,12 @@ export const poolLimits = {
   heapMiB: 512,
   /** Steps that wait for a thread; the queue runner keeps fewer in flight. */
   waiting: 1_000,
+  /** Steps under way may take this long when the pool closes; the queue runner has had its grace before. */
+  closeMs: 5_000,
 }
 
 export interface Pool extends Steps {
-  /** Begins nothing more (StepNotBegun), and ends the threads once their steps have ended. */
+  /** Begins nothing more (StepNotBegun), and ends the threads once their steps have ended, or soon. */
   close(): Promise<void>
 }
 
@@ -65,6 +68,7 @@ export function startPool({
     try {
       return await pool.run(task, { name, signal })
     } catch (error) {
+      if (turns.closed()) throw new StepNotBegun(name)
       throw new StepFailed(`${name}: ${signal.aborted ? `no answer within ${stepTimeoutMs} ms` : causeOf(error)}`)
     } finally {
       turns.pass()
@@ -76,34 +80,44 @@ export function startPool({
     read: (...task) => run('read', ...task),
     seal: (...task) => run('seal', ...task),
     async close() {
-      turns.close()
-      await pool.close()
+      const late = new AbortController()
+      await Promise.race([turns.close(), setTimeout(poolLimits.closeMs, undefined, { signal: late.signal })])
+      late.abort()
+      await pool.destroy()
     },
   }
 }
 
-/** Lets `free` steps run at once and up to `waiting` wait, so that the time of a step begins with the step. */
-function openTurns(free: number, waiting: number) {
+/** Lets `threads` steps run at once and up to `waiting` wait, so that the time of a step begins with the step. */
+function openTurns(threads: number, waiting: number) {
   const line: ((mine: boolean) => void)[] = []
-  let open = true
+  let running = 0
+  let idle: (() => void) | undefined
+  let isClosed = false
   return {
-    /** True when it is the caller's turn; false where the line is too long or the pool closes. */
+    closed: () => isClosed,
+    /** True when it is the caller's turn; false where the line is too long, or the pool closes. */
     async take(): Promise<boolean> {
-      if (!open || (free === 0 && line.length >= waiting)) return false
-      if (free > 0) {
-        free--
-        return true
-      }
-      return new Promise((resolve) => line.push(resolve))
+      if (isClosed || (running >= threads && line.length >= waiting)) return false
+      if (running >= threads) return new Promise((resolve) => line.push(resolve))
+      running++
+      return true
     },
+    /** Ends the caller's turn: the next in line has it. */
     pass(): void {
       const next = line.shift()
       if (next) next(true)
-      else free++
+      else running--
+      if (running === 0) idle?.()
     },
-    close(): void {
-      open = false
+    /** Sends the line away, and resolves when no step runs. */
+    close(): Promise<void> {
+      isClosed = true
       for (const next of line.splice(0)) next(false)
+      return new Promise((resolve) => {
+        idle = resolve
+        if (running === 0) resolve()
+      })
     },
   }
 }

@@ -11,6 +11,10 @@ export interface ThreadData {
 /** One step with its arguments, as the pool posts it. */
 export type Task = { readonly [Name in keyof Steps]: Parameters<Steps[Name]> }
 
+// Small Buffers share memory, and what is posted brings all the memory that it shares: an answer would take pieces of
+// private keys along to the main thread. Here each has its own.
+Buffer.poolSize = 0
+
 const steps = openSteps((workerData as ThreadData).masterKey)
 
 // What a pool thread offers, by name.
