@@ -13,7 +13,7 @@ import type { SpooledJob } from '../spool/spooled.js'
 import type { Trail } from '../spool/trail.js'
 import { judge } from './judge.js'
 import type { Notices } from './notices.js'
-import { TryAgain } from './patience.js'
+import { TryAgain, type UndecidedPolicy, undecidedPolicy, waitOf } from './patience.js'
 import { settle } from './settle.js'
 import type { Steps } from './steps.js'
 
@@ -34,19 +34,6 @@ export interface InboundPorts {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics
-}
-
-/** How long an undecided message waits, and how often it is looked at meanwhile. */
-export interface UndecidedPolicy {
-  /** From the 250 on, or from being judged again; less than the hour after which senders report failure (Delivery Notification IG §1.2). */
-  readonly deadlineMs: number
-  /** Waits between tries; the last one repeats. */
-  readonly retryMs: readonly number[]
-}
-
-export const undecidedPolicy: UndecidedPolicy = {
-  deadlineMs: 45 * 60_000,
-  retryMs: [10_000, 30_000, 60_000, 120_000, 300_000],
 }
 
 /**
@@ -80,9 +67,4 @@ async function setBack(
   ) // a lost lease: another worker has it now
   log.warn('step.failed', { spool: spooled.id, step, failures })
   metrics.count('step_failures_total', { step })
-}
-
-/** The wait after the `times`-th try; the last of the schedule repeats. */
-export function waitOf(retryMs: readonly number[], times: number): number {
-  return retryMs[Math.min(Math.max(times, 1), retryMs.length) - 1] ?? 60_000
 }

@@ -4,7 +4,7 @@ import { type Refused, refused, type Undecided } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
 import type { Directory } from '../directory/directory.js'
 import { composeMdn } from '../notices/mdn.js'
-import type { Audit, AuditEntry } from '../ports/audit.js'
+import type { Audit } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
 import type { Issuers, Revocation } from '../ports/trust.js'
 import type { Vault } from '../ports/vault.js'
@@ -73,106 +73,105 @@ const certificatesKept = 20
 
 export function openNotices(ports: NoticePorts): Notices {
   return {
-    async owed({ spooled, verdict, messageId }) {
-      const { opened, from } = verdict.mail
-      if (opened.notice.kind !== 'none') return { parts: {} }
-      const to = opened.request.notifyTo ?? from
-      const id = createHash('sha256').update(`processed ${verdict.recipient} ${messageId}`).digest('hex').slice(0, 32)
-      const owed: Owed = {
-        recipient: verdict.recipient,
-        to,
-        ...(opened.messageId !== undefined && { originalMessageId: opened.messageId }),
-        signer: base64(verdict.signer),
-        certificates: opened.certificates.slice(0, certificatesKept).map(base64),
-      }
-      const job: OutboundJob = {
-        id,
-        trail: spooled.id,
-        kind: 'mdn',
-        from: null,
-        to,
-        stage: 'owed',
-        body: await ports.vault.seal(owner, id, Buffer.from(JSON.stringify(owed))),
-        owedAt: ports.clock.now(),
-        tries: 0,
-      }
-      return {
-        parts: { enqueue: [{ queue: outboundQueue, id, payload: encodeOutbound(job), dueAt: job.owedAt }] },
-        detail: `processed, to ${to}`,
-      }
-    },
-
-    outcome(job, outcome) {
-      const at = ports.clock.now()
-      const step = { at, ...toldOf(outcome) }
-      const subject = { spool: job.trail, notice: job.id, to: job.to }
-      if (outcome.kind === 'retry') return ports.trail.steps(job.trail, [step])
-      const delivered = outcome.kind === 'delivered'
-      const reason = outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind
-      const audited: AuditEntry = {
-        at,
-        action: 'notice.send',
-        actor: 'system',
-        subject,
-        outcome: delivered ? 'success' : 'failed',
-        ...(!delivered && { reason }),
-      }
-      if (delivered) return together(ports.trail.steps(job.trail, [step]), { append: [ports.audit.entry(audited)] })
-      // The sender will take his message for lost: somebody must look.
-      const alarm: TrailStep = { at, step: 'alarm', detail: `the notice to ${job.to} is not sent: ${reason}` }
-      return together(ports.trail.steps(job.trail, [step, alarm]), {
-        append: [ports.audit.entry(audited), ports.audit.entry({ ...audited, action: 'alarm' })],
-      })
-    },
-
-    async prepare(job) {
-      const owed = JSON.parse(Buffer.from(await ports.vault.open(owner, job.id, job.body)).toString('utf8')) as Owed
-      const at = ports.clock.now()
-      const signers = await ports.directory.keys.toSign(owed.recipient, at)
-      if ('kind' in signers) return signers
-      if (signers.length === 0) return refused('no-key-for-recipient', `no key of ${owed.recipient} may sign now`)
-
-      // To the signer where its key usage allows, else to another certificate bound to the sender.
-      const chosen = await certificateToEncryptTo(
-        {
-          owner: owed.recipient,
-          address: owed.to,
-          purpose: 'notice',
-          signerCertificate: bytes(owed.signer),
-          bag: owed.certificates.map(bytes),
-          at,
-        },
-        {
-          anchors: ports.directory.anchors,
-          revocation: ports.revocation,
-          issuers: ports.issuers,
-          directory: ports.directory.peers,
-        },
-        trustPolicyOf(await ports.directory.domains.policyOf(owed.recipient)),
-      )
-      if (chosen.kind !== 'chosen') return chosen
-
-      const messageId = `<${job.id}@${domainOf(owed.recipient)}>`
-      const message = composeMdn({
-        disposition: 'processed',
-        finalRecipient: owed.recipient,
-        to: owed.to,
-        ...(owed.originalMessageId !== undefined && { originalMessageId: owed.originalMessageId }),
-        messageId,
-        at: job.owedAt,
-      })
-      return ports.steps.seal({
-        message,
-        signers,
-        recipients: [chosen.certificate],
-        outer: { from: owed.recipient, to: [owed.to], messageId, date: job.owedAt },
-        at,
-      })
-    },
+    owed: (input) => owe(ports, input),
+    outcome: (job, outcome) => told(ports, job, outcome),
+    prepare: (job) => prepare(ports, job),
   }
 }
 
-function toldOf(outcome: NoticeOutcome): Pick<TrailStep, 'step' | 'detail' | 'refusal'> {
+async function owe(
+  { vault, clock }: NoticePorts,
+  { spooled, verdict, messageId }: Parameters<Notices['owed']>[0],
+): ReturnType<Notices['owed']> {
+  const { opened, from } = verdict.mail
+  if (opened.notice.kind !== 'none') return { parts: {} }
+  const to = opened.request.notifyTo ?? from
+  const id = createHash('sha256').update(`processed ${verdict.recipient} ${messageId}`).digest('hex').slice(0, 32)
+  const owed: Owed = {
+    recipient: verdict.recipient,
+    to,
+    ...(opened.messageId !== undefined && { originalMessageId: opened.messageId }),
+    signer: base64(verdict.signer),
+    certificates: opened.certificates.slice(0, certificatesKept).map(base64),
+  }
+  const job: OutboundJob = {
+    id,
+    trail: spooled.id,
+    kind: 'mdn',
+    from: null,
+    to,
+    stage: 'owed',
+    body: await vault.seal(owner, id, Buffer.from(JSON.stringify(owed))),
+    owedAt: clock.now(),
+    tries: 0,
+  }
+  return {
+    parts: { enqueue: [{ queue: outboundQueue, id, payload: encodeOutbound(job), dueAt: job.owedAt }] },
+    detail: `processed, to ${to}`,
+  }
+}
+
+async function prepare(
+  { directory, vault, clock, steps, revocation, issuers }: NoticePorts,
+  job: OutboundJob,
+): ReturnType<Notices['prepare']> {
+  const owed = JSON.parse(Buffer.from(await vault.open(owner, job.id, job.body)).toString('utf8')) as Owed
+  const at = clock.now()
+  const signers = await directory.keys.toSign(owed.recipient, at)
+  if ('kind' in signers) return signers
+  if (signers.length === 0) return refused('no-key-for-recipient', `no key of ${owed.recipient} may sign now`)
+
+  // To the signer where its key usage allows, else to another certificate bound to the sender.
+  const chosen = await certificateToEncryptTo(
+    {
+      owner: owed.recipient,
+      address: owed.to,
+      purpose: 'notice',
+      signerCertificate: bytes(owed.signer),
+      bag: owed.certificates.map(bytes),
+      at,
+    },
+    { anchors: directory.anchors, revocation, issuers, directory: directory.peers },
+    trustPolicyOf(await directory.domains.policyOf(owed.recipient)),
+  )
+  if (chosen.kind !== 'chosen') return chosen
+
+  const messageId = `<${job.id}@${domainOf(owed.recipient)}>`
+  const message = composeMdn({
+    disposition: 'processed',
+    finalRecipient: owed.recipient,
+    to: owed.to,
+    ...(owed.originalMessageId !== undefined && { originalMessageId: owed.originalMessageId }),
+    messageId,
+    at: job.owedAt,
+  })
+  return steps.seal({
+    message,
+    signers,
+    recipients: [chosen.certificate],
+    outer: { from: owed.recipient, to: [owed.to], messageId, date: job.owedAt },
+    at,
+  })
+}
+
+function told({ trail, audit, clock }: NoticePorts, job: OutboundJob, outcome: NoticeOutcome): Batch {
+  const at = clock.now()
+  const step: TrailStep = { at, ...stepOf(outcome) }
+  if (outcome.kind === 'retry') return trail.steps(job.trail, [step])
+  const entry = { at, actor: 'system', subject: { spool: job.trail, notice: job.id, to: job.to } }
+  if (outcome.kind === 'delivered') {
+    const sent = audit.entry({ ...entry, action: 'notice.send', outcome: 'success' })
+    return together(trail.steps(job.trail, [step]), { append: [sent] })
+  }
+  // The sender will take his message for lost: somebody must look.
+  const reason = outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind
+  const alarm: TrailStep = { at, step: 'alarm', detail: `the notice to ${job.to} is not sent: ${reason}` }
+  return together(trail.steps(job.trail, [step, alarm]), {
+    append: ['notice.send', 'alarm'].map((action) => audit.entry({ ...entry, action, outcome: 'failed', reason })),
+  })
+}
+
+function stepOf(outcome: NoticeOutcome): Pick<TrailStep, 'step' | 'detail' | 'refusal'> {
   switch (outcome.kind) {
     case 'delivered':
       return { step: 'notice-sent', detail: `${outcome.host}: ${outcome.reply}` }

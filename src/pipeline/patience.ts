@@ -3,6 +3,24 @@ import type { OwnedKey } from '../ports/keys.js'
 import type { Spooled } from '../spool/spooled.js'
 import { type OpenedMail, type OpenPolicy, type ReadMail, StepFailed, type Steps, type WireBody } from './steps.js'
 
+/** How long an undecided message waits, and how often it is looked at meanwhile. */
+export interface UndecidedPolicy {
+  /** From the 250 on, or from being judged again; less than the hour after which senders report failure (Delivery Notification IG §1.2). */
+  readonly deadlineMs: number
+  /** Waits between tries; the last one repeats. */
+  readonly retryMs: readonly number[]
+}
+
+export const undecidedPolicy: UndecidedPolicy = {
+  deadlineMs: 45 * 60_000,
+  retryMs: [10_000, 30_000, 60_000, 120_000, 300_000],
+}
+
+/** The wait after the `times`-th try; the last of the schedule repeats. */
+export function waitOf(retryMs: readonly number[], times: number): number {
+  return retryMs[Math.min(Math.max(times, 1), retryMs.length) - 1] ?? 60_000
+}
+
 /**
  * How much a message may cost. A step that gave no answer is tried again, since the machine may have been at fault; a
  * message that does it again and again is taken for the cause, so that it cannot hold up the others for ever.

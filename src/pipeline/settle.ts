@@ -4,8 +4,9 @@ import type { AuditEntry } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
 import type { SpooledJob } from '../spool/spooled.js'
 import { delivery } from './deliver.js'
-import { type InboundPorts, type UndecidedPolicy, waitOf } from './inbound.js'
+import type { InboundPorts } from './inbound.js'
 import type { Judged, Verdict } from './judge.js'
+import { type UndecidedPolicy, waitOf } from './patience.js'
 
 /** Rounds of reading again after a conflict: each means that somebody else committed, so more than a few is a bug. */
 const rounds = 8

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { type Refused, refused, type Undecided, undecided } from '../direct/refusal.js'
-import { openKeyring } from '../keyring/keyring.js'
+import { type Keyring, openKeyring } from '../keyring/keyring.js'
 import { readMasterKey } from '../keyring/master-key.js'
 import { type Header, readHeader } from '../mime/header.js'
 import { mimeLimits } from '../mime/limits.js'
@@ -26,11 +26,15 @@ interface ReadyKey {
   readonly key: PrivateKey
 }
 
-/** The steps in this very thread: what a pool thread runs, and what tests run without a pool. Refuses a bad master key by throwing. */
-export function openSteps(masterKey: Uint8Array): Steps {
-  const master = readMasterKey(masterKey)
-  if (master.kind === 'refused') throw new Error(master.detail)
-  const keyring = openKeyring({ current: master.key }, { bytes: (size) => new Uint8Array(randomBytes(size)) })
+/** The keys that can be had now. */
+interface ReadyKeys {
+  readonly keys: readonly ReadyKey[]
+  /** Some key is under a master key that is not here: it may be had after a restart. */
+  readonly missing?: Undecided
+}
+
+/** Unwraps keys once and keeps them, in this thread alone. */
+function openKeys(keyring: Keyring): (all: readonly OwnedKey[]) => ReadyKeys {
   const ready = new Map<string, ReadyKey>()
 
   function keyOf(owned: OwnedKey): ReadyKey | undefined {
@@ -46,8 +50,7 @@ export function openSteps(masterKey: Uint8Array): Steps {
     return made
   }
 
-  /** The keys that can be had; those under a master key that is not here may be had after a restart. */
-  function keysOf(all: readonly OwnedKey[]): { readonly keys: readonly ReadyKey[]; readonly missing?: Undecided } {
+  return (all) => {
     const keys: ReadyKey[] = []
     let missing: Undecided | undefined
     for (const owned of all) {
@@ -61,6 +64,13 @@ export function openSteps(masterKey: Uint8Array): Steps {
     }
     return missing ? { keys, missing } : { keys }
   }
+}
+
+/** The steps in this very thread: what a pool thread runs, and what tests run without a pool. Throws for a bad master key. */
+export function openSteps(masterKey: Uint8Array): Steps {
+  const master = readMasterKey(masterKey)
+  if (master.kind === 'refused') throw new Error(master.detail)
+  const keysOf = openKeys(openKeyring({ current: master.key }, { bytes: (size) => new Uint8Array(randomBytes(size)) }))
 
   return {
     async open(body, owned, policy) {
