@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { DirectAddress } from '../direct/address.js'
 import { type Refused, refused, type Undecided } from '../direct/refusal.js'
 import type { Signer } from '../direct/signer.js'
@@ -94,7 +95,8 @@ async function judgeTogether(
   // Decrypt, then verify every signer: RFC 5652 §6.3, §5.6.
   const allowSha1 = [...policies.values()].some((policy) => policy.allowSha1)
   const opened = await openWithin(spooled, ports.steps, body, keys, { allowSha1 })
-  if (opened.kind !== 'opened') return everyone(opened)
+  if (opened.kind === 'undecided') return everyone(opened)
+  if (opened.kind === 'refused') return everyone((await isWhole(spooled, ports)) ? opened : damaged)
   const steps = openedSteps(opened, at)
 
   // Who speaks: the one From address, RFC 5322 §3.6.2.
@@ -186,6 +188,15 @@ async function wireBody({ body }: SpooledJob, { spool, blobs }: InboundPorts): P
     return (await blobs.size(body.name)) === undefined ? gone : { kind: 'file', path, sizeBytes: body.sizeBytes }
   const chunks = await spool.bytes(body)
   return chunks ? { kind: 'bytes', bytes: await gather(chunks) } : gone
+}
+
+const damaged = refused('spool-damaged', 'the spooled bytes are not those that were acknowledged')
+
+/** Whether the bytes are still those of the 250; asked only where they cannot be opened, since CMS notices any change. */
+async function isWhole({ body, sha256 }: SpooledJob, { spool }: InboundPorts): Promise<boolean> {
+  const hash = createHash('sha256')
+  for await (const chunk of (await spool.bytes(body)) ?? []) hash.update(chunk)
+  return hash.digest('hex') === sha256
 }
 
 /** Several sets of keys open the same message: it is read once. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { readAudit, verifyChain } from '../../src/audit/audit.js'
 import type { DirectAddress } from '../../src/direct/address.js'
+import { StepFailed } from '../../src/pipeline/steps.js'
 import type { Store } from '../../src/ports/store.js'
 import type { Revocation } from '../../src/ports/trust.js'
 import { outboundQueue } from '../../src/spool/outbound.js'
@@ -70,6 +71,7 @@ interface Ending {
   readonly name: string
   readonly anchorFor: readonly string[]
   readonly revocation?: Revocation
+  readonly steps?: World['steps']
   /** Who has it in the end; everybody else among the recipients is refused it. */
   readonly delivered: readonly DirectAddress[]
   readonly refused: Readonly<Record<string, string>>
@@ -80,11 +82,14 @@ interface Ending {
 
 const unavailable: Revocation = { status: async () => ({ kind: 'unavailable', detail: 'no answer' }) }
 
+const hostile: World['steps'] = (real) => ({ ...real, read: async () => Promise.reject(new StepFailed('the thread died')) })
+
 const endings: readonly Ending[] = [
   { name: 'delivered to both', anchorFor: [domain], delivered: [alice, bob], refused: {}, calls: 29 },
   { name: 'refused to both', anchorFor: [], delivered: [], refused: { [alice]: 'no-anchor', [bob]: 'no-anchor' }, calls: 13 },
   { name: 'partial', anchorFor: [alice], delivered: [alice], refused: { [bob]: 'no-anchor' }, calls: 23 },
   { name: 'undecided for both', anchorFor: [domain], revocation: unavailable, delivered: [], refused: {}, undecided: [alice, bob], calls: 11 },
+  { name: 'set back by a step that failed', anchorFor: [domain], steps: hostile, delivered: [], refused: {}, undecided: [alice, bob], calls: 11 },
   { name: 'undecided and refused', anchorFor: [alice], revocation: unavailable, delivered: [], refused: { [bob]: 'no-anchor' }, undecided: [alice], calls: 13 },
 ]
 
@@ -131,7 +136,8 @@ describe('a process that dies at any call of its store', () => {
   it.each(endings.flatMap((ending) => (['before', 'after'] as const).map((when) => ({ ...ending, when }))))(
     'while it judges a message, $when the call, comes to the same ending: $name',
     async ({ when, ...ending }) => {
-      const world = ending.revocation ? { revocation: ending.revocation } : {}
+      const { revocation, steps } = ending
+      const world = { ...(revocation && { revocation }), ...(steps && { steps }) }
       let points = 0
       for (let k = 1; ; k++) {
         const disk = newDisk(clock)

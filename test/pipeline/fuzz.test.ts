@@ -94,6 +94,22 @@ describe('a message that was damaged', () => {
     expect(ends.refused).toBeGreaterThan(100)
   }, 30_000)
 
+  it('after it was opened is seen by this test (seeded bug)', async () => {
+    const { gateway } = await newGateway({
+      steps: (real) => ({
+        ...real,
+        async open(...task) {
+          const opened = await real.open(...task)
+          if (opened.kind !== 'opened') return opened
+          return { ...opened, message: Buffer.from(Buffer.from(opened.message).toString('latin1').replace('Hello', 'Jello')) }
+        },
+      }),
+    })
+    const end = await endOf(gateway, seal({ message }))
+    expect(end).toHaveProperty('delivered')
+    expect(end).not.toEqual({ delivered: message })
+  })
+
   it('by a trusted signer himself is delivered exactly as he signed it, or refused by name', async () => {
     const below = numbers(3)
     const { gateway } = await newGateway()

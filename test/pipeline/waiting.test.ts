@@ -334,6 +334,27 @@ describe('a step that gives no answer', () => {
   })
 })
 
+describe('bytes that changed on the disk', () => {
+  it('are a refusal by name and an alarm: the sender is not at fault', async () => {
+    const { gateway, disk } = await newGateway()
+    const id = await accept(gateway, seal({ body: 'x'.repeat(100_000) }))
+    for (const { bytes } of disk.blobs.values()) bytes[50_000] = (bytes[50_000] ?? 0) ^ 1
+    await work(gateway)
+    expect(await refusalsOf(gateway, id)).toEqual({ [alice]: 'spool-damaged' })
+    expect(await alarmsOf(gateway)).toEqual(['spool-damaged'])
+  })
+
+  it('before they came to us are of the sender, and no alarm', async () => {
+    const { gateway } = await newGateway()
+    const wire = Buffer.from(seal({ body: 'x'.repeat(100_000) }))
+    wire[50_000] = (wire[50_000] ?? 0) === 65 ? 66 : 65
+    const id = await accept(gateway, wire)
+    await work(gateway)
+    expect((await refusalsOf(gateway, id))[alice]).not.toBe('spool-damaged')
+    expect(await alarmsOf(gateway)).toEqual([])
+  })
+})
+
 describe('bytes that are gone from the disk', () => {
   it('are a refusal by name and an alarm, never a silence', async () => {
     const { gateway, disk } = await newGateway()
