@@ -6,7 +6,8 @@ import {
   checkedKey,
   checkedName,
   dataKey,
-  dueEnd,
+  dueIndex,
+  dueIndexEnd,
   duePrefix,
   formatVersion,
   jobKey,
@@ -16,13 +17,14 @@ import {
   metaVersion,
   prefixEnd,
   readDueKey,
+  readDueQueue,
   readSequence,
   readVarint,
   storeLimits,
   tryKey,
   varint,
 } from './keys.js'
-import { openLeases } from './leases.js'
+import { type Leases, openLeases } from './leases.js'
 import type { Change, OrderedHome } from './ordered.js'
 
 interface Waiting {
@@ -44,7 +46,7 @@ interface WaitingClaim {
  * durable together in the next synced write (group commit). Claims take turns with groups, so that no job is handed out
  * while its end is being written.
  *
- * How often a job was claimed is written at the claim without syncing: it survives the death of the process, so that a
+ * How often a job was claimed is written at the claim, without syncing and without waiting: it survives the death of the process, so that a
  * job that kills us is counted; a power cut may forget the last few claims, which only shortens a back-off.
  *
  * `token` gives the part of lease tokens that tells this opening of the store from every other.
@@ -53,11 +55,14 @@ interface WaitingClaim {
 export async function openCommitter(home: OrderedHome, clock: Clock, token: string): Promise<Store> {
   let version = await prepare(home)
   const leases = openLeases()
+  await loadQueues(home, leases)
   const heads = new Map<string, LogHead>()
   const commits: Waiting[] = []
   const claims: WaitingClaim[] = []
   let claimed = 0
   let failure: StoreFailed | undefined
+  /** The counts of the last claim on their way to the disk: what ends those jobs must come behind them. */
+  let counting: Promise<void> = Promise.resolve()
   let closing: Promise<void> | undefined
   let turning = false
   let turns: Promise<void> = Promise.resolve()
@@ -110,6 +115,8 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
     const group = openGroup({ values, heads, leases, version, now: clock.now() })
     const results = batches.map(group.admit)
     const changes = group.changes()
+    await counting
+    if (failure) throw failure
     if (changes.length > 0) await home.write(changes, true)
 
     const effects = group.effects()
@@ -138,7 +145,9 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
   async function serve(claim: WaitingClaim) {
     try {
       if (failure) throw failure
-      claim.settle(await take(claim))
+      const jobs = await take(claim)
+      // Nobody gets a job whose attempt is not written down; meanwhile the next group may be written.
+      void counting.then(() => (failure ? claim.fail(failure) : claim.settle(jobs)))
     } catch (cause) {
       claim.fail(failed(cause))
     }
@@ -146,7 +155,7 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
 
   async function take({ queue, n, leaseMs }: WaitingClaim): Promise<readonly ClaimedJob[]> {
     const now = clock.now()
-    const due = await claimable(queue, n, now)
+    const due = leases.due(queue, n, now)
     if (due.length === 0) return []
     const found = await home.getMany(due.flatMap(({ id }) => [jobKey(queue, id), tryKey(queue, id)]))
     const jobs: ClaimedJob[] = []
@@ -159,46 +168,14 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
       counts.push({ type: 'put', key: tryKey(queue, id), value: varint(attempt) })
       jobs.push({ queue, id, payload, dueAt, attempt, token: `${token}.${++claimed}`, leaseUntil: now + leaseMs })
     }
-    await home.write(counts, false)
+    counting = home.write(counts, false).catch((cause: unknown) => void failed(cause))
     for (const job of jobs) leases.take(job)
     return jobs
-  }
-
-  /** Up to `n` jobs that are due and that nobody holds; moves the queue's place past everything it looked at. */
-  async function claimable(queue: string, n: number, now: number) {
-    leases.expire(queue, now)
-    const found: { readonly dueAt: number; readonly id: string }[] = []
-    while (found.length < n) {
-      const limit = n - found.length
-      const page = await home.scan({ gte: leases.from(queue), lt: dueEnd(queue, now), limit })
-      for (const [key] of page) {
-        const job = readDueKey(queue, key)
-        if (!leases.held(queue, job.id)) found.push(job)
-        leases.passed(queue, key)
-      }
-      if (page.length < limit) break
-    }
-    return found
-  }
-
-  async function nextDue(queue: string): Promise<number | undefined> {
-    leases.expire(checkedName(queue), clock.now())
-    let from = leases.from(queue)
-    while (true) {
-      const page = await reading(home.scan({ gte: from, lt: prefixEnd(duePrefix(queue)), limit: 32 }))
-      for (const [key] of page) {
-        const { dueAt, id } = readDueKey(queue, key)
-        if (!leases.held(queue, id)) return dueAt
-        from = `${key}\0`
-      }
-      if (page.length < 32) return undefined
-    }
   }
 
   async function jobs(queue: string, limit: number) {
     checkLimit(limit)
     const prefix = duePrefix(checkedName(queue))
-    leases.expire(queue, clock.now())
     const page = await reading(home.scan({ gte: prefix, lt: prefixEnd(prefix), limit }))
     const due = page.map(([key]) => readDueKey(queue, key))
     const found = await reading(home.getMany(due.flatMap(({ id }) => [jobKey(queue, id), tryKey(queue, id)])))
@@ -207,7 +184,13 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
       const tried = found[2 * i + 1]
       // A job that ended between the reads is simply gone.
       if (!payload) return []
-      return { id, payload, dueAt, attempt: tried ? readVarint(tried).value : 0, held: leases.held(queue, id) }
+      return {
+        id,
+        payload,
+        dueAt,
+        attempt: tried ? readVarint(tried).value : 0,
+        held: leases.held(queue, id, clock.now()),
+      }
     })
   }
 
@@ -245,7 +228,9 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
     async extend(job, leaseMs) {
       return leases.extend(job, leaseMs, clock.now())
     },
-    nextDue,
+    async nextDue(queue) {
+      return leases.nextDue(checkedName(queue), clock.now())
+    },
     jobs,
     async log(name, from, limit) {
       checkLimit(limit)
@@ -263,6 +248,18 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
       closing ??= turns.then(() => home.close())
       return closing
     },
+  }
+}
+
+/** Reads the due index of every queue into memory: all jobs wait, since the leases of a process die with it. */
+async function loadQueues(home: OrderedHome, leases: Leases): Promise<void> {
+  const pageKeys = 10_000
+  for (let from = dueIndex; ; ) {
+    const page = await home.scan({ gte: from, lt: dueIndexEnd, limit: pageKeys })
+    for (const [key] of page) leases.appeared(readDueQueue(key), key)
+    const last = page.at(-1)
+    if (!last || page.length < pageKeys) return
+    from = `${last[0]}\0`
   }
 }
 

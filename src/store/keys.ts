@@ -73,12 +73,18 @@ export const logPrefix = (name: string) => `log/${name}\0`
 export const logKey = (name: string, sequence: number) => logPrefix(name) + padded(sequence)
 export const jobKey = (queue: string, id: string) => `job/${queue}\0${id}`
 export const tryKey = (queue: string, id: string) => `try/${queue}\0${id}`
-export const duePrefix = (queue: string) => `due/${queue}\0`
+/** The due indexes of all queues begin here and end before `dueIndexEnd`. */
+export const dueIndex = 'due/'
+export const dueIndexEnd = 'due0'
+export const duePrefix = (queue: string) => `${dueIndex}${queue}\0`
 export const dueKey = (queue: string, dueAt: number, id: string) => `${duePrefix(queue)}${padded(dueAt)}\0${id}`
 /** The end of what is due at `at`, exclusive. */
 export const dueEnd = (queue: string, at: number) => `${duePrefix(queue)}${padded(at)}\u0001`
 /** The end of all keys that continue a prefix ending in NUL, exclusive. */
 export const prefixEnd = (prefix: string) => `${prefix.slice(0, -1)}\u0001`
+
+/** The queue that a key of the due index belongs to. */
+export const readDueQueue = (key: string) => key.slice(dueIndex.length, key.indexOf('\0'))
 
 /** Reads a key of the due index back. */
 export function readDueKey(queue: string, key: string): { readonly dueAt: number; readonly id: string } {

@@ -1,45 +1,57 @@
 import type { ClaimedJob } from '../ports/store.js'
-import { compareUtf8 } from './compare.js'
-import { dueKey, duePrefix, prefixEnd } from './keys.js'
+import { type DueKeys, openDueKeys } from './due.js'
+import { dueEnd, dueKey, readDueKey } from './keys.js'
 
 /**
- * Who holds which job. Leases live in memory: one process owns the store, so its death ends them all and every job is
- * claimed again. Each queue also remembers a place in its due index before which every job is held or gone, so that
- * claiming costs what it claims and not what is held, nor what LevelDB has yet to forget of acknowledged jobs.
+ * Who holds which job, and which jobs wait. Both live in memory: one process owns the store, so its death ends all leases,
+ * and the due index is read once when the store opens. About 150 bytes a job.
  */
 export interface Leases {
   /** The job's key in the due index while this token still ends it at `now`; undefined once the lease was lost. */
   leased(job: ClaimedJob, now: number): string | undefined
-  /** Whether anybody holds the job; call `expire` first. */
-  held(queue: string, id: string): boolean
+  /** Whether anybody holds the job at `now`. */
+  held(queue: string, id: string, now: number): boolean
+  /** Takes up to `n` jobs that are due at `now` out of the waiting ones, oldest due first; each must be given to `take`. */
+  due(queue: string, n: number, now: number): readonly { readonly dueAt: number; readonly id: string }[]
   take(job: ClaimedJob): void
   extend(job: ClaimedJob, leaseMs: number, now: number): boolean
   end(jobs: readonly ClaimedJob[]): void
-  /** Ends the leases of a queue that ran out, so that their jobs are found again. */
-  expire(queue: string, now: number): void
-  /** Where to look for claimable jobs in the due index. */
-  from(queue: string): string
-  /** Every job of the queue before this key is held or gone. */
-  passed(queue: string, key: string): void
   /** A job came to stand at this key of the due index. */
   appeared(queue: string, key: string): void
+  /** When the first waiting job is due. */
+  nextDue(queue: string, now: number): number | undefined
 }
 
-interface HeldQueue {
+interface LeasedQueue {
+  readonly waiting: DueKeys
   readonly held: Map<string, { readonly token: string; readonly dueKey: string; until: number }>
-  from: string
   /** No lease ends before this moment. */
   noneBefore: number
 }
 
 export function openLeases(): Leases {
-  const queues = new Map<string, HeldQueue>()
+  const queues = new Map<string, LeasedQueue>()
 
-  function of(queue: string): HeldQueue {
+  function of(queue: string): LeasedQueue {
     let found = queues.get(queue)
     if (!found) {
-      found = { held: new Map(), from: duePrefix(queue), noneBefore: Number.POSITIVE_INFINITY }
+      found = { waiting: openDueKeys(), held: new Map(), noneBefore: Number.POSITIVE_INFINITY }
       queues.set(queue, found)
+    }
+    return found
+  }
+
+  /** The queue as it is at `now`: jobs whose leases ran out wait again. */
+  function at(queue: string, now: number): LeasedQueue {
+    const found = of(queue)
+    if (now < found.noneBefore) return found
+    found.noneBefore = Number.POSITIVE_INFINITY
+    for (const [id, { until, dueKey }] of found.held) {
+      if (until > now) found.noneBefore = Math.min(found.noneBefore, until)
+      else {
+        found.held.delete(id)
+        found.waiting.add(dueKey)
+      }
     }
     return found
   }
@@ -49,19 +61,18 @@ export function openLeases(): Leases {
     return found?.token === job.token && now < found.until ? found : undefined
   }
 
-  function appeared(queue: string, key: string) {
-    const at = of(queue)
-    if (compareUtf8(key, at.from) < 0) at.from = key
-  }
-
   return {
     leased: (job, now) => lease(job, now)?.dueKey,
-    held: (queue, id) => of(queue).held.has(id),
+    held: (queue, id, now) => at(queue, now).held.has(id),
+    due: (queue, n, now) =>
+      at(queue, now)
+        .waiting.take(dueEnd(queue, now), n)
+        .map((key) => readDueKey(queue, key)),
     take(job) {
-      const at = of(job.queue)
+      const queue = of(job.queue)
       const key = dueKey(job.queue, job.dueAt, job.id)
-      at.held.set(job.id, { token: job.token, dueKey: key, until: job.leaseUntil })
-      at.noneBefore = Math.min(at.noneBefore, job.leaseUntil)
+      queue.held.set(job.id, { token: job.token, dueKey: key, until: job.leaseUntil })
+      queue.noneBefore = Math.min(queue.noneBefore, job.leaseUntil)
     },
     extend(job, leaseMs, now) {
       const found = lease(job, now)
@@ -71,23 +82,10 @@ export function openLeases(): Leases {
     end(jobs) {
       for (const job of jobs) of(job.queue).held.delete(job.id)
     },
-    expire(queue, now) {
-      const at = of(queue)
-      if (now < at.noneBefore) return
-      at.noneBefore = Number.POSITIVE_INFINITY
-      for (const [id, { until, dueKey }] of at.held) {
-        if (until > now) at.noneBefore = Math.min(at.noneBefore, until)
-        else {
-          at.held.delete(id)
-          appeared(queue, dueKey)
-        }
-      }
+    appeared: (queue, key) => of(queue).waiting.add(key),
+    nextDue(queue, now) {
+      const first = at(queue, now).waiting.first()
+      return first === undefined ? undefined : readDueKey(queue, first).dueAt
     },
-    from: (queue) => of(queue).from,
-    passed(queue, key) {
-      // The key that follows immediately; never beyond the queue.
-      of(queue).from = compareUtf8(key, prefixEnd(duePrefix(queue))) < 0 ? `${key}\0` : key
-    },
-    appeared,
   }
 }
