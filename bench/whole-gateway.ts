@@ -46,6 +46,7 @@ process.once('message', async (furniture: Furniture) => {
 
   const delay = monitorEventLoopDelay({ resolution: 5 })
   let sealed = 0
+  let cpu = process.cpuUsage()
   const gateway = await startGateway(house, loaded.config, key.key, openLog({ level: 'error' }), {
     attempt: async () => {
       sealed++
@@ -55,9 +56,18 @@ process.once('message', async (furniture: Furniture) => {
   delay.enable()
   process.on('message', async (ask: string) => {
     if (ask === 'count') tell({ sealed })
-    if (ask === 'reset') delay.reset()
+    if (ask === 'reset') {
+      delay.reset()
+      cpu = process.cpuUsage()
+    }
+    const { user, system } = process.cpuUsage(cpu)
     if (ask === 'stalls')
-      tell({ p99Ms: delay.percentile(99) / 1e6, maxMs: delay.max / 1e6, rssMiB: process.memoryUsage.rss() / 2 ** 20 })
+      tell({
+        cpuMs: (user + system) / 1000,
+        p99Ms: delay.percentile(99) / 1e6,
+        maxMs: delay.max / 1e6,
+        rssMiB: process.memoryUsage.rss() / 2 ** 20,
+      })
     if (ask === 'times') {
       // When each message was accepted, and when its notice was sealed and would have left.
       const accepted = new Map<string, number>()

@@ -108,9 +108,9 @@ async function measure(name: string, make: () => Uint8Array, count: number, half
     const accepted = performance.now() - start
     while ((await ask<{ sealed: number }>('count')).sealed < 50 + count) await sleep(10)
     const perSecond = (count / (performance.now() - start)) * 1000
-    const stalls = await ask<{ p99Ms: number; maxMs: number; rssMiB: number }>('stalls')
+    const stalls = await ask<{ p99Ms: number; maxMs: number; rssMiB: number; cpuMs: number }>('stalls')
     console.log(
-      `${name}: ${perSecond.toFixed(0)}/s whole path, ${((count / accepted) * 1000).toFixed(0)}/s accepted meanwhile; event loop p99 ${stalls.p99Ms.toFixed(0)} ms, worst ${stalls.maxMs.toFixed(0)} ms; RSS ${stalls.rssMiB.toFixed(0)} MiB`,
+      `${name}: ${perSecond.toFixed(0)}/s whole path, ${((count / accepted) * 1000).toFixed(0)}/s accepted meanwhile; event loop p99 ${stalls.p99Ms.toFixed(0)} ms, worst ${stalls.maxMs.toFixed(0)} ms; RSS ${stalls.rssMiB.toFixed(0)} MiB; ${(stalls.cpuMs / count).toFixed(2)} ms of processor a message`,
     )
     const calm = Array.from({ length: halfCount }, make)
     await sendAll(port, calm, 8, perSecond / 2)

@@ -24,6 +24,8 @@ export const poolLimits = {
   stepTimeoutMs: 60_000,
   /** Heap of one thread: the largest message is held outside it, and a record of 20,000 items stays far below. */
   heapMiB: 512,
+  /** Steps handed to a thread at once: it finds the next without being woken, which costs more than a small step. */
+  perThread: 2,
   /** Steps that wait for a thread; the queue runner keeps fewer in flight. */
   waiting: 1_000,
   /** Steps under way may take this long when the pool closes; the queue runner has had its grace before. */
