@@ -52,7 +52,10 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true, force: true }))
 
 const random = { bytes: (size: number) => new Uint8Array(randomBytes(size)) }
-const masterKey = createMasterKey(random)
+const master = readMasterKey(createMasterKey(random))
+if (master.kind === 'refused') throw new Error(master.detail)
+const { key } = master
+const masterKey = key.secret
 
 async function withPool<T>(options: Partial<PoolOptions>, use: (pool: Pool) => Promise<T>): Promise<T> {
   const pool = startPool({ masterKey, threads: 2, ...options })
@@ -142,9 +145,7 @@ describe('steps that wait for a thread', () => {
 
 describe('private keys', () => {
   it('cross into the threads wrapped, and never come back', async () => {
-    const master = readMasterKey(masterKey)
-    if (master.kind === 'refused') throw new Error(master.detail)
-    const keyring = openKeyring({ current: master.key }, random)
+    const keyring = openKeyring({ current: key }, random)
     const owned: OwnedKey = {
       id: gatewayKey.fingerprint,
       owner: domain as OwnedKey['owner'],
