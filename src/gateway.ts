@@ -112,6 +112,7 @@ async function start(
     masterKey: masterKey.secret,
     ...(config.workers.threads > 0 && { threads: config.workers.threads }),
     heapMiB: config.workers.memoryMiB,
+    log,
   })
   closers.push(() => steps.close())
   const fetch = fetchWithin({ timeoutMs: config.fetch.timeoutMs, allowPrivate: config.fetch.allowPrivateAddresses })

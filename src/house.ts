@@ -13,7 +13,7 @@ import { readPart } from './pipeline/read.js'
 import type { Audit } from './ports/audit.js'
 import type { Blobs } from './ports/blobs.js'
 import type { Store } from './ports/store.js'
-import type { Vault } from './ports/vault.js'
+import { type Vault, VaultFailed } from './ports/vault.js'
 import type { Clock, Random } from './ports/world.js'
 import { openRecord, type PatientRecord } from './record/record.js'
 import { openQuarantine, type Quarantine } from './spool/quarantine.js'
@@ -40,14 +40,30 @@ export interface House {
   readonly record: PatientRecord
 }
 
+/** The master key is not the one under which this folder's data is sealed. */
+export class WrongMasterKey extends Error {
+  override readonly name = 'WrongMasterKey'
+}
+
 /**
- * Opens the data folder under its master key. Throws StoreFailed where another process has it or it cannot be read. Only
- * the demo says that certificates marked TEST ONLY are welcome.
+ * Opens the data folder under its master key. Throws StoreFailed where another process has it or it cannot be read, and
+ * WrongMasterKey before anything is sealed under a second key. Only the demo says that certificates marked TEST ONLY are
+ * welcome.
  */
 export async function openHouse(config: Config, masterKey: MasterKey, policy: TestOnlyPolicy = {}): Promise<House> {
   const store = await openLevelStore(join(config.dataDir, 'store'), clock)
-  const blobs = await openFileBlobs(join(config.dataDir, 'blobs'), clock)
   const keyring = openKeyring({ current: masterKey }, random)
+  try {
+    await proveKey(store, keyring, config.dataDir)
+    return await furnish(store, keyring, config, policy)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+async function furnish(store: Store, keyring: Keyring, config: Config, policy: TestOnlyPolicy): Promise<House> {
+  const blobs = await openFileBlobs(join(config.dataDir, 'blobs'), clock)
   const vault = openVault({ store, keyring, random })
   const kept = { store, blobs, vault, clock, audit }
   return {
@@ -59,5 +75,25 @@ export async function openHouse(config: Config, masterKey: MasterKey, policy: Te
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async (message, path) => readPart(message, path) }),
     record: openRecord(kept),
+  }
+}
+
+/** Wrapped when the folder was new: who can unwrap it has the right master key. */
+const proofKey = 'keyring/proof'
+
+async function proveKey(store: Store, keyring: Keyring, dataDir: string): Promise<void> {
+  const row = await store.get(proofKey)
+  if (!row) {
+    const value = keyring.wrap('proof', 'house', random.bytes(16))
+    await store.commit({ require: [{ key: proofKey, version: 'absent' }], put: [{ key: proofKey, value }] })
+    return
+  }
+  try {
+    keyring.unwrap('proof', 'house', row.value)
+  } catch (error) {
+    if (!(error instanceof VaultFailed)) throw error
+    throw new WrongMasterKey(
+      `The data in ${dataDir} is sealed under another master key: bring back the one that \`direct-gateway init\` made for it`,
+    )
   }
 }

@@ -3,7 +3,7 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs'
 import type { Home, OperatorOutcome, Settled } from './cli/operator.js'
 import { runCli } from './cli/program.js'
 import { masterKeyFile } from './config/load.js'
-import { type House, openHouse, random } from './house.js'
+import { type House, openHouse, random, WrongMasterKey } from './house.js'
 import {
   createMasterKey,
   type MasterKey,
@@ -57,7 +57,8 @@ async function openForCommand(settled: Settled): Promise<OperatorOutcome> {
     const house = await openFolder(settled.config, key.key)
     return { kind: 'opened', operator: operatorOf(house), close: () => house.store.close() }
   } catch (error) {
-    if (error instanceof StoreFailed) return { kind: 'refused', detail: error.message }
+    if (error instanceof StoreFailed || error instanceof WrongMasterKey)
+      return { kind: 'refused', detail: error.message }
     throw error
   }
 }
@@ -86,6 +87,7 @@ async function serve(settled: Settled): Promise<number> {
   } catch (error) {
     if (error instanceof CannotStart) return refuse(error.message, error.passing ? againExit : configurationExit)
     if (error instanceof StoreFailed) return refuse(error.message, againExit)
+    if (error instanceof WrongMasterKey) return refuse(error.message, configurationExit)
     throw error
   } finally {
     await house?.store.close().catch(() => undefined)

@@ -176,6 +176,7 @@ describe('what the dialogue refuses', () => {
 
   it('a second message smuggled behind a look-alike of the end', async () => {
     const wire = await letter(estate, 'smuggler')
+    expect(wire.toString('latin1')).not.toMatch(/(?<!\r)\n|\r(?!\n)/) // so that the look-alike alone is wrong
     for (const end of ['\n.\r\n', '\n.\n', '\r\n.\n', '\r.\r\n', '\r\n\0.\r\n']) {
       const client = await peer(gateway.smtpPort)
       await client.toData(patient)

@@ -1,4 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -244,7 +245,15 @@ describe('what is wrong is said in words, and nothing is done', () => {
       expect(err).toMatch(/^error: There is no master key at .*direct-gateway init/)
     expect((await run(folder, 'init', '--domain', 'other.example', ...on)).code).toBe(1)
     writeFileSync(file, key, { mode: 0o600 })
-    for (const { err } of [await run(folder, 'domain', 'list', ...on)]) expect(err).toBe('')
+    expect(await run(folder, 'domain', 'list', ...on)).toMatchObject({ code: 0, err: '' })
+
+    writeFileSync(file, `${randomBytes(32).toString('base64')}\n`)
+    for (const { code, err } of await attempts()) {
+      expect([1, 78]).toContain(code)
+      expect(err).toMatch(/^error: The data in \S+ is sealed under another master key[^\n]*\n$/)
+    }
+    writeFileSync(file, key)
+    expect(await run(folder, 'domain', 'list', ...on)).toMatchObject({ code: 0, err: '' })
     rmSync(folder, { recursive: true })
   })
 })
