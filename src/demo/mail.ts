@@ -75,7 +75,8 @@ export async function listenForMail(): Promise<{
   const open = new Set<Socket>()
   const server = createServer((socket) => {
     open.add(socket.on('close', () => open.delete(socket)).on('error', () => socket.destroy()))
-    void converse(socket, received)
+    // A peer that is cut off leaves what it had handed over whole; the rest was never kept.
+    converse(socket, received).catch(() => socket.destroy())
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()

@@ -1,3 +1,5 @@
+import process from 'node:process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { listenForMail, openMail } from '../../src/demo/mail.js'
 import {
@@ -118,15 +120,18 @@ describe(`a gateway killed ${rounds} times at random moments under traffic`, () 
       const gateway = await serve(estate.folder)
       const share = waiting.splice(0, Math.ceil(letters / rounds) + round)
       const traffic = Array.from({ length: clients }, () => client(gateway.smtpPort, share, acknowledged))
-      const lifeMs = 130 + Math.random() * 300
-      const killed = new Promise<void>((resolve) => {
-        setTimeout(() => void gateway.stop('SIGKILL').then(() => resolve()), lifeMs)
-      })
+      const before = acknowledged.size
+      const waitMs = Math.random() * 200
+      const killed = until(() => (acknowledged.size > before ? true : undefined))
+        .then(() => sleep(waitMs))
+        .then(() => gateway.stop('SIGKILL'))
       await Promise.all([...traffic, killed])
       const { signal } = await gateway.ended
       expect(signal).toBe('SIGKILL')
       waiting.push(...share)
-      tell(`round ${round}: killed after ${Math.round(lifeMs)} ms, ${acknowledged.size} acknowledged so far`)
+      tell(
+        `round ${round}: killed ${Math.round(waitMs)} ms after its first 250, ${acknowledged.size} acknowledged so far`,
+      )
     }
     expect(acknowledged.size).toBeGreaterThan(rounds)
 
