@@ -26,16 +26,20 @@ export async function openLevelStore(directory: string, clock: Clock): Promise<S
 
 /** LevelDB as an ordered home. Refuses (throws StoreFailed) a directory in use or unreadable. */
 export async function openLevelHome(directory: string): Promise<OrderedHome> {
-  const db = new Level<string, Uint8Array>(directory, { keyEncoding: 'utf8', valueEncoding: 'view' })
+  let db: Level<string, Uint8Array>
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 })
     await chmod(directory, 0o700)
-    await db.open({
+    // All options at once, in one step with open(): a Level that is left alone for a tick opens itself with its defaults.
+    db = new Level<string, Uint8Array>(directory, {
+      keyEncoding: 'utf8',
+      valueEncoding: 'view',
       writeBufferSize: levelLimits.writeBufferBytes,
       cacheSize: levelLimits.cacheBytes,
       // Bodies are ciphertext already; compressing them costs time and gains nothing.
       compression: false,
     })
+    await db.open()
   } catch (cause) {
     throw new StoreFailed(whyNotOpen(directory, cause), { cause })
   }
