@@ -12,7 +12,7 @@ import { type Identity, makeAuthority, makeLeaf } from '../test/fixtures/pki.js'
 
 /**
  * How fast S/MIME opens and seals on one core, against what `openssl speed` says the core can do in the same minute.
- * Run: npx rolldown bench/smime.ts --platform node --file dist/bench-smime.mjs && node dist/bench-smime.mjs
+ * Run: npm run bench -- smime
  */
 
 const loaded = ({ certificate, pkcs8, fingerprint }: Identity) => {

@@ -16,7 +16,7 @@ import { openLevelStore } from '../src/store/level/level.js'
  * of its own: with an `accept` that reads and forgets, and with the spool over the level store, in three interleaved
  * rounds, next to what the same disk syncs in the same run (write 10 KB, fdatasync). Sender, listener and disk share
  * the machine. The directory is made below the working directory: a temporary one may be memory.
- * Run: npx rolldown bench/smtp.ts --platform node --external level --external smtp-server --file dist/bench-smtp.mjs && node dist/bench-smtp.mjs [seconds]
+ * Run: npm run bench -- smtp
  */
 
 interface Rate {

@@ -8,7 +8,7 @@ import { openLevelStore } from '../src/store/level/level.js'
  * Durable commits a second of the level store, with 20 KB values beside a log entry and a job each, at 1, 8, 32 and 50
  * writers, in three interleaved rounds, next to what the same disk syncs in the same run (write 20 KB, fdatasync); the
  * queue; and 30 MB blobs. The directory is made below the working directory: a temporary one may be memory.
- * Run: npx rolldown bench/store.ts --platform node --external level --file dist/bench-store.mjs && node dist/bench-store.mjs [seconds]
+ * Run: npm run bench -- store
  */
 
 const seconds = Number(process.argv[2] ?? 2)

@@ -64,7 +64,7 @@ export async function openHouse(config: Config, masterKey: MasterKey, policy: Te
 
 async function furnish(store: Store, keyring: Keyring, config: Config, policy: TestOnlyPolicy): Promise<House> {
   const blobs = await openFileBlobs(join(config.dataDir, 'blobs'), clock)
-  const vault = openVault({ store, keyring, random })
+  const vault = openVault({ store, keyring, random, deflate: true })
   const kept = { store, blobs, vault, clock, audit }
   return {
     ...kept,

@@ -20,8 +20,8 @@ const headerBytes = 2
 const saltBytes = 32
 
 export const vaultLimits = {
-  /** Below this deflating saves less than a disk block. */
-  deflateOverBytes: 512,
+  /** Below this deflating saves a disk block or none, and costs a turn of another thread: record items are about 1 KB. */
+  deflateOverBytes: 8 * 1024,
   /** Above this deflating is a stream's business: one call would hold several copies in memory. */
   deflateUpToBytes: 4 * 1024 * 1024,
 } as const

@@ -73,9 +73,19 @@ async function readAttachment(
       sha256,
       documents: read.documents,
     },
-    diagnostics: [...faults, ...read.diagnostics],
+    diagnostics: [...faults, ...told(path, read)],
   }
 }
+
+/** What readers of the message should know of its attachment, each with the attachment's part path in front of its place. */
+function told(path: string, { documents, diagnostics }: ReadDocument): readonly Diagnostic[] {
+  const all = [...diagnostics, ...documents.flatMap((document) => document.diagnostics)]
+  const shown = all.filter(({ code }) => code !== 'unmapped-entry' && code !== 'unknown-section')
+  return shown.slice(0, diagnosticsShown).map((one) => ({ ...one, where: one.where ? `${path} ${one.where}` : path }))
+}
+
+/** Of one attachment; the record keeps all. What we do not map yet is no fault of the message and stays there. */
+const diagnosticsShown = 20
 
 /** The attachment as a document nobody looked into, under the id that it has when it is looked into. */
 function unparsed(bytes: Uint8Array, sha256: string, hints: Hints & { readonly mediaType: string }): ReadDocument {

@@ -77,25 +77,38 @@ async function propose(ports: RecordPorts, recordId: string, proposal: Proposal,
   const kept = documents.map((document) => {
     const fitting = document.items.slice(0, Math.max(0, limits.itemsPerProposal - items.size))
     for (const item of fitting) items.set(item.id, item)
-    return fitting.length === document.items.length ? document : withNote(document, fitting.length)
+    return fitting.length === document.items.length ? document : withNote({ ...document, items: fitting }, document)
   })
 
-  const ids = [...items.keys()]
-  const known = new Set(
-    await inOrder(ids, async (id) => ((await ports.store.get(itemKey(recordId, id))) ? id : undefined)),
-  )
-  const added = [...items.values()].filter(({ id }) => !known.has(id))
-  const parts = await inOrder(added, (item) => itemParts(ports, recordId, item, told))
+  const parts: Batch[] = []
+  const added = new Set<string>()
   for (const [sha256, document] of new Map(kept.map((one) => [one.item.provenance.document, one]))) {
-    parts.push(await documentParts(ports, recordId, sha256, document, told, limits))
+    const stored = await ports.store.get(documentKey(recordId, sha256))
+    const all = [document.item, ...document.items]
+    // Ids of items come from the bytes of their document, and both are written together: a new document has new items.
+    const fresh = stored ? await unknownItems(ports, recordId, all) : all
+    if (!stored) parts.push(await documentParts(ports, recordId, sha256, document, told, limits))
+    parts.push(...(await inOrder(fresh, (item) => itemParts(ports, recordId, item, told, stored !== undefined))))
+    for (const { id } of fresh) added.add(id)
   }
-  return { parts: together(...parts), itemIds: ids, addedIds: added.map(({ id }) => id) }
+  const ids = [...items.keys()]
+  return { parts: together(...parts), itemIds: ids, addedIds: ids.filter((id) => added.has(id)) }
 }
 
 /** Says in the document itself that only its first items were taken. */
-function withNote(document: ReadDocument, taken: number): ReadDocument {
-  const detail = `${taken} of ${document.items.length} items were taken`
-  return { ...document, diagnostics: [{ code: 'limit-exceeded', where: '', detail }, ...document.diagnostics] }
+function withNote(taken: ReadDocument, whole: ReadDocument): ReadDocument {
+  const detail = `${taken.items.length} of ${whole.items.length} items were taken`
+  return { ...taken, diagnostics: [{ code: 'limit-exceeded', where: '', detail }, ...whole.diagnostics] }
+}
+
+/** Those of a document's items that the record does not have: all were written with it, unless it was kept unread. */
+async function unknownItems(
+  { store }: RecordPorts,
+  recordId: string,
+  items: readonly RecordItem[],
+): Promise<readonly RecordItem[]> {
+  const rows = await inOrder(items, (item) => store.get(itemKey(recordId, item.id)))
+  return items.filter((_, index) => rows[index] === undefined)
 }
 
 interface Told {
@@ -114,12 +127,18 @@ async function inOrder<From, To>(all: readonly From[], work: (one: From) => Prom
   return done
 }
 
-/** The item as proposed with its two index rows. */
-async function itemParts({ vault }: RecordPorts, recordId: string, item: RecordItem, told: Told): Promise<Batch> {
+/** The item as proposed with its two index rows. `alone`: its document is there already, and vouches for nothing. */
+async function itemParts(
+  { vault }: RecordPorts,
+  recordId: string,
+  item: RecordItem,
+  told: Told,
+  alone: boolean,
+): Promise<Batch> {
   const key = itemKey(recordId, item.id)
   const stored: StoredItem = { recordId, state: 'proposed', ...told, item }
   return {
-    require: [{ key, version: 'absent' }],
+    ...(alone && { require: [{ key, version: 'absent' as const }] }),
     put: [
       { key, value: await sealJson(vault, ownerOf(recordId), key, stored) },
       ...indexKeys(recordId, item).map((index) => ({ key: index, value: Buffer.from(stored.state) })),
@@ -127,7 +146,7 @@ async function itemParts({ vault }: RecordPorts, recordId: string, item: RecordI
   }
 }
 
-/** The document's bytes and what is known of it; nothing where the record has the same bytes. */
+/** The document's bytes and what is known of it. A second one of the same bytes is a conflict. */
 async function documentParts(
   ports: RecordPorts,
   recordId: string,
@@ -137,7 +156,6 @@ async function documentParts(
   limits: typeof recordLimits,
 ): Promise<Batch> {
   const key = documentKey(recordId, sha256)
-  if (await ports.store.get(key)) return {}
   const { content } = item
   const stored: StoredDocument = {
     sha256,

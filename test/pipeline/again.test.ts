@@ -53,7 +53,10 @@ describe('a message judged again', () => {
     await judgeAgain(gateway, id)
     expect(await gateway.quarantine.get(id)).toBeUndefined()
     await work(gateway)
-    expect(await gateway.quarantine.get(id)).toMatchObject({ judgedAgain: 1, refused: [{ recipient: alice, reason: 'no-anchor' }] })
+    expect(await gateway.quarantine.get(id)).toMatchObject({
+      judgedAgain: 1,
+      refused: [{ recipient: alice, reason: 'no-anchor' }],
+    })
   })
 
   it('twice at once, and again after its end, does no harm', async () => {
@@ -78,7 +81,9 @@ describe('a message judged again', () => {
     pass(1)
     await judgeAgain(gateway, id)
     await work(gateway)
-    expect([await messagesOf(gateway, alice), await messagesOf(gateway, bob)].map(({ length }) => length)).toEqual([1, 1])
+    expect([await messagesOf(gateway, alice), await messagesOf(gateway, bob)].map(({ length }) => length)).toEqual([
+      1, 1,
+    ])
     expect((await outboundOf(gateway)).length).toBe(2)
     expect((await storyOf(gateway, id)).filter((step) => step.endsWith(alice))).toEqual([
       `trusted ${alice}`,

@@ -4,7 +4,10 @@ import { gather } from '../../src/ports/body.js'
 import { accept, alice, done, type Gateway, itemsOf, messagesOf, newGateway, seal, work } from '../fixtures/gateway.js'
 
 /** Bytes that no transfer may change: all octets, line ends of every kind, and a first line of their own. */
-const octets = Buffer.concat([Buffer.from(Array.from({ length: 256 }, (_, i) => i)), Buffer.from('\r\n.\r\n\n\r--b--\r\n')])
+const octets = Buffer.concat([
+  Buffer.from(Array.from({ length: 256 }, (_, i) => i)),
+  Buffer.from('\r\n.\r\n\n\r--b--\r\n'),
+])
 const withHead = (...head: readonly (number | string)[]) =>
   Buffer.concat([...head.map((one) => (typeof one === 'string' ? Buffer.from(one) : Buffer.of(one))), octets])
 
@@ -30,7 +33,9 @@ async function attachmentsOf(gateway: Gateway) {
   const { mailbox = '' } = (await gateway.directory.addresses.get(alice)) ?? {}
   const [message] = await messagesOf(gateway, alice)
   return Promise.all(
-    (message?.attachments ?? []).map(async ({ index }) => gateway.mailbox.attachment(mailbox, message?.id ?? '', index)),
+    (message?.attachments ?? []).map(async ({ index }) =>
+      gateway.mailbox.attachment(mailbox, message?.id ?? '', index),
+    ),
   )
 }
 
@@ -43,34 +48,65 @@ describe('an attachment', () => {
     ['text/plain; charset=us-ascii', 'notes.txt', Buffer.from('Take two.\r\nRest.\n'), 'text', 'text/plain'],
     ['application/x-unheard-of', 'blob.bin', octets, 'other', 'application/x-unheard-of'],
     ['application/octet-stream', 'summary.xml', Buffer.from(ccda), 'c-cda', undefined],
-    ['text/xml', 'broken.xml', Buffer.from('<?xml version="1.0"?><ClinicalDocument xmlns="urn:hl7-org:v3"><title>'), 'xml', undefined],
+    [
+      'text/xml',
+      'broken.xml',
+      Buffer.from('<?xml version="1.0"?><ClinicalDocument xmlns="urn:hl7-org:v3"><title>'),
+      'xml',
+      undefined,
+    ],
     ['application/pdf', 'empty.pdf', Buffer.alloc(0), 'other', 'application/pdf'],
-  ])('of type %s (%s) is a document with its name, its type and every byte', async (type, name, bytes, format, mediaType) => {
-    const gateway = await received(mixed(attach(type, name, bytes)))
-    const found = (await itemsOf(gateway, alice)).filter(({ item }) => item.content.type === 'document')
-    expect(found).toHaveLength(1)
-    const [document] = found
-    expect(document?.item.content).toMatchObject({ name, format, sizeBytes: bytes.length, ...(mediaType && { mediaType }) })
-    const kept = await gateway.record.documentBytes(document?.recordId ?? '', document?.item.provenance.document ?? '')
-    expect(Buffer.from(await gather(kept ?? [])).equals(bytes)).toBe(true)
-    const [attachment] = await attachmentsOf(gateway)
-    expect(attachment?.attachment).toMatchObject({ name, sizeBytes: bytes.length, documentItemIds: [document?.item.id] })
-    expect(Buffer.from(attachment?.bytes ?? []).equals(bytes)).toBe(true)
-  })
+  ])(
+    'of type %s (%s) is a document with its name, its type and every byte',
+    async (type, name, bytes, format, mediaType) => {
+      const gateway = await received(mixed(attach(type, name, bytes)))
+      const found = (await itemsOf(gateway, alice)).filter(({ item }) => item.content.type === 'document')
+      expect(found).toHaveLength(1)
+      const [document] = found
+      expect(document?.item.content).toMatchObject({
+        name,
+        format,
+        sizeBytes: bytes.length,
+        ...(mediaType && { mediaType }),
+      })
+      const kept = await gateway.record.documentBytes(
+        document?.recordId ?? '',
+        document?.item.provenance.document ?? '',
+      )
+      expect(Buffer.from(await gather(kept ?? [])).equals(bytes)).toBe(true)
+      const [attachment] = await attachmentsOf(gateway)
+      expect(attachment?.attachment).toMatchObject({
+        name,
+        sizeBytes: bytes.length,
+        documentItemIds: [document?.item.id],
+      })
+      expect(Buffer.from(attachment?.bytes ?? []).equals(bytes)).toBe(true)
+    },
+  )
 
   it('that is broken XML says so and does not harm its neighbours', async () => {
     const gateway = await received(
-      mixed(attach('text/xml', 'broken.xml', Buffer.from('<?xml version="1.0"?><a><b></a>')), attach('text/xml', 'good.xml', Buffer.from(ccda))),
+      mixed(
+        attach('text/xml', 'broken.xml', Buffer.from('<?xml version="1.0"?><a><b></a>')),
+        attach('text/xml', 'good.xml', Buffer.from(ccda)),
+      ),
     )
     const items = await itemsOf(gateway, alice)
-    expect(items.map(({ item }) => item.content.type === 'document' && item.content.format).sort()).toEqual(['c-cda', 'xml'])
+    expect(items.map(({ item }) => item.content.type === 'document' && item.content.format).sort()).toEqual([
+      'c-cda',
+      'xml',
+    ])
     const broken = items.find(({ item }) => item.content.type === 'document' && item.content.name === 'broken.xml')
     const document = await gateway.record.document(broken?.recordId ?? '', broken?.item.provenance.document ?? '')
     expect(document?.diagnostics.map(({ code }) => code)).toContain('not-well-formed')
   })
 
   it('that cannot be decoded is kept as it was transferred, and the message says so', async () => {
-    const gateway = await received(mixed('Content-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: x-unheard-of\r\nContent-Disposition: attachment\r\n\r\n???'))
+    const gateway = await received(
+      mixed(
+        'Content-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: x-unheard-of\r\nContent-Disposition: attachment\r\n\r\n???',
+      ),
+    )
     const [message] = await messagesOf(gateway, alice)
     expect(message?.attachments).toMatchObject([{ name: 'a.pdf', sizeBytes: 3 }])
     expect(message?.diagnostics).toMatchObject([{ code: 'not-parsed' }])
@@ -78,7 +114,9 @@ describe('an attachment', () => {
   })
 
   it('of which there are many comes with all of them, in order', async () => {
-    const parts = Array.from({ length: 30 }, (_, i) => attach('application/pdf', `${i}.pdf`, Buffer.from(`%PDF-1.4 ${i}`)))
+    const parts = Array.from({ length: 30 }, (_, i) =>
+      attach('application/pdf', `${i}.pdf`, Buffer.from(`%PDF-1.4 ${i}`)),
+    )
     const gateway = await received(mixed(...parts))
     const [message] = await messagesOf(gateway, alice)
     expect(message?.attachments.map(({ name }) => name)).toEqual(parts.map((_, i) => `${i}.pdf`))
@@ -102,7 +140,9 @@ describe('a message that is one leaf', () => {
     ['a C-CDA as application/xml', 'application/xml', Buffer.from(ccda), 'c-cda'],
     ['an image', 'image/tiff; name=fax.tif', withHead('II', 0x2a, 0), 'image'],
   ])('%s is an attachment and a document', async (_, type, bytes, format) => {
-    const gateway = await received(`Content-Type: ${type}\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64(bytes)}\r\n`)
+    const gateway = await received(
+      `Content-Type: ${type}\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64(bytes)}\r\n`,
+    )
     const [document] = await itemsOf(gateway, alice)
     expect(document?.item.content).toMatchObject({ type: 'document', format, sizeBytes: bytes.length })
     const [attachment] = await attachmentsOf(gateway)

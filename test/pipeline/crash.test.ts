@@ -82,15 +82,48 @@ interface Ending {
 
 const unavailable: Revocation = { status: async () => ({ kind: 'unavailable', detail: 'no answer' }) }
 
-const hostile: World['steps'] = (real) => ({ ...real, read: async () => Promise.reject(new StepFailed('the thread died')) })
+const hostile: World['steps'] = (real) => ({
+  ...real,
+  read: async () => Promise.reject(new StepFailed('the thread died')),
+})
 
 const endings: readonly Ending[] = [
-  { name: 'delivered to both', anchorFor: [domain], delivered: [alice, bob], refused: {}, calls: 29 },
-  { name: 'refused to both', anchorFor: [], delivered: [], refused: { [alice]: 'no-anchor', [bob]: 'no-anchor' }, calls: 13 },
-  { name: 'partial', anchorFor: [alice], delivered: [alice], refused: { [bob]: 'no-anchor' }, calls: 23 },
-  { name: 'undecided for both', anchorFor: [domain], revocation: unavailable, delivered: [], refused: {}, undecided: [alice, bob], calls: 11 },
-  { name: 'set back by a step that failed', anchorFor: [domain], steps: hostile, delivered: [], refused: {}, undecided: [alice, bob], calls: 11 },
-  { name: 'undecided and refused', anchorFor: [alice], revocation: unavailable, delivered: [], refused: { [bob]: 'no-anchor' }, undecided: [alice], calls: 13 },
+  { name: 'delivered to both', anchorFor: [domain], delivered: [alice, bob], refused: {}, calls: 25 },
+  {
+    name: 'refused to both',
+    anchorFor: [],
+    delivered: [],
+    refused: { [alice]: 'no-anchor', [bob]: 'no-anchor' },
+    calls: 13,
+  },
+  { name: 'partial', anchorFor: [alice], delivered: [alice], refused: { [bob]: 'no-anchor' }, calls: 21 },
+  {
+    name: 'undecided for both',
+    anchorFor: [domain],
+    revocation: unavailable,
+    delivered: [],
+    refused: {},
+    undecided: [alice, bob],
+    calls: 11,
+  },
+  {
+    name: 'set back by a step that failed',
+    anchorFor: [domain],
+    steps: hostile,
+    delivered: [],
+    refused: {},
+    undecided: [alice, bob],
+    calls: 11,
+  },
+  {
+    name: 'undecided and refused',
+    anchorFor: [alice],
+    revocation: unavailable,
+    delivered: [],
+    refused: { [bob]: 'no-anchor' },
+    undecided: [alice],
+    calls: 13,
+  },
 ]
 
 /** What must be true in the end, however often the process died on the way. */

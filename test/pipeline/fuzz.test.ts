@@ -1,7 +1,21 @@
 import { describe, expect, it } from 'vitest'
 import type { DirectAddress } from '../../src/direct/address.js'
 import { gather } from '../../src/ports/body.js'
-import { accept, alice, doctor, doctorKey, type Gateway, gatewayKey, messagesOf, newGateway, refusalsOf, seal, sealByHand, work, write } from '../fixtures/gateway.js'
+import {
+  accept,
+  alice,
+  doctor,
+  doctorKey,
+  type Gateway,
+  gatewayKey,
+  messagesOf,
+  newGateway,
+  refusalsOf,
+  seal,
+  sealByHand,
+  work,
+  write,
+} from '../fixtures/gateway.js'
 import { envelopedCms, multipart, signedData, signerInfo } from '../smime/craft.js'
 import { envelopeOf, ready } from '../smime/identities.js'
 
@@ -48,7 +62,10 @@ async function originalOf(gateway: Gateway, id: string): Promise<string> {
 }
 
 /** Sends it through the whole pipeline; answers the reason of its refusal, or what was delivered. */
-async function endOf(gateway: Gateway, wire: Uint8Array): Promise<{ readonly refused: string } | { readonly delivered: string } | 'duplicate'> {
+async function endOf(
+  gateway: Gateway,
+  wire: Uint8Array,
+): Promise<{ readonly refused: string } | { readonly delivered: string } | 'duplicate'> {
   const before = new Set((await messagesOf(gateway, alice)).map(({ id }) => id))
   const id = await accept(gateway, wire)
   await work(gateway)
@@ -101,7 +118,10 @@ describe('a message that was damaged', () => {
         async open(...task) {
           const opened = await real.open(...task)
           if (opened.kind !== 'opened') return opened
-          return { ...opened, message: Buffer.from(Buffer.from(opened.message).toString('latin1').replace('Hello', 'Jello')) }
+          return {
+            ...opened,
+            message: Buffer.from(Buffer.from(opened.message).toString('latin1').replace('Hello', 'Jello')),
+          }
         },
       }),
     })
@@ -119,7 +139,10 @@ describe('a message that was damaged', () => {
       const outer = `From: <${doctor}>\r\nTo: <${alice as DirectAddress}>\r\n`
       const end = await endOf(gateway, sealByHand(entity, { outer }))
       if (end === 'duplicate') continue
-      if ('delivered' in end) expect(entity.toString('latin1').endsWith(end.delivered) || end.delivered.endsWith(entity.toString('latin1'))).toBe(true)
+      if ('delivered' in end)
+        expect(
+          entity.toString('latin1').endsWith(end.delivered) || end.delivered.endsWith(entity.toString('latin1')),
+        ).toBe(true)
       ends['delivered' in end ? 'delivered' : 'refused']++
     }
     expect(ends.delivered).toBeGreaterThan(30)

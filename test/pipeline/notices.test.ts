@@ -9,7 +9,6 @@ import type { RevocationAnswer } from '../../src/ports/trust.js'
 import { openMessage } from '../../src/smime/open.js'
 import type { OutboundJob } from '../../src/spool/outbound.js'
 import { outboundQueue } from '../../src/spool/outbound.js'
-import { ready } from '../smime/identities.js'
 import {
   accept,
   alice,
@@ -30,6 +29,7 @@ import {
   write,
 } from '../fixtures/gateway.js'
 import { type Identity, makeLeaf } from '../fixtures/pki.js'
+import { ready } from '../smime/identities.js'
 
 const signOnly = makeLeaf(clinicAuthority, { san: { email: [doctor] }, keyUsage: ['digitalSignature'] })
 const encryptOnly = makeLeaf(clinicAuthority, { san: { email: [doctor] }, keyUsage: ['keyEncipherment'] })
@@ -83,7 +83,9 @@ describe('the notice owed for a trusted message', () => {
     await work(gateway)
     const wire = (await madeOf(gateway, await owedOf(gateway))).toString('latin1')
     const header = wire.slice(0, wire.indexOf('\r\n\r\n'))
-    expect(header).toMatch(new RegExp(`^From: <${alice}>\r\nTo: <${doctor}>\r\nDate: [^\r]+\r\nMessage-ID: <[0-9a-f]{32}@${domain}>\r\n`))
+    expect(header).toMatch(
+      new RegExp(`^From: <${alice}>\r\nTo: <${doctor}>\r\nDate: [^\r]+\r\nMessage-ID: <[0-9a-f]{32}@${domain}>\r\n`),
+    )
     expect(header).not.toMatch(/^subject/im)
     expect(header).not.toMatch(/1@clinic\.example|processed|Test/)
   })
@@ -98,7 +100,9 @@ describe('the notice owed for a trusted message', () => {
     const { gateway: both } = await newGateway()
     await accept(both, seal({ to: [alice, bob] }), [alice, bob])
     await work(both)
-    const notices = await Promise.all((await outboundOf(both)).map(async (job) => readBack(await madeOf(both, job)).notice))
+    const notices = await Promise.all(
+      (await outboundOf(both)).map(async (job) => readBack(await madeOf(both, job)).notice),
+    )
     expect(notices.map((one) => one.kind === 'mdn' && one.finalRecipient).sort()).toEqual([alice, bob])
   })
 
@@ -184,7 +188,10 @@ describe('a notice that cannot be made now', () => {
     await accept(gateway, seal())
     await work(gateway)
     await done(gateway.directory.keys.retire(domain as never, gatewayKey.fingerprint, 'test'))
-    expect(await gateway.notices.prepare(await owedOf(gateway))).toMatchObject({ kind: 'refused', reason: 'no-key-for-recipient' })
+    expect(await gateway.notices.prepare(await owedOf(gateway))).toMatchObject({
+      kind: 'refused',
+      reason: 'no-key-for-recipient',
+    })
   })
 
   it('waits while the revocation of its certificate is undecided', async () => {

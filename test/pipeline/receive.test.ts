@@ -97,7 +97,9 @@ describe('a trusted message', () => {
     const content = 'Content-Type: application/pdf; name=a.pdf\r\nContent-Disposition: attachment\r\n\r\n%PDF-1.4 x'
     await accept(gateway, seal({ to: [alice, second], content }), [alice, second])
     await work(gateway)
-    expect([await messagesOf(gateway, alice), await messagesOf(gateway, second)].map(({ length }) => length)).toEqual([1, 1])
+    expect([await messagesOf(gateway, alice), await messagesOf(gateway, second)].map(({ length }) => length)).toEqual([
+      1, 1,
+    ])
     expect(await itemsOf(gateway, alice)).toHaveLength(1)
     expect(await outboundOf(gateway)).toHaveLength(2)
   })
@@ -192,7 +194,10 @@ describe('trust per recipient', () => {
     const message = `Content-Type: message/rfc822\r\n\r\n${write({ to: [alice, carol] })}`
     for (const key of [legacyKey, gatewayKey]) {
       // Whichever domain's key opens it, each recipient has the policy of his own.
-      const wire = sealByHand(message, { digest: 'sha1', recipients: [key, key === legacyKey ? gatewayKey : legacyKey] })
+      const wire = sealByHand(message, {
+        digest: 'sha1',
+        recipients: [key, key === legacyKey ? gatewayKey : legacyKey],
+      })
       const id = await accept(gateway, wire, [alice, carol])
       await work(gateway)
       expect(await refusalsOf(gateway, id)).toEqual({ [alice]: 'weak-digest' })
@@ -215,10 +220,15 @@ describe('whose key opens it', () => {
     const id = await accept(gateway, seal(), [alice, eve])
     await work(gateway)
     expect(await refusalsOf(gateway, id)).toEqual({ [eve]: 'no-key-for-recipient' })
-    expect([await messagesOf(gateway, alice), await messagesOf(gateway, eve)].map(({ length }) => length)).toEqual([1, 0])
+    expect([await messagesOf(gateway, alice), await messagesOf(gateway, eve)].map(({ length }) => length)).toEqual([
+      1, 0,
+    ])
 
     // Encrypted to both, it is opened by each and delivered to each, and read once.
-    const both = await accept(gateway, seal({ id: '2', to: [alice, eve], recipients: [gatewayKey, otherKey] }), [alice, eve])
+    const both = await accept(gateway, seal({ id: '2', to: [alice, eve], recipients: [gatewayKey, otherKey] }), [
+      alice,
+      eve,
+    ])
     await work(gateway)
     expect(await refusalsOf(gateway, both)).toEqual({})
     expect(await messagesOf(gateway, eve)).toHaveLength(1)
@@ -268,19 +278,26 @@ describe('the envelope', () => {
 })
 
 describe('who speaks', () => {
-  const from = (...lines: readonly string[]) => write().replace(/^From: .*\r\n/, lines.map((line) => `${line}\r\n`).join(''))
+  const from = (...lines: readonly string[]) =>
+    write().replace(/^From: .*\r\n/, lines.map((line) => `${line}\r\n`).join(''))
 
   it.each([
     ['two From fields', [`From: <${doctor}>`, `From: <${attacker}>`], 'several-senders'],
     ['two addresses in From', [`From: <${doctor}>, <${attacker}>`], 'several-senders'],
     ['no From', [], 'no-sender'],
     ['a NUL in From', [`From: <${doctor}\0@evil.example>`], /^(no-sender|malformed-message)$/],
-    ['an encoded word for an address', [`From: =?utf-8?q?=3Cdoctor=40clinic=2Eexample=3E?= <${attacker}>`], 'signer-not-bound'],
+    [
+      'an encoded word for an address',
+      [`From: =?utf-8?q?=3Cdoctor=40clinic=2Eexample=3E?= <${attacker}>`],
+      'signer-not-bound',
+    ],
     ['an encoded word in an address', ['From: <=?utf-8?q?doctor=40clinic=2Eexample?=@evil.example>'], 'no-sender'],
     ['an address as display name', [`From: "${doctor}" <${attacker}>`], 'signer-not-bound'],
     ['an address as comment', [`From: <${attacker}> (${doctor})`], 'signer-not-bound'],
   ])('%s is refused', async (_, lines, expected) => {
-    expect(await outcomeOf(seal({ message: from(...lines) }), [alice], lines.length ? attacker : doctor)).toMatch(expected)
+    expect(await outcomeOf(seal({ message: from(...lines) }), [alice], lines.length ? attacker : doctor)).toMatch(
+      expected,
+    )
   })
 
   it('is told by the signed header alone: nothing of the envelope is shown', async () => {
@@ -294,7 +311,8 @@ describe('who speaks', () => {
   })
 
   const entity = 'Content-Type: text/plain\r\n\r\nUnwrapped.\r\n'
-  const outerOf = (sender: string, to: string = alice) => `From: <${sender}>\r\nTo: <${to}>\r\nSubject: Open\r\nMessage-ID: <u@clinic.example>\r\n`
+  const outerOf = (sender: string, to: string = alice) =>
+    `From: <${sender}>\r\nTo: <${to}>\r\nSubject: Open\r\nMessage-ID: <u@clinic.example>\r\n`
 
   it('is bound to the signer also where the message is not wrapped', async () => {
     const { gateway } = await newGateway()
@@ -302,9 +320,13 @@ describe('who speaks', () => {
     await work(gateway)
     const [message] = await messagesOf(gateway, alice)
     expect(message).toMatchObject({ from: doctor, subject: 'Open', protection: { wrapped: false } })
-    expect(await outcomeOf(sealByHand(entity, { outer: outerOf(attacker) }), [alice], attacker)).toBe('signer-not-bound')
+    expect(await outcomeOf(sealByHand(entity, { outer: outerOf(attacker) }), [alice], attacker)).toBe(
+      'signer-not-bound',
+    )
     expect(await outcomeOf(sealByHand(entity, { outer: outerOf(doctor, bob) }))).toBe('routing-tamper-recipient')
-    expect(await outcomeOf(sealByHand(entity, { outer: `${outerOf(doctor)}From: <${attacker}>\r\n` }))).toBe('several-senders')
+    expect(await outcomeOf(sealByHand(entity, { outer: `${outerOf(doctor)}From: <${attacker}>\r\n` }))).toBe(
+      'several-senders',
+    )
     expect(await outcomeOf(sealByHand(entity))).toBe('no-sender')
   })
 
@@ -377,7 +399,11 @@ describe('the same message again', () => {
   })
 
   it.each([
-    ['under other Received lines', (first: Uint8Array) => Buffer.concat([Buffer.from('Received: by mx2.clinic.example; Thu, 01 Jan 2026 00:10:00 +0000\r\n'), first])],
+    [
+      'under other Received lines',
+      (first: Uint8Array) =>
+        Buffer.concat([Buffer.from('Received: by mx2.clinic.example; Thu, 01 Jan 2026 00:10:00 +0000\r\n'), first]),
+    ],
     ['encrypted anew', () => seal()],
   ])('%s is one message and one notice, and the trail says so', async (_, again) => {
     const { gateway } = await newGateway()
@@ -410,7 +436,9 @@ describe('the same message again', () => {
     await accept(gateway, wire, [alice])
     await accept(gateway, wire, [alice, bob])
     await work(gateway)
-    expect([await messagesOf(gateway, alice), await messagesOf(gateway, bob)].map(({ length }) => length)).toEqual([1, 1])
+    expect([await messagesOf(gateway, alice), await messagesOf(gateway, bob)].map(({ length }) => length)).toEqual([
+      1, 1,
+    ])
     expect(await outboundOf(gateway)).toHaveLength(2)
   })
 

@@ -35,11 +35,14 @@ const minuteMs = 60_000
 
 /** Revocation that answers what it is told to. */
 function crl(kind: RevocationAnswer['kind'] = 'unavailable') {
-  const source = { answer: { kind, detail: 'the CRL does not answer', at: 0, reason: 'keyCompromise' } as RevocationAnswer }
+  const source = {
+    answer: { kind, detail: 'the CRL does not answer', at: 0, reason: 'keyCompromise' } as RevocationAnswer,
+  }
   return { source, revocation: { status: async () => source.answer } }
 }
 
-const hard = (gateway: Gateway) => done(gateway.directory.domains.setPolicy(domain as never, { revocation: 'hard' }, 'test'))
+const hard = (gateway: Gateway) =>
+  done(gateway.directory.domains.setPolicy(domain as never, { revocation: 'hard' }, 'test'))
 
 async function dueIn(gateway: Gateway): Promise<number | undefined> {
   const due = await gateway.store.nextDue(inboundQueue)
@@ -116,7 +119,11 @@ describe('a verdict that must wait', () => {
     const { revocation } = crl()
     const { gateway, pass } = await newGateway({
       revocation,
-      log: { info: () => undefined, warn: () => undefined, error: (event, fields) => void errors.push({ event, ...fields }) },
+      log: {
+        info: () => undefined,
+        warn: () => undefined,
+        error: (event, fields) => void errors.push({ event, ...fields }),
+      },
     })
     await hard(gateway)
     const id = await accept(gateway, seal())
@@ -162,7 +169,9 @@ describe('a verdict that must wait', () => {
     const signer = makeLeaf(intermediate, { san: { email: [doctor] }, caIssuers: ['http://ca.example/i.cer'] })
     let answers = false
     const { gateway, pass } = await newGateway({
-      issuers: { of: async () => (answers ? [intermediate.certificate] : undecided('issuer-unavailable', 'no answer')) },
+      issuers: {
+        of: async () => (answers ? [intermediate.certificate] : undecided('issuer-unavailable', 'no answer')),
+      },
     })
     await accept(gateway, seal({ signers: [signer] }))
     await work(gateway)
@@ -180,12 +189,16 @@ describe('a verdict that must wait', () => {
     const keys = {
       ...directory.keys,
       toDecrypt: async (address: DirectAddress) =>
-        address === bob && !answers ? undecided('key-store-unavailable', 'no answer') : directory.keys.toDecrypt(address),
+        address === bob && !answers
+          ? undecided('key-store-unavailable', 'no answer')
+          : directory.keys.toDecrypt(address),
     }
     const ports = { ...gateway, directory: { ...directory, keys } }
     await accept(ports, seal({ to: [alice, bob] }), [alice, bob])
     await work(ports)
-    expect([await messagesOf(gateway, alice), await messagesOf(gateway, bob)].map(({ length }) => length)).toEqual([1, 0])
+    expect([await messagesOf(gateway, alice), await messagesOf(gateway, bob)].map(({ length }) => length)).toEqual([
+      1, 0,
+    ])
     answers = true
     pass((await dueIn(gateway)) ?? 0)
     await work(ports)
@@ -257,7 +270,10 @@ describe('a step that gives no answer', () => {
     let broken = false
     const { gateway, pass } = await newGateway({
       revocation,
-      steps: (real) => ({ ...real, open: (...task) => (broken ? Promise.reject(new StepFailed('died')) : real.open(...task)) }),
+      steps: (real) => ({
+        ...real,
+        open: (...task) => (broken ? Promise.reject(new StepFailed('died')) : real.open(...task)),
+      }),
     })
     await hard(gateway)
     await accept(gateway, seal())
@@ -300,7 +316,12 @@ describe('a step that gives no answer', () => {
     expect(more).toEqual([])
     expect(message).toMatchObject({ subject: 'Test', attachments: [{ name: 'a.pdf' }] })
     const [stored] = await itemsOf(gateway, alice)
-    expect(stored?.item.content).toMatchObject({ type: 'document', format, name: 'a.pdf', mediaType: 'application/pdf' })
+    expect(stored?.item.content).toMatchObject({
+      type: 'document',
+      format,
+      name: 'a.pdf',
+      mediaType: 'application/pdf',
+    })
     const bytes = await gateway.record.documentBytes(stored?.recordId ?? '', stored?.item.provenance.document ?? '')
     expect(Buffer.from(await gather(bytes ?? [])).toString()).toBe('%PDF-1.4 x')
     expect(await outboundOf(gateway)).toHaveLength(1)
@@ -321,7 +342,10 @@ describe('a step that gives no answer', () => {
   it('has its tries again when it is judged again', async () => {
     let broken = true
     const { gateway, pass } = await newGateway({
-      steps: (real) => ({ ...real, open: (...task) => (broken ? Promise.reject(new StepFailed('died')) : real.open(...task)) }),
+      steps: (real) => ({
+        ...real,
+        open: (...task) => (broken ? Promise.reject(new StepFailed('died')) : real.open(...task)),
+      }),
     })
     const id = await accept(gateway, seal())
     await waitOut(gateway, pass)
@@ -337,7 +361,7 @@ describe('a step that gives no answer', () => {
 describe('bytes that changed on the disk', () => {
   it('are a refusal by name and an alarm: the sender is not at fault', async () => {
     const { gateway, disk } = await newGateway()
-    const id = await accept(gateway, seal({ body: 'x'.repeat(100_000) }))
+    const id = await accept(gateway, seal({ body: 'x'.repeat(300_000) }))
     for (const { bytes } of disk.blobs.values()) bytes[50_000] = (bytes[50_000] ?? 0) ^ 1
     await work(gateway)
     expect(await refusalsOf(gateway, id)).toEqual({ [alice]: 'spool-damaged' })
@@ -346,7 +370,7 @@ describe('bytes that changed on the disk', () => {
 
   it('before they came to us are of the sender, and no alarm', async () => {
     const { gateway } = await newGateway()
-    const wire = Buffer.from(seal({ body: 'x'.repeat(100_000) }))
+    const wire = Buffer.from(seal({ body: 'x'.repeat(300_000) }))
     wire[50_000] = (wire[50_000] ?? 0) === 65 ? 66 : 65
     const id = await accept(gateway, wire)
     await work(gateway)
@@ -358,7 +382,7 @@ describe('bytes that changed on the disk', () => {
 describe('bytes that are gone from the disk', () => {
   it('are a refusal by name and an alarm, never a silence', async () => {
     const { gateway, disk } = await newGateway()
-    const id = await accept(gateway, seal({ body: 'x'.repeat(100_000) }))
+    const id = await accept(gateway, seal({ body: 'x'.repeat(300_000) }))
     expect(disk.blobs.size).toBe(1)
     disk.blobs.clear()
     await work(gateway)

@@ -68,7 +68,7 @@ describe('the quarantine', () => {
 
   it('keeps a large body alive after the job, and lets it go with the entry', async () => {
     const { quarantine, refuse, spool, clock, blobs, store } = await setUp()
-    const id = await refuse(Buffer.alloc(100_000, 'x'), a)
+    const id = await refuse(Buffer.alloc(300_000, 'x'), a)
     clock.at += 40 * 24 * 3600_000
     expect(await spool.sweepBlobs()).toBe(0)
     expect(await quarantine.purge(30 * 24 * 3600_000)).toBe(1)
@@ -98,7 +98,7 @@ describe('the quarantine', () => {
 
   it('puts a message back for its refused recipients, once', async () => {
     const { quarantine, refuse, store, work, spool } = await setUp()
-    const id = await refuse(Buffer.alloc(100_000, 'x'), a, b)
+    const id = await refuse(Buffer.alloc(300_000, 'x'), a, b)
     const parts = await quarantine.judgeAgain(id)
     const twin = await quarantine.judgeAgain(id)
     if (!parts || !twin) throw new Error('not in quarantine')
@@ -107,7 +107,7 @@ describe('the quarantine', () => {
     expect(await quarantine.get(id)).toBeUndefined()
     const again = await work()
     expect(again).toMatchObject({ id, pending: [a, b], judgedAgain: 1 })
-    expect((await text(await spool.bytes(again.body)))?.length).toBe(100_000)
+    expect((await text(await spool.bytes(again.body)))?.length).toBe(300_000)
     expect((await openTrail({ store }).read(id)).map(({ step }) => step)).toEqual(['accepted', 'judged-again'])
     expect(await quarantine.judgeAgain(id)).toBeUndefined()
   })

@@ -44,12 +44,12 @@ describe('accepting', () => {
 
   it('streams a large message to a blob that the job holds until it is finished', async () => {
     const { spool, store, blobs, clock } = await setUp()
-    const bytes = Buffer.alloc(200_000, 'Zm9vYmFy\r\n')
+    const bytes = Buffer.alloc(300_000, 'Zm9vYmFy\r\n')
     await spool.accept(envelope([a]), chunks(bytes.subarray(0, 65_536), bytes.subarray(65_536)))
     const [job] = await store.claim(inboundQueue, 1, 1000)
     const spooled = job && spool.read(job)
     const sha256 = createHash('sha256').update(bytes).digest('hex')
-    expect(spooled).toMatchObject({ body: { kind: 'blob', name: sha256, sizeBytes: 200_000 }, sha256 })
+    expect(spooled).toMatchObject({ body: { kind: 'blob', name: sha256, sizeBytes: 300_000 }, sha256 })
     clock.at += 10 * 24 * 3600_000
     expect(await spool.sweepBlobs()).toBe(0)
     const [again] = await store.claim(inboundQueue, 1, 1000)
@@ -114,7 +114,7 @@ describe('accepting', () => {
 
   it.each([
     ['while it is small', ['short']],
-    ['after it went to a blob', [Buffer.alloc(70_000), 'more']],
+    ['after it went to a blob', [Buffer.alloc(300_000), 'more']],
   ])('keeps nothing when the client vanishes %s', async (_, parts) => {
     const { spool, store, blobs, disk } = await setUp()
     const gone = new Error('the client vanished')
@@ -127,7 +127,7 @@ describe('accepting', () => {
   it('throws what the disk throws', async () => {
     const { spool, blobs, store } = await setUp()
     blobs.failAfter = 0
-    await expect(spool.accept(envelope([a]), chunks(Buffer.alloc(70_000)))).rejects.toThrow(StoreFailed)
+    await expect(spool.accept(envelope([a]), chunks(Buffer.alloc(300_000)))).rejects.toThrow(StoreFailed)
     expect(await store.jobs(inboundQueue, 10)).toEqual([])
   })
 
@@ -147,7 +147,7 @@ describe('accepting', () => {
   })
 
   it('never deletes a blob that a message brings back meanwhile, wherever the sweep then is', async () => {
-    const bytes = Buffer.alloc(100_000, 'x')
+    const bytes = Buffer.alloc(300_000, 'x')
     const slowly = async (turns: number) => {
       for (let turn = 0; turn < turns; turn++) await Promise.resolve()
     }

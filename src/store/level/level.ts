@@ -8,8 +8,8 @@ import type { OrderedHome } from '../ordered.js'
 
 /** What LevelDB may use, with reasons beside the numbers. */
 export const levelLimits = {
-  /** One level of memtable: large enough that 20 KB messages do not become a new table file every few hundred. */
-  writeBufferBytes: 16 * 1024 * 1024,
+  /** Held twice at most. Large, so that spooled and queued bodies are gone before they would be written to a table. */
+  writeBufferBytes: 32 * 1024 * 1024,
   /** Blocks kept in memory: directory rows and queue heads, which every message reads. */
   cacheBytes: 32 * 1024 * 1024,
   /** What one step of an iterator may carry into JavaScript. */

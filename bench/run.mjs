@@ -1,0 +1,24 @@
+// Compiles the benches beside the product and runs those named, or all: `npm run bench -- smime whole`.
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const all = ['smime', 'store', 'smtp', 'whole']
+
+function run(command, ...args) {
+  const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+const named = process.argv.slice(2).filter((word) => !word.startsWith('-'))
+const unknown = named.filter((name) => !all.includes(name))
+if (unknown.length > 0) {
+  console.error(`No bench is called ${unknown.join(', ')}. There are: ${all.join(', ')}.`)
+  process.exit(2)
+}
+run(process.execPath, 'test/setup/ready.mjs', '--openssl')
+run(process.execPath, 'node_modules/typescript/bin/tsc', '-p', 'bench')
+for (const name of named.length > 0 ? named : all) {
+  console.log(`\n== ${name}`)
+  run(process.execPath, `scratch/bench/bench/${name}.js`)
+}
