@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { mkdirSync, readFileSync, statSync } from 'node:fs'
-import type { Home, OperatorOutcome, Settled } from './cli/operator.js'
+import { exitCodes, type Home, type OperatorOutcome, type Settled } from './cli/operator.js'
 import { runCli } from './cli/program.js'
 import { masterKeyFile } from './config/load.js'
 import { type House, openHouse, random, WrongMasterKey } from './house.js'
@@ -14,10 +14,6 @@ import {
 import { openLog } from './observe/log.js'
 import { operatorOf } from './operator.js'
 import { StoreFailed } from './ports/store.js'
-
-/** Exit codes of `serve` beside 0 (sysexits.h): 75 asks the supervisor to start it again, 78 asks a person. */
-const againExit = 75
-const configurationExit = 78
 
 /** What is left of the grace when the store has failed: nothing in hand can be finished, only told off. */
 const failedGraceMs = 1_000
@@ -70,7 +66,7 @@ async function serve(settled: Settled): Promise<number> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('stop'))
   })
   const key = masterKeyOf(settled)
-  if (key.kind === 'refused') return refuse(key.detail, configurationExit)
+  if (key.kind === 'refused') return refuse(key.detail, exitCodes.misconfigured)
   const log = openLog({ level: settled.config.log.level })
   let house: House | undefined
   try {
@@ -83,11 +79,12 @@ async function serve(settled: Settled): Promise<number> {
       log.error('alarm', { reason: 'store-unavailable', cause })
       await gateway.close(failedGraceMs)
     }
-    return ending === 'stop' ? 0 : againExit
+    return ending === 'stop' ? 0 : exitCodes.tryAgain
   } catch (error) {
-    if (error instanceof CannotStart) return refuse(error.message, error.passing ? againExit : configurationExit)
-    if (error instanceof StoreFailed) return refuse(error.message, againExit)
-    if (error instanceof WrongMasterKey) return refuse(error.message, configurationExit)
+    if (error instanceof CannotStart)
+      return refuse(error.message, error.passing ? exitCodes.tryAgain : exitCodes.misconfigured)
+    if (error instanceof StoreFailed) return refuse(error.message, exitCodes.tryAgain)
+    if (error instanceof WrongMasterKey) return refuse(error.message, exitCodes.misconfigured)
     throw error
   } finally {
     await house?.store.close().catch(() => undefined)

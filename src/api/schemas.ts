@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { recordItemTypes } from '../direct/clinical.js'
 import { problems } from './problem.js'
 
 /** Shapes of requests and responses. Responses list every field that may leave: what is not here is not sent. */
@@ -58,18 +59,7 @@ export const messagesQuery = pageQuery.extend({
   subject: z.string().min(1).max(200).optional().describe('Words in the subject, case-insensitive'),
 })
 
-export const itemTypes = z.enum([
-  'demographics',
-  'allergy',
-  'problem',
-  'medication',
-  'immunization',
-  'result',
-  'vital-sign',
-  'procedure',
-  'encounter',
-  'document',
-])
+export const itemTypes = z.enum(recordItemTypes)
 const itemStates = z.enum(['proposed', 'current', 'ignored'])
 
 export const itemsQuery = pageQuery.extend({ type: itemTypes.optional(), state: itemStates.optional() })

@@ -21,6 +21,8 @@ export function commandManual(): string {
     `| ${exitCodes.done} | done |`,
     `| ${exitCodes.refused} | refused, not found or not intact; stderr says what and why |`,
     `| ${exitCodes.usage} | the command line or the configuration is wrong; nothing was done |`,
+    `| ${exitCodes.tryAgain} | \`serve\`: something passing, such as a port in use or a failed store; a supervisor starts it again |`,
+    `| ${exitCodes.misconfigured} | \`serve\`: a person must act, such as on a missing master key or bad TLS files |`,
     '',
     'Results go to stdout, words about them to stderr. Every command takes:',
     '',

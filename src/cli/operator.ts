@@ -114,6 +114,10 @@ export const exitCodes = {
   refused: 1,
   /** The command line or the configuration is wrong; nothing was done. */
   usage: 2,
+  /** `serve` (sysexits.h EX_TEMPFAIL): something passing; a supervisor starts it again. */
+  tryAgain: 75,
+  /** `serve` (EX_CONFIG): a person must act. */
+  misconfigured: 78,
 } as const
 
 export const cliLimits = {
