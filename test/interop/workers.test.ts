@@ -10,7 +10,7 @@ import { openKeyring } from '../../src/keyring/keyring.js'
 import { createMasterKey, readMasterKey } from '../../src/keyring/master-key.js'
 import type { OwnedKey } from '../../src/ports/keys.js'
 import type { Pool, PoolOptions } from '../../src/workers/pool.js'
-import { domain, doctorKey, gatewayKey, seal, sealByHand, write } from '../fixtures/gateway.js'
+import { doctorKey, domain, gatewayKey, seal, sealByHand, write } from '../fixtures/gateway.js'
 
 /** The pool as it is built, with threads that messages can hurt: what a hostile message would need a defect for. */
 const defect = `
@@ -182,7 +182,13 @@ describe('private keys', () => {
   })
 
   it('under another master key are undecided, and refuse nothing', async () => {
-    const owned = { id: gatewayKey.fingerprint, owner: domain, certificate: gatewayKey.certificate, chain: [], wrapped: new Uint8Array(200) }
+    const owned = {
+      id: gatewayKey.fingerprint,
+      owner: domain,
+      certificate: gatewayKey.certificate,
+      chain: [],
+      wrapped: new Uint8Array(200),
+    }
     await withPool({ threads: 1 }, async (pool) => {
       const opened = await pool.open({ kind: 'bytes', bytes: seal() }, [owned as never], { allowSha1: false })
       expect(opened).toMatchObject({ kind: 'undecided', cause: 'key-store-unavailable' })
