@@ -40,6 +40,7 @@ export function superviseConnection(connection: Connection, limits: SmtpLimits):
   let errors = 0
   let refusedRecipients = 0
   let commandPhase: NodeJS.Timeout | undefined
+  let holding: Connection['_socket'] | undefined
 
   const session: Session = {
     connection,
@@ -52,11 +53,29 @@ export function superviseConnection(connection: Connection, limits: SmtpLimits):
     stopCommandPhase: () => clearTimeout(commandPhase),
     hangUp(...lastWords) {
       for (const { code, text } of lastWords) send(code, text, false)
+      letGo()
       connection.close()
     },
   }
 
+  /**
+   * Replies to pipelined commands leave in one write (RFC 2920 §3.2), since a write costs more than a command. Only those
+   * that a client may have pipelined behind: never the 220 after which TLS begins, nor last words.
+   */
+  function holdBack(code: number): void {
+    if (holding || (code !== 250 && code !== 354)) return
+    holding = connection._socket
+    holding.cork()
+    setImmediate(letGo)
+  }
+
+  function letGo(): void {
+    holding?.uncork()
+    holding = undefined
+  }
+
   connection.send = (code, data, context) => {
+    holdBack(code)
     const words = code < 400 ? undefined : (ourWords[context || ''] ?? ourWords[typeof data === 'string' ? data : ''])
     const ours = words !== undefined || (typeof data === 'string' && enhanced.test(data))
     if (words) send(words.code, words.text, false)

@@ -31,21 +31,43 @@ export function wireGuard(limits: Pick<SmtpLimits, 'messageBytes' | 'headerBytes
   let header: string | undefined = ''
 
   /** The index just after the empty line that ends the header block, or the reason the bytes are refused. */
-  function scan(chunk: Uint8Array): RefusalReason | number | undefined {
+  function scan(chunk: Buffer): RefusalReason | number | undefined {
     let headerEnd: number | undefined
-    for (let at = 0; at < chunk.length; at++) {
-      const byte = chunk[at]
-      if (afterCr) {
-        if (byte !== lf) return 'bad-line-ending'
-        if (lineBytes === 0 && header !== undefined && headerEnd === undefined) headerEnd = at + 1
-        if (lineBytes > longestLineBytes) longestLineBytes = lineBytes
-        lineBytes = 0
-        afterCr = false
-      } else if (byte === cr) afterCr = true
-      else if (byte === lf || byte === nul) return 'bad-line-ending'
-      else if (++lineBytes > limits.lineBytes) return 'line-too-long'
+    let at = 0
+    if (afterCr && chunk.length > 0) {
+      if (chunk[0] !== lf) return 'bad-line-ending'
+      headerEnd = endLine(1)
+      at = 1
+    }
+    // Line by line, found by memchr: a JavaScript loop over the bytes was a quarter of all work of this listener.
+    if (chunk.indexOf(nul, at) >= 0) return 'bad-line-ending'
+    while (at < chunk.length) {
+      const found = chunk.indexOf(cr, at)
+      const end = found < 0 ? chunk.length : found
+      lineBytes += end - at
+      if (lineBytes > limits.lineBytes) return 'line-too-long'
+      const firstLf = chunk.indexOf(lf, at)
+      if (firstLf >= 0 && firstLf < end) return 'bad-line-ending'
+      if (found < 0) return headerEnd
+      if (end + 1 === chunk.length) {
+        afterCr = true
+        return headerEnd
+      }
+      if (firstLf !== end + 1) return 'bad-line-ending'
+      at = end + 2
+      const ended = endLine(at)
+      headerEnd ??= ended
     }
     return headerEnd
+  }
+
+  /** A CRLF was read; answers `next` where it ends the empty line behind the header block. */
+  function endLine(next: number): number | undefined {
+    const endsHeader = lineBytes === 0 && header !== undefined
+    if (lineBytes > longestLineBytes) longestLineBytes = lineBytes
+    lineBytes = 0
+    afterCr = false
+    return endsHeader ? next : undefined
   }
 
   function judgeHeader(complete: boolean): RefusalReason | undefined {
@@ -61,10 +83,11 @@ export function wireGuard(limits: Pick<SmtpLimits, 'messageBytes' | 'headerBytes
     take(chunk) {
       sizeBytes += chunk.length
       if (sizeBytes > limits.messageBytes) return 'message-too-large'
-      const found = scan(chunk)
+      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+      const found = scan(bytes)
       if (typeof found === 'string') return found
       if (header === undefined) return undefined
-      header += Buffer.from(chunk.buffer, chunk.byteOffset, found ?? chunk.length).toString('latin1')
+      header += bytes.toString('latin1', 0, found)
       return judgeHeader(found !== undefined)
     },
     end() {
