@@ -18,7 +18,7 @@ import { openNotices } from './pipeline/notices.js'
 import { startWork } from './pipeline/work.js'
 import type { Log } from './ports/observe.js'
 import { StoreFailed } from './ports/store.js'
-import { aiaIssuers } from './resolve/aia.js'
+import { aiaIssuers, issuerFetchRules } from './resolve/aia.js'
 import { crlRevocation } from './resolve/crl.js'
 import { fetchWithin } from './resolve/fetch.js'
 import { openExchanges } from './resolve/mx.js'
@@ -115,9 +115,10 @@ async function start(
     log,
   })
   closers.push(() => steps.close())
-  const fetch = fetchWithin({ timeoutMs: config.fetch.timeoutMs, allowPrivate: config.fetch.allowPrivateAddresses })
-  const revocation = crlRevocation({ fetch, clock })
-  const issuers = aiaIssuers({ fetch, clock, imported: directory.issuers })
+  const reach = { timeoutMs: config.fetch.timeoutMs, allowPrivate: config.fetch.allowPrivateAddresses }
+  const revocation = crlRevocation({ fetch: fetchWithin(reach), clock })
+  const issuerFetch = fetchWithin({ ...issuerFetchRules, ...reach })
+  const issuers = aiaIssuers({ fetch: issuerFetch, clock, imported: directory.issuers })
   const notices = openNotices({ directory, vault: house.vault, trail, audit, steps, revocation, issuers, clock })
 
   const waiting = {
