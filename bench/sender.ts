@@ -44,8 +44,10 @@ export async function dial(port: number): Promise<Sender> {
         const line = await reply()
         if (!line.startsWith(code)) throw new Error(line)
       }
+      socket.cork()
       socket.write(data)
       socket.write('\r\n.\r\n')
+      socket.uncork()
       return reply()
     },
     close: () => socket.end('QUIT\r\n'),

@@ -1,7 +1,6 @@
 import { fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, open, rm } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { audit } from '../src/audit/audit.js'
@@ -10,6 +9,7 @@ import { startSmtp } from '../src/smtp/server.js'
 import { openSpool } from '../src/spool/spool.js'
 import { openFileBlobs } from '../src/store/blobs.js'
 import { openLevelStore } from '../src/store/level/level.js'
+import { dial, type Sender } from './sender.js'
 
 /**
  * Messages of 10 KB a second from first command to 250, at 1, 10 and 50 connections that are reused, sent by a process
@@ -46,46 +46,25 @@ async function rate(workers: number, seconds: number, work: (worker: number) => 
   return { perSecond, p50: at(0.5), p99: at(0.99) }
 }
 
-/** One reused connection that sends message after message, the envelope pipelined (RFC 2920). */
-async function sender(port: number): Promise<{ send: () => Promise<void>; end: () => void }> {
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
-  let buffered = ''
-  let wanted = 0
-  let resolve: () => void = () => undefined
-  socket.setEncoding('latin1').on('data', (chunk) => {
-    buffered += chunk
-    const replies = buffered.match(/^\d{3} .*\r\n/gm) ?? []
-    if (replies.length < wanted) return
-    if (replies.some((reply) => /^[45]/.test(reply))) throw new Error(buffered)
-    buffered = ''
-    resolve()
-  })
-  const replies = (count: number) =>
-    new Promise<void>((done) => {
-      wanted = count
-      resolve = done
-    })
-  await replies(1)
-  socket.write('EHLO bench.example\r\n')
-  await replies(1)
-  const body = `${randomBytes(54).toString('base64')}\r\n`.repeat(Math.floor(messageBytes / 74) - 3)
-  return {
-    async send() {
-      socket.write('MAIL FROM:<a@bench.example>\r\nRCPT TO:<b@served.example>\r\nDATA\r\n')
-      await replies(3)
-      const id = randomBytes(16).toString('hex') // or the spool would know it again
-      socket.write(`Message-ID: <${id}@bench.example>\r\nContent-Type: application/pkcs7-mime\r\n\r\n${body}.\r\n`)
-      await replies(1)
-    },
-    end: () => socket.destroy(),
-  }
+/** A message of its own at each call, or the spool would know it again. */
+const body = `${randomBytes(54).toString('base64')}\r\n`.repeat(Math.floor(messageBytes / 74) - 3)
+function message(): Buffer {
+  const id = randomBytes(16).toString('hex')
+  return Buffer.from(
+    `Message-ID: <${id}@bench.example>\r\nContent-Type: application/pkcs7-mime\r\n\r\n${body.trimEnd()}`,
+  )
+}
+
+async function sendOne(sender: Sender): Promise<void> {
+  const reply = await sender.send('a@bench.example', 'b@served.example', message())
+  if (!reply.startsWith('250')) throw new Error(reply)
 }
 
 async function beSender(port: number, connections: number, seconds: number): Promise<void> {
-  const senders = await Promise.all(Array.from({ length: connections }, () => sender(port)))
-  for (const { send } of senders) await send() // warm
-  const found = await rate(connections, seconds, (worker) => senders[worker]?.send() ?? Promise.resolve())
-  for (const { end } of senders) end()
+  const senders = await Promise.all(Array.from({ length: connections }, () => dial(port)))
+  for (const sender of senders) await sendOne(sender) // warm
+  const found = await rate(connections, seconds, (worker) => sendOne(senders[worker] as Sender))
+  for (const sender of senders) sender.close()
   process.send?.(found)
 }
 
