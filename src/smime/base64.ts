@@ -28,10 +28,14 @@ export function base64Reader(target: Buffer): Base64Reader {
   }
   return {
     push(chunk) {
-      // The open line goes first, alone, so that the rest begins with a line and is one string.
-      const start = held ? chunk.indexOf(lineFeed) + 1 : 0
-      if (!ended && held) loosely(held + chunk.toString('latin1', 0, start || chunk.length))
-      if (ended || (held && start === 0)) return
+      if (ended) return
+      let start = 0
+      if (held) {
+        // The open line goes first, alone, so that the rest begins with a line and is one string.
+        start = chunk.indexOf(lineFeed) + 1 || chunk.length
+        loosely(held + chunk.toString('latin1', 0, start))
+        if (ended || start === chunk.length) return
+      }
       const lines = held ? undefined : equalLines(chunk, start)
       const text = chunk.toString('latin1', start) // before writing, which may overwrite the chunk
       if (lines && target.write(text.slice(0, lines.characters), written, 'base64') === lines.octets) {

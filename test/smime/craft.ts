@@ -54,12 +54,8 @@ export function issuerAndSerial({ certificate }: SigningKey): Uint8Array {
 export function signerInfo(content: Uint8Array, signer: SigningKey, options: CraftedSigner = {}): Uint8Array {
   const digest = options.digest ?? 'sha256'
   const attributes = options.attributes ?? [attribute.contentType(), attribute.digest(content, digest)]
-  const encoded =
-    attributes === false
-      ? undefined
-      : attributes.map(([type, ...values]) => sequenceOf(objectIdentifier(type), setOf(...values)))
-  const set = encoded && ordered(encoded, options.order?.signed)
-  const sent = encoded && ordered(encoded, options.order?.sent)
+  const set = attributes ? attributeSet(attributes, options.order?.signed) : undefined
+  const sent = attributes ? attributeSet(attributes, options.order?.sent) : undefined
   const scheme = signer.key.type === 'ec' ? 'ecdsa' : 'rsa'
   const usual =
     scheme === 'rsa' ? algorithmIdentifier(oids.rsaEncryption, nullValue) : algorithmIdentifier(oids.ecdsaWithSha256)
@@ -74,8 +70,11 @@ export function signerInfo(content: Uint8Array, signer: SigningKey, options: Cra
   )
 }
 
-function ordered(parts: readonly Uint8Array[], order: 'sorted' | 'reversed' = 'sorted'): Uint8Array {
-  const sorted = [...parts].sort(Buffer.compare)
+/** Attributes as the SET that is signed. */
+export function attributeSet(attributes: readonly Attribute[], order: 'sorted' | 'reversed' = 'sorted'): Uint8Array {
+  const sorted = attributes
+    .map(([type, ...values]) => sequenceOf(objectIdentifier(type), setOf(...values)))
+    .sort(Buffer.compare)
   return der(asn1.tags.set, ...(order === 'sorted' ? sorted : sorted.reverse()))
 }
 

@@ -18,6 +18,7 @@ import { readCertificate } from '../../src/x509/certificate.js'
 import { makeAuthority, makeIntermediate, makeLeaf } from '../fixtures/pki.js'
 import {
   attribute,
+  attributeSet,
   type CraftedSigner,
   damaged,
   enveloped,
@@ -279,9 +280,7 @@ describe('a signature', () => {
   })
 
   it('of signed attributes is not one of a content that looks like them', () => {
-    const info = signerInfo(entity, alice)
-    const attributes = info.subarray(info.indexOf(0xa0))
-    const content = Buffer.concat([Uint8Array.of(0x31), attributes.subarray(1, 2 + (attributes[1] as number))])
+    const content = attributeSet([attribute.contentType(), attribute.digest(entity)])
     const bare = signerInfo(content, alice, { attributes: false })
     const outcome = open(enveloped(opaque(signedData([bare], certificates, { content })), [bobIdentity]))
     expect(outcome).toMatchObject({ kind: 'refused', reason: 'malformed-signature' })
@@ -554,6 +553,18 @@ describe('a message in chunks', () => {
       ),
       { numRuns: 60 },
     )
+  })
+
+  it('opens when no chunk behind the first has a line break, whatever the chunks hold', async () => {
+    const text = cmsOf(wire).toString('base64')
+    const header = 'Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    for (const ahead of [0, 1, 2, 3])
+      for (const size of [1, 2, 3, 4, 5, 1_000]) {
+        const first = Buffer.from(`${header}${' '.repeat(170_000)}\r\n${text.slice(0, ahead)}`)
+        const rest = Buffer.from(text.slice(ahead))
+        const outcome = await openLarge([first, ...cut(rest, [size])], first.length + rest.length, [bob])
+        expect(outcome.kind === 'opened' && Buffer.from(outcome.entity).equals(Buffer.from(whole.entity))).toBe(true)
+      }
   })
 
   it('opens when nobody said that it is base64, whatever the end of its last line', () => {
