@@ -31,8 +31,6 @@ export interface Gateway {
   readonly smtpPort: number
   /** `http://127.0.0.1:8080`, without a slash at the end. */
   readonly httpUrl: string
-  /** Resolves when the store has failed: only a new process may open it again. */
-  readonly failed: Promise<void>
   /** Takes no more mail, finishes what is in hand within the grace (the configured one by default), closes everything but the store. */
   close(graceMs?: number): Promise<void>
 }
@@ -53,8 +51,6 @@ const sweepEveryMs = 10 * 60_000
 const renewEveryMs = 60_000
 /** How old an answer about free disk may be: messages of one interval fit what is kept free many times. */
 const roomEveryMs = 500
-/** /readyz must be red within a second of a failed write, and the process ends soon after. */
-const watchEveryMs = 500
 
 /**
  * Starts every listener and worker over an open house. `world.attempt` stands in for the network when mail goes out: for
@@ -251,19 +247,11 @@ async function start(
     sweepEveryMs,
   )
   closers.push(() => clearInterval(sweeping))
-  let watching: NodeJS.Timeout | undefined
-  const failed = new Promise<void>((resolve) => {
-    watching = setInterval(() => {
-      if (!store.healthy()) resolve()
-    }, watchEveryMs)
-  })
-  closers.push(() => clearInterval(watching))
   log.info('gateway.started', { smtpPort: listener.port, httpUrl })
 
   return {
     smtpPort: listener.port,
     httpUrl,
-    failed,
     async close(graceMs = config.shutdown.graceSeconds * 1000) {
       health.drain()
       await closeAll(closers, graceMs, log)

@@ -72,7 +72,7 @@ async function serve(settled: Settled): Promise<number> {
   try {
     house = await openFolder(settled.config, key.key)
     const gateway = await startGateway(house, settled.config, key.key, log)
-    const ending = await Promise.race([told, gateway.failed.then(() => 'failed' as const)])
+    const ending = await Promise.race([told, house.store.lost.then(() => 'failed' as const)])
     if (ending === 'stop') await gateway.close()
     else {
       const cause = 'a write failed; ending so that a new process opens the store again'

@@ -83,16 +83,38 @@ export interface LogEntry {
   readonly link: Uint8Array
 }
 
+/** One thing that lasts, as `snapshot` tells of it. Jobs come as they wait: who holds one does not last. */
+export type StoredRow =
+  | { readonly kind: 'entry'; readonly key: string; readonly version: number; readonly value: Uint8Array }
+  | {
+      readonly kind: 'job'
+      readonly queue: string
+      readonly id: string
+      readonly dueAt: number
+      readonly attempt: number
+      readonly payload: Uint8Array
+    }
+  | ({ readonly kind: 'log'; readonly log: string } & LogEntry)
+
+export type RowChange =
+  | { readonly kind: 'put'; readonly row: StoredRow }
+  | { readonly kind: 'del'; readonly row: StoredRow }
+
 export interface Store {
+  /** Other processes may write the same store at the same time: what was remembered of it may be old. */
+  readonly shared: boolean
   get(key: string): Promise<Entry | undefined>
   range(range: Range): Promise<readonly Entry[]>
-  /** Resolves only when the batch would survive a power cut. Throws StoreFailed when the disk or server failed: the store is then closed for writes. */
+  /**
+   * Resolves only when the batch would survive a power cut. Throws StoreFailed when the disk or server failed: whether the
+   * batch is there is then unknown, and nothing is written until the store was opened again, by itself or by a new process.
+   */
   commit(batch: Batch): Promise<CommitResult>
   /** Takes up to `n` due jobs of a queue, oldest due first, for `leaseMs`; never one that another worker holds. */
   claim(queue: string, n: number, leaseMs: number): Promise<readonly ClaimedJob[]>
   /** Lengthens a lease from now; false when it was already lost. */
   extend(job: ClaimedJob, leaseMs: number): Promise<boolean>
-  /** When the next job of the queue that nobody holds becomes due; undefined for an empty queue. */
+  /** When the next job of the queue that nobody holds becomes due; undefined where none waits. */
   nextDue(queue: string): Promise<number | undefined>
   /** Jobs of a queue in order of due time, held ones included, for people to look at. */
   jobs(
@@ -108,8 +130,21 @@ export interface Store {
     }[]
   >
   log(name: string, from: number, limit: number): Promise<readonly LogEntry[]>
-  /** True while writes can succeed. */
+  /**
+   * Everything as it was at one moment, while the store goes on: entries by key, then jobs by queue and id, then logs by
+   * name and sequence. For backup, verification and moving.
+   */
+  snapshot(): AsyncIterable<StoredRow>
+  /**
+   * Writes rows as another store had them, versions, attempts and links included, and deletes others; durable when it
+   * resolves, in steps on the way. For restoring and moving only: nobody else may use the store meanwhile, and it must be
+   * opened again afterwards.
+   */
+  load(changes: AsyncIterable<RowChange> | Iterable<RowChange>): Promise<void>
+  /** True while writes can succeed. A store that lost its server is healthy again once it has it back. */
   healthy(): boolean
+  /** Resolves with the cause once nothing but opening the store again helps. */
+  readonly lost: Promise<StoreFailed>
   close(): Promise<void>
 }
 

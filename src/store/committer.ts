@@ -18,6 +18,7 @@ import {
   prefixEnd,
   readDueKey,
   readDueQueue,
+  readEntry,
   readSequence,
   readVarint,
   storeLimits,
@@ -26,6 +27,7 @@ import {
 } from './keys.js'
 import { type Leases, openLeases } from './leases.js'
 import type { Change, OrderedHome } from './ordered.js'
+import { loadRows, rowsOf } from './rows.js'
 
 interface Waiting {
   readonly batch: Batch
@@ -61,6 +63,10 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
   const claims: WaitingClaim[] = []
   let claimed = 0
   let failure: StoreFailed | undefined
+  let lose: (failure: StoreFailed) => void = () => {}
+  const lost = new Promise<StoreFailed>((resolve) => {
+    lose = resolve
+  })
   /** The counts of the last claim on their way to the disk: what ends those jobs must come behind them. */
   let counting: Promise<void> = Promise.resolve()
   let closing: Promise<void> | undefined
@@ -70,6 +76,7 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
   /** A failed write leaves the disk in doubt: nothing more is written until somebody reopens the store. */
   function failed(cause: unknown): StoreFailed {
     failure ??= new StoreFailed('The store could not write or read its disk; it must be reopened', { cause })
+    lose(failure)
     return failure
   }
 
@@ -195,6 +202,7 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
   }
 
   return {
+    shared: false,
     async get(key) {
       const stored = await reading(home.get(dataKey(checkedKey(key))))
       return stored && readEntry(key, stored)
@@ -243,7 +251,10 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
         link: stored.subarray(0, 32),
       }))
     },
+    snapshot: () => rowsOf(home.snapshot()),
+    load: (changes) => loadRows(home, changes).catch((cause: unknown) => Promise.reject(failed(cause))),
     healthy: () => failure === undefined && closing === undefined,
+    lost,
     close() {
       closing ??= turns.then(() => home.close())
       return closing
@@ -292,9 +303,4 @@ function nextGroup(commits: Waiting[]): Waiting[] {
     count++
   }
   return commits.splice(0, count)
-}
-
-function readEntry(key: string, stored: Uint8Array) {
-  const { value: version, end } = readVarint(stored)
-  return { key, value: stored.subarray(end), version }
 }

@@ -1,4 +1,5 @@
 import { isUint8Array } from 'node:util/types'
+import type { Entry } from '../ports/store.js'
 
 /**
  * The on-disk format, version 1: every key as it lies in the ordered home below the store, compared by UTF-8 bytes.
@@ -121,6 +122,12 @@ export function readVarint(bytes: Uint8Array): { readonly value: number; readonl
     scale *= 0x80
   }
   return { value, end }
+}
+
+/** An entry as it lies under its `data/` key: varint version, then the value. */
+export function readEntry(key: string, stored: Uint8Array): Entry {
+  const { value: version, end } = readVarint(stored)
+  return { key, value: stored.subarray(end), version }
 }
 
 function padded(value: number): string {

@@ -73,6 +73,14 @@ export function createMemoryDisk(): MemoryDisk {
         : keys.slice(first, Math.min(end, first + limit))
       return chosen.map((key) => [key, (contents.get(key) as Uint8Array).slice()] as const)
     },
+    snapshot() {
+      const copy = createMemoryDisk()
+      void copy.write(
+        [...contents].map(([key, value]) => ({ type: 'put', key, value })),
+        true,
+      )
+      return copy
+    },
     async write(changes) {
       for (const change of changes) apply(change)
     },
@@ -92,6 +100,7 @@ function hooked(store: Store, { beforeCall, afterCall }: { beforeCall?: CallHook
     }
   }
   return {
+    ...store,
     get: around('get', store.get),
     range: around('range', store.range),
     commit: around('commit', store.commit),
@@ -100,7 +109,5 @@ function hooked(store: Store, { beforeCall, afterCall }: { beforeCall?: CallHook
     nextDue: around('nextDue', store.nextDue),
     jobs: around('jobs', store.jobs),
     log: around('log', store.log),
-    healthy: store.healthy,
-    close: store.close,
   }
 }

@@ -7,7 +7,15 @@ export type Change =
  * A home of keys sorted by their UTF-8 bytes, which one process owns: LevelDB, or memory in tests. It knows nothing of
  * versions, logs and queues: the committer lays those over it, once for all homes.
  */
-export interface OrderedHome {
+export interface OrderedHome extends OrderedReads {
+  /** All or nothing. With `sync` it answers only when the changes would survive a power cut. */
+  write(changes: readonly Change[], sync: boolean): Promise<void>
+  /** The home as it is now, whatever is written later. */
+  snapshot(): OrderedReads & { close(): Promise<void> }
+  close(): Promise<void>
+}
+
+export interface OrderedReads {
   get(key: string): Promise<Uint8Array | undefined>
   getMany(keys: readonly string[]): Promise<readonly (Uint8Array | undefined)[]>
   /** `gte` inclusive, `lt` exclusive. */
@@ -17,7 +25,4 @@ export interface OrderedHome {
     readonly limit: number
     readonly reverse?: boolean
   }): Promise<readonly (readonly [string, Uint8Array])[]>
-  /** All or nothing. With `sync` it answers only when the changes would survive a power cut. */
-  write(changes: readonly Change[], sync: boolean): Promise<void>
-  close(): Promise<void>
 }

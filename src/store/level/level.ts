@@ -4,7 +4,7 @@ import { Level } from 'level'
 import { type Store, StoreFailed } from '../../ports/store.js'
 import type { Clock } from '../../ports/world.js'
 import { openCommitter } from '../committer.js'
-import type { OrderedHome } from '../ordered.js'
+import type { OrderedHome, OrderedReads } from '../ordered.js'
 
 /** What LevelDB may use, with reasons beside the numbers. */
 export const levelLimits = {
@@ -43,12 +43,20 @@ export async function openLevelHome(directory: string): Promise<OrderedHome> {
   } catch (cause) {
     throw new StoreFailed(whyNotOpen(directory, cause), { cause })
   }
-  return {
+  type At = { readonly snapshot?: ReturnType<typeof db.snapshot> }
+  const reads = (at: At): OrderedReads => ({
     // In this thread: what is read is nearly always in LevelDB's memory, and waking another thread costs ten times as much.
-    get: async (key) => db.getSync(key),
-    getMany: async (keys) => keys.map((key) => db.getSync(key)),
+    get: async (key) => db.getSync(key, at),
+    getMany: async (keys) => keys.map((key) => db.getSync(key, at)),
     scan: ({ gte, lt, limit, reverse = false }) =>
-      db.iterator({ gte, lt, limit, reverse, highWaterMarkBytes: levelLimits.pageBytes }).all(),
+      db.iterator({ gte, lt, limit, reverse, highWaterMarkBytes: levelLimits.pageBytes, ...at }).all(),
+  })
+  return {
+    ...reads({}),
+    snapshot() {
+      const snapshot = db.snapshot()
+      return { ...reads({ snapshot }), close: () => snapshot.close() }
+    },
     async write(changes, sync) {
       // A chained batch costs a quarter less than an array of as many operations.
       const batch = db.batch()
