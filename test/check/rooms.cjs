@@ -49,13 +49,17 @@ const adapters = {
   config: { may: ['direct', 'ports'], holds: 'One schema with defaults and reasons; loading, checking, documenting.' },
   store: {
     may: ['direct', 'ports', 'observe'],
-    holds: 'The Store and Blobs ports over LevelDB, files and memory; the on-disk format, versioned.',
+    holds: 'The Store and Blobs ports over LevelDB, PostgreSQL, files, S3 and memory; the on-disk format, versioned.',
   },
   resolve: {
     may: ['direct', 'ports', 'observe', 'asn1', 'x509'],
     holds: 'Certificate discovery, mail exchangers, issuers and revocation over the network, within limits.',
   },
   audit: { may: ['direct', 'ports', 'observe'], holds: 'Append-only, hash-chained; no clinical content.' },
+  upkeep: {
+    may: ['direct', 'ports', 'audit'],
+    holds: 'Looking after what lasts: verification, backup and restore, moving to another store, figures.',
+  },
 }
 
 const edge = ['direct', 'ports', 'pipeline', 'directory', 'spool', 'mailbox', 'record', 'observe', 'config']
@@ -102,6 +106,8 @@ const fences = [
   { packages: ['smtp-server'], places: ['smtp'] },
   { packages: ['nodemailer'], places: ['delivery', 'notices'] },
   { packages: ['level', 'classic-level', 'abstract-level'], places: ['store/level'] },
+  { packages: ['pg'], places: ['store/postgres'] },
+  { packages: ['aws4'], places: ['store/s3'] },
   { packages: ['pkijs', 'asn1js', 'node-forge'], places: ['smime', 'trust', 'resolve'] },
   { packages: ['saxes', 'fast-xml-parser'], places: ['xml', 'clinical', 'demo'] },
   { packages: ['yauzl'], places: ['clinical'] },
