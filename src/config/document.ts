@@ -52,6 +52,15 @@ function exampleValue({ node, kind, path }: Leaf): string {
 /** What stands in the example for settings without a default. */
 const examples: Readonly<Record<string, string>> = {
   'masterKey.file': 'data/master.key',
+  'store.postgres.url': 'postgresql://gateway@db.example.org:5432/gateway',
+  'store.postgres.passwordFile': 'secrets/postgres-password',
+  'store.postgres.caFile': 'tls/postgres-ca.pem',
+  'blobs.directory': 'data/blobs',
+  'blobs.s3.endpoint': 'https://s3.example.org',
+  'blobs.s3.bucket': 'gateway',
+  'blobs.s3.accessKeyId': 'GATEWAY',
+  'blobs.s3.secretAccessKeyFile': 'secrets/s3-secret-key',
+  'blobs.s3.caFile': 'tls/s3-ca.pem',
   'smtp.tls.certificateFile': 'tls/smtp-chain.pem',
   'smtp.tls.keyFile': 'tls/smtp-key.pem',
   'http.tls.certificateFile': 'tls/http-chain.pem',

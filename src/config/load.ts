@@ -44,6 +44,11 @@ const kubernetesVariable = /^DIRECT_GATEWAY_(SERVICE_.*|PORT(_\d+_.*)?)$/
 const pathLeaves = [
   ['dataDir'],
   ['masterKey', 'file'],
+  ['store', 'postgres', 'passwordFile'],
+  ['store', 'postgres', 'caFile'],
+  ['blobs', 'directory'],
+  ['blobs', 's3', 'secretAccessKeyFile'],
+  ['blobs', 's3', 'caFile'],
   ['smtp', 'tls', 'certificateFile'],
   ['smtp', 'tls', 'keyFile'],
   ['http', 'tls', 'certificateFile'],

@@ -64,6 +64,9 @@ function readHostPort(value: string): { readonly host: string; readonly port?: n
   return port <= 65_535 ? { host, port } : undefined
 }
 
+/** No password: what is configured is also shown. */
+const postgresUrl = /^postgres(?:ql)?:\/\/(?:[^\s:@/]+@)?[^\s@/]*\/[^\s@/?]+(?:\?host=\/[^\s&]+)?$/
+
 const tlsPolicy = z.enum(['required', 'opportunistic', 'off'])
 
 const expectedRoute = 'expected host:port, or host, port and tls'
@@ -126,6 +129,73 @@ export const settings = z
       file: path(
         'A file of 32 random bytes in base64. Default: master.key in dataDir; a secret store elsewhere is better, since a copy of dataDir then opens nothing. DIRECT_GATEWAY_MASTER_KEY may hold the key itself.',
       ),
+    }),
+    store: section('Where messages, records, keys and queues are kept.', {
+      kind: choice(
+        ['level', 'postgres'],
+        'level',
+        'LevelDB in dataDir, for one gateway process; or PostgreSQL, for as many processes as run over one database.',
+      ),
+      postgres: section('The database of kind postgres.', {
+        url: z
+          .string()
+          .regex(postgresUrl, { error: 'expected postgresql://user@host:5432/database, and the password elsewhere' })
+          .optional()
+          .meta({
+            description:
+              'postgresql://user@host:5432/database; several hosts are tried in order until one takes writes. No password in it: it has a file of its own.',
+          }),
+        passwordFile: path(
+          'A file that holds the password and nothing else. Default: PGPASSWORD or PGPASSFILE, as for psql.',
+        ),
+        schema: z
+          .string()
+          .regex(/^[a-z_][a-z0-9_]{0,62}$/, { error: 'expected lower-case letters, digits and _' })
+          .default('direct_gateway')
+          .meta({ description: 'The schema that holds our tables; nothing else may be in it.' }),
+        tls: choice(
+          ['verify', 'off'],
+          'verify',
+          'Whether the server must show a certificate for its name. Off only where nobody can listen in; to this machine none is needed.',
+        ),
+        caFile: path('PEM certificates that may vouch for the server. Default: those of the system.'),
+        connections: whole(8, 1, 200, 'Connections for reading and claiming; one more writes.'),
+        requireStandby: onOff(
+          false,
+          'Whether to refuse a server without a synchronous standby: then nothing acknowledged is lost with a machine.',
+        ),
+      }),
+    }).refine(({ kind, postgres }) => kind !== 'postgres' || postgres.url !== undefined, {
+      error: 'needs postgres.url for kind postgres',
+    }),
+    blobs: section('Where bodies too large for a row are kept.', {
+      kind: choice(
+        ['auto', 'files', 'database', 's3'],
+        'auto',
+        'Files in a directory, chunks in the PostgreSQL database, or objects in an S3 bucket. Auto: files beside LevelDB, chunks in the database beside PostgreSQL.',
+      ),
+      directory: path(
+        'The directory of kind files. Default: blobs in dataDir. Several gateways must share one file system that honours fsync and atomic renames.',
+      ),
+      s3: section('The bucket of kind s3.', {
+        endpoint: z
+          .url({ protocol: /^https?$/ })
+          .optional()
+          .meta({ description: 'https://s3.example.org' }),
+        region: text('us-east-1', 'What requests are signed for.'),
+        bucket: z.string().min(3).max(63).optional().meta({ description: 'Its name; it must exist.' }),
+        prefix: z
+          .string()
+          .max(200)
+          .default('')
+          .meta({ description: 'In front of every object name, `gateway/` for instance.' }),
+        pathStyle: onOff(true, 'Whether the bucket stands in the path, not in the host name.'),
+        accessKeyId: z.string().min(1).optional().meta({ description: 'Default: AWS_ACCESS_KEY_ID.' }),
+        secretAccessKeyFile: path('A file that holds the secret key and nothing else. Default: AWS_SECRET_ACCESS_KEY.'),
+        caFile: path('PEM certificates that may vouch for the endpoint. Default: those of the system.'),
+      }),
+    }).refine(({ kind, s3 }) => kind !== 's3' || (s3.endpoint !== undefined && s3.bucket !== undefined), {
+      error: 'needs s3.endpoint and s3.bucket for kind s3',
     }),
     smtp: section('Mail from other gateways.', {
       host: text('0.0.0.0', 'Address to listen on.'),
@@ -270,6 +340,14 @@ export const settings = z
       level: choice(['error', 'warn', 'info', 'silent'], 'info', 'The least that is written.'),
     }),
     limits: section('What a stranger may make grow.', limitSettings),
+  })
+  .refine(({ store, blobs }) => blobs.kind !== 'database' || store.kind === 'postgres', {
+    path: ['blobs', 'kind'],
+    error: 'database needs store.kind postgres',
+  })
+  .refine(({ store, blobs }) => store.kind !== 'postgres' || blobs.kind !== 'files' || blobs.directory !== undefined, {
+    path: ['blobs', 'directory'],
+    error: 'must be named where several gateways may share it',
   })
   .meta({ title: 'direct-gateway', description: 'Configuration of direct-gateway.' })
 
