@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type Server } from 'node:tls'
 import { buildApi, listenApi } from './api/api.js'
-import { type Control, listenForCommands } from './cli/control.js'
+import { listenForCommands } from './cli/control.js'
 import { runCommand } from './cli/program.js'
 import type { Config } from './config/settings.js'
 import { type Attempt, openAttempts } from './delivery/attempt.js'
@@ -49,6 +49,8 @@ export class CannotStart extends Error {
 
 const sweepEveryMs = 10 * 60_000
 const renewEveryMs = 60_000
+/** How long another gateway over the same database may go on with an anchor, a token or an address that was removed. */
+const refreshEveryMs = 1_000
 /** How old an answer about free disk may be: messages of one interval fit what is kept free many times. */
 const roomEveryMs = 500
 
@@ -88,6 +90,19 @@ async function closeAll(closers: Closer[], graceMs: number, log: Log): Promise<v
   }
 }
 
+/** What every part of the running gateway is given. */
+interface Parts {
+  readonly house: House
+  readonly config: Config
+  readonly masterKey: MasterKey
+  readonly log: Log
+  readonly metrics: ReturnType<typeof openMetrics>
+  readonly health: ReturnType<typeof openHealth>
+  /** Whether the next message fits. */
+  readonly room: () => Promise<boolean>
+  readonly closers: Closer[]
+}
+
 async function start(
   house: House,
   config: Config,
@@ -96,14 +111,43 @@ async function start(
   world: { readonly attempt?: Attempt },
   closers: Closer[],
 ): Promise<Gateway> {
-  const { store, blobs, directory, spool, trail, quarantine, mailbox, record, audit } = house
-  const { smtp, http, limits } = config
+  const { store, blobs } = house
   const metrics = openMetrics()
   const health = openHealth()
-  const httpTls = checkedCertificate('http', http.tls)
-  checkedCertificate('smtp', smtp.tls)
+  const room = recent(async () => roomFor(await blobs.room(), config.limits.messageBytes), roomEveryMs)
+  health.add('store', () => store.healthy())
+  health.add('disk', room)
+  checkedCertificate('smtp', config.smtp.tls)
+  checkedCertificate('http', config.http.tls)
   closers.push(watchEventLoop({ log, metrics }))
 
+  const parts: Parts = { house, config, masterKey, log, metrics, health, room, closers }
+  const { nudge } = startWorkers(parts, world)
+  const httpUrl = await startHttp(parts)
+  const smtpPort = await startMail(parts, nudge)
+  const operator = operatorOf(house, nudge)
+  const control = await listenForCommands({ dataDir: config.dataDir, operator, run: runCommand, log })
+  closers.push(() => control.close())
+  startTimers(parts)
+  log.info('gateway.started', { smtpPort, httpUrl })
+
+  return {
+    smtpPort,
+    httpUrl,
+    async close(graceMs = config.shutdown.graceSeconds * 1000) {
+      health.drain()
+      await closeAll(closers, graceMs, log)
+      log.info('gateway.stopped')
+    },
+  }
+}
+
+/** Judging and delivering; answers how to tell that something was accepted. */
+function startWorkers(
+  { house, config, masterKey, log, metrics, closers }: Parts,
+  world: { readonly attempt?: Attempt },
+): { nudge(): void } {
+  const { store, directory, spool, trail, audit } = house
   const steps = startPool({
     masterKey: masterKey.secret,
     ...(config.workers.threads > 0 && { threads: config.workers.threads }),
@@ -117,28 +161,7 @@ async function start(
   const issuers = aiaIssuers({ fetch: issuerFetch, clock, imported: directory.issuers })
   const notices = openNotices({ directory, vault: house.vault, trail, audit, steps, revocation, issuers, clock })
 
-  const waiting = {
-    deadlineMs: config.undecided.deadlineSeconds * 1000,
-    retryMs: config.undecided.retrySeconds.map((seconds) => seconds * 1000),
-  }
-  const inboundPorts = {
-    store,
-    blobs,
-    spool,
-    trail,
-    quarantine,
-    directory,
-    mailbox,
-    record,
-    revocation,
-    issuers,
-    steps,
-    notices,
-    audit,
-    clock,
-    log,
-    metrics,
-  }
+  const { outbound } = config
   const delivery = startDelivery({
     store,
     clock,
@@ -149,24 +172,26 @@ async function start(
     prepare: notices.prepare,
     outcomeParts: notices.outcome,
     schedule: {
-      retryMs: config.outbound.scheduleSeconds.map((seconds) => seconds * 1000),
-      lifetimeMs: {
-        message: config.outbound.lifetimeSeconds * 1000,
-        mdn: config.outbound.noticeLifetimeSeconds * 1000,
-      },
+      retryMs: outbound.scheduleSeconds.map((seconds) => seconds * 1000),
+      lifetimeMs: { message: outbound.lifetimeSeconds * 1000, mdn: outbound.noticeLifetimeSeconds * 1000 },
       jitter: 0.1,
     },
-    concurrency: config.outbound.concurrency,
-    perDomain: config.outbound.connectionsPerDomain,
+    concurrency: outbound.concurrency,
+    perDomain: outbound.connectionsPerDomain,
   })
   closers.push((graceMs) => delivery.stop(graceMs))
+
+  const inboundPorts = { ...house, revocation, issuers, steps, notices, clock, log, metrics }
+  const waiting = {
+    deadlineMs: config.undecided.deadlineSeconds * 1000,
+    retryMs: config.undecided.retrySeconds.map((seconds) => seconds * 1000),
+  }
   const inbound = startWork({
     store,
     queue: inboundQueue,
     concurrency: config.inbound.concurrency,
     leaseMs: config.inbound.leaseSeconds * 1000,
     clock,
-    idleMs: 30_000,
     async handle(job) {
       const spooled = spool.read(job)
       if (!spooled) throw new Error(`the spooled job ${job.id} cannot be read`)
@@ -178,35 +203,31 @@ async function start(
   })
   closers.push((graceMs) => inbound.stop(graceMs))
   closers.push(watchQueues({ store, metrics, log, clock }, [inboundQueue, outboundQueue]))
+  return inbound
+}
 
-  const room = recent(async () => roomFor(await blobs.room(), limits.messageBytes), roomEveryMs)
-  health.add('store', () => store.healthy())
-  health.add('disk', room)
-
+async function startHttp({ house, config, log, metrics, health, closers }: Parts): Promise<string> {
+  const { http } = config
+  const tls = certificateOf(http.tls)
+  const behind = { ...(tls && { tls }), behindTlsProxy: http.behindTlsProxy }
   const api = await buildApi(
     {
-      ...{ mailbox, record, trail, quarantine, addresses: directory.addresses, store, audit, clock, log, metrics },
-      authenticate: (secret) => directory.tokens.authenticate(secret, clock.now()),
+      ...house,
+      ...{ addresses: house.directory.addresses, clock, log, metrics },
+      authenticate: (secret) => house.directory.tokens.authenticate(secret, clock.now()),
       checks: () => health.ready(),
       exposition: () => metrics.exposition(),
     },
-    {
-      ...(httpTls && { tls: httpTls }),
-      behindTlsProxy: http.behindTlsProxy,
-      metrics: http.metrics,
-      trustedProxies: http.trustedProxies,
-    },
+    { ...behind, metrics: http.metrics, trustedProxies: http.trustedProxies },
   )
   closers.push((graceMs) => closeApi(api, graceMs))
-  const httpUrl = await listening('http', http, () =>
-    listenApi(
-      api,
-      { host: http.host, port: http.port },
-      { ...(httpTls && { tls: httpTls }), behindTlsProxy: http.behindTlsProxy },
-    ),
-  )
-  closers.push(renewing(api.server, config, httpTls, log))
+  const url = await listening('http', http, () => listenApi(api, { host: http.host, port: http.port }, behind))
+  closers.push(renewing(api.server, config, tls, log))
+  return url
+}
 
+async function startMail({ house, config, log, metrics, room, closers }: Parts, accepted: () => void): Promise<number> {
+  const { smtp } = config
   const listener = await listening('smtp', smtp, () =>
     startSmtp({
       host: smtp.host,
@@ -214,50 +235,37 @@ async function start(
       hostname: config.hostname,
       tls: () => certificateOf(smtp.tls),
       limits: {
-        ...limits,
+        ...config.limits,
         limitLoopback: smtp.limitLoopback,
         idleMs: smtp.idleSeconds * 1000,
         commandPhaseMs: smtp.commandPhaseSeconds * 1000,
         dataBaseMs: smtp.dataBaseSeconds * 1000,
       },
-      isServed: (address) => directory.addresses.isServed(address),
+      isServed: (address) => house.directory.addresses.isServed(address),
       async accept(envelope, data) {
-        const accepted = await spool.accept(envelope, data)
-        inbound.nudge()
-        return accepted
+        const outcome = await house.spool.accept(envelope, data)
+        accepted()
+        return outcome
       },
       room,
-      healthy: () => store.healthy(),
+      healthy: () => house.store.healthy(),
       log,
       metrics,
       clock,
     }),
   )
   closers.push((graceMs) => listener.close(graceMs))
-  const control: Control = await listenForCommands({
-    dataDir: config.dataDir,
-    operator: operatorOf(house, () => inbound.nudge()),
-    run: runCommand,
-    log,
-  })
-  closers.push(() => control.close())
+  return listener.port
+}
 
-  const sweeping = setInterval(
-    () => void sweep(house, config).catch((error: unknown) => log.error('sweep.failed', { cause: causeOf(error) })),
-    sweepEveryMs,
-  )
-  closers.push(() => clearInterval(sweeping))
-  log.info('gateway.started', { smtpPort: listener.port, httpUrl })
-
-  return {
-    smtpPort: listener.port,
-    httpUrl,
-    async close(graceMs = config.shutdown.graceSeconds * 1000) {
-      health.drain()
-      await closeAll(closers, graceMs, log)
-      log.info('gateway.stopped')
-    },
+/** Sweeping, and where other processes may change the directory, looking whether they did. */
+function startTimers({ house, config, log, closers }: Parts): void {
+  const every = (ms: number, failed: string, work: () => Promise<unknown>) => {
+    const timer = setInterval(() => void work().catch((error) => log.error(failed, { cause: causeOf(error) })), ms)
+    closers.push(() => clearInterval(timer))
   }
+  every(sweepEveryMs, 'sweep.failed', () => sweep(house, config))
+  if (house.store.shared) every(refreshEveryMs, 'directory.not-refreshed', () => house.directory.refresh())
 }
 
 /** Asks at most once an interval, however often it is asked. */

@@ -52,7 +52,6 @@ export const workerLimits = {
   perDomain: 2,
   /** Longer than a claim takes to be lengthened once, short enough for another node to take over soon. */
   leaseMs: 60_000,
-  idleMs: 30_000,
   /** A job whose destination is busy comes back after so long for each one that waits before it … */
   busyMs: 500,
   /** … but no later than this. */
@@ -203,7 +202,7 @@ export function startDelivery(options: DeliveryOptions): Work {
     concurrency: options.concurrency ?? workerLimits.concurrency,
     leaseMs: options.leaseMs ?? workerLimits.leaseMs,
     clock,
-    idleMs: options.idleMs ?? workerLimits.idleMs,
+    ...(options.idleMs !== undefined && { idleMs: options.idleMs }),
     handle,
     onError(error, job) {
       log.error('delivery.error', { cause: String(error), ...(job && { id: job.id }) })

@@ -16,8 +16,8 @@ export interface WorkOptions {
   readonly handle: (job: ClaimedJob) => Promise<void>
   /** Told of every error of a handler or of the store, with the job where there is one. */
   readonly onError: (error: unknown, job?: ClaimedJob) => void
-  /** Looks for work at least this often, whatever `nextDue` said. */
-  readonly idleMs: number
+  /** Looks for work at least this often, whatever `nextDue` said. Default: as `workLimits` says. */
+  readonly idleMs?: number
 }
 
 export interface Work {
@@ -32,6 +32,10 @@ export interface Work {
 }
 
 export const workLimits = {
+  /** Where this process alone writes the store, it hears of everything; this is only against a lost wake-up. */
+  idleMs: 30_000,
+  /** Where others write it too: how long their jobs, and those of one that died, may lie unseen. */
+  sharedIdleMs: 1_000,
   /** First and longest wait for a job whose handler threw; doubled each time. */
   handlerBackoffMs: 1000,
   handlerBackoffMaxMs: 300_000,
@@ -45,6 +49,7 @@ export const workLimits = {
 /** Works off one queue: claims what is due, runs up to `concurrency` handlers, keeps their leases, sleeps until the next is due. */
 export function startWork(options: WorkOptions): Work {
   const { store, queue, concurrency, leaseMs, clock, onError } = options
+  const idleMs = options.idleMs ?? (store.shared ? workLimits.sharedIdleMs : workLimits.idleMs)
   const running = new Set<Promise<void>>()
   let stopping = false
   let nudged = false
@@ -106,14 +111,14 @@ export function startWork(options: WorkOptions): Work {
   /** Claims and starts what it can; answers how long there is nothing to do. */
   async function look(): Promise<number> {
     const free = concurrency - running.size
-    if (free <= 0) return options.idleMs
+    if (free <= 0) return idleMs
     const jobs = await store.claim(queue, free, leaseMs)
     if (stopping) await Promise.all(jobs.map((job) => giveBack(job, job.dueAt)))
     else for (const job of jobs) start(job)
-    if (jobs.length === free || stopping) return options.idleMs // woken when one of them ends
+    if (jobs.length === free || stopping) return idleMs // woken when one of them ends
     const due = await store.nextDue(queue)
-    if (due === undefined) return options.idleMs
-    return Math.min(options.idleMs, Math.max(workLimits.clockSkewMs, due - clock.now()))
+    if (due === undefined) return idleMs
+    return Math.min(idleMs, Math.max(workLimits.clockSkewMs, due - clock.now()))
   }
 
   async function work(): Promise<void> {
