@@ -119,7 +119,8 @@ async function measure(seconds: number): Promise<void> {
   const root = await mkdtemp(join(process.cwd(), 'scratch-bench-'))
   const clock = { now: Date.now }
   const store = await openLevelStore(join(root, 'store'), clock)
-  const spool = openSpool({ store, blobs: await openFileBlobs(join(root, 'blobs'), clock), clock, audit })
+  const blobs = await openFileBlobs(join(root, 'blobs'), clock)
+  const spool = openSpool({ store, blobs, clock, audit, random: { bytes: (size) => randomBytes(size) } })
   const forgetful = await listen(forget)
   const durable = await listen((envelope, data) => spool.accept(envelope, data))
   try {

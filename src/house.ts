@@ -70,7 +70,10 @@ async function furnish(store: Store, keyring: Keyring, config: Config, policy: T
     ...kept,
     keyring,
     directory: await openDirectory({ store, keyring, audit, clock, random, defaults: config.trust, ...policy }),
-    spool: openSpool(kept, { ...spoolLimits, seenHorizonMs: config.duplicates.horizonDays * 86_400_000 }),
+    spool: openSpool(
+      { ...kept, random },
+      { ...spoolLimits, seenHorizonMs: config.duplicates.horizonDays * 86_400_000 },
+    ),
     trail: openTrail(kept),
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async (message, path) => readPart(message, path) }),

@@ -185,7 +185,9 @@ async function wireBody({ body }: SpooledJob, { spool, blobs }: InboundPorts): P
   const gone = refused('spool-damaged', 'the spooled bytes are gone')
   const path = body.kind === 'blob' ? blobs.path(body.name) : undefined
   if (body.kind === 'blob' && path !== undefined)
-    return (await blobs.size(body.name)) === undefined ? gone : { kind: 'file', path, sizeBytes: body.sizeBytes }
+    return (await blobs.size(body.name)) === undefined
+      ? gone
+      : { kind: 'file', path, offset: body.offset, sizeBytes: body.sizeBytes }
   const chunks = await spool.bytes(body)
   return chunks ? { kind: 'bytes', bytes: await gather(chunks) } : gone
 }

@@ -20,10 +20,10 @@ export interface Steps {
 /** `documents`: attachments are read into record items. `attachments`: they are kept as they are, whatever they hold. */
 export type ReadingDepth = 'documents' | 'attachments'
 
-/** The message as it came over the wire: in memory, or in a file that a worker reads by itself. */
+/** The message as it came over the wire: in memory, or in a file, from `offset` to its end, that a worker reads by itself. */
 export type WireBody =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
-  | { readonly kind: 'file'; readonly path: string; readonly sizeBytes: number }
+  | { readonly kind: 'file'; readonly path: string; readonly offset: number; readonly sizeBytes: number }
 
 export interface OpenPolicy {
   /** Some recipient's domain accepts SHA-1; whether *this* recipient does is decided with trust. */

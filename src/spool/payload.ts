@@ -25,7 +25,7 @@ export function spoolId(envelope: Envelope, sha256: string): string {
 
 /** The job's payload: one line of JSON, then the body's bytes when they ride inline. */
 export function encodeSpooled({ body, ...spooled }: Spooled): Uint8Array {
-  const named = body.kind === 'blob' ? { blob: body.name, blobBytes: body.sizeBytes } : {}
+  const named = body.kind === 'blob' ? { blob: body.name, blobOffset: body.offset, blobBytes: body.sizeBytes } : {}
   const line = Buffer.from(`${JSON.stringify({ v: 1, ...spooled, ...named })}\n`)
   return body.kind === 'blob' ? line : Buffer.concat([line, body.bytes])
 }
@@ -35,12 +35,12 @@ export function decodeSpooled(payload: Uint8Array): Spooled | undefined {
   const end = payload.indexOf(0x0a)
   if (end < 0) return undefined
   try {
-    const { v, blob, blobBytes, ...spooled } = JSON.parse(utf8(payload.subarray(0, end))) as Line
+    const { v, blob, blobOffset, blobBytes, ...spooled } = JSON.parse(utf8(payload.subarray(0, end))) as Line
     if (v !== 1) return undefined
     const body: SpoolBody =
       blob === undefined
         ? { kind: 'inline', bytes: payload.subarray(end + 1) }
-        : { kind: 'blob', name: blob, sizeBytes: blobBytes ?? spooled.sizeBytes }
+        : { kind: 'blob', name: blob, offset: blobOffset ?? 0, sizeBytes: blobBytes ?? spooled.sizeBytes }
     return { ...spooled, body }
   } catch {
     return undefined
@@ -50,6 +50,8 @@ export function decodeSpooled(payload: Uint8Array): Spooled | undefined {
 interface Line extends Omit<Spooled, 'body'> {
   readonly v: number
   readonly blob?: string
+  /** Absent in rows from before blobs began with a salt. */
+  readonly blobOffset?: number
   readonly blobBytes?: number
 }
 

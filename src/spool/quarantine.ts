@@ -57,7 +57,10 @@ export const quarantineLimits = {
 
 const byTime = 'quarantine-by-time/'
 
-export function openQuarantine(ports: Omit<SpoolPorts, 'blobs'>, limits = quarantineLimits): Quarantine {
+export function openQuarantine(
+  ports: Pick<SpoolPorts, 'store' | 'clock' | 'audit'>,
+  limits = quarantineLimits,
+): Quarantine {
   const { store, clock } = ports
   return {
     keep: (spooled, refused) => keep(store, spooled, refused, clock.now()),
@@ -174,7 +177,7 @@ async function judgeAgain(store: Store, spoolId: string, now: number): Promise<B
 }
 
 async function purge(
-  { store, clock, audit }: Omit<SpoolPorts, 'blobs'>,
+  { store, clock, audit }: Pick<SpoolPorts, 'store' | 'clock' | 'audit'>,
   before: number,
   limit: number,
 ): Promise<number> {

@@ -7,7 +7,7 @@ import type { Blobs } from '../ports/blobs.js'
 import { bodyLimits, holdKey } from '../ports/body.js'
 import type { Batch, ClaimedJob, Entry, Store } from '../ports/store.js'
 import { together } from '../ports/store.js'
-import type { Clock } from '../ports/world.js'
+import type { Clock, Random } from '../ports/world.js'
 import { decodeSpooled, encodeSpooled, json, seenKey, spoolId, timeKey, utf8 } from './payload.js'
 import type { SpoolBody, Spooled, SpooledJob } from './spooled.js'
 import { openBlobSweep, sweepSeen } from './sweep.js'
@@ -18,6 +18,7 @@ export interface SpoolPorts {
   readonly blobs: Blobs
   readonly clock: Clock
   readonly audit: Audit
+  readonly random: Random
 }
 
 /** The queue of messages that wait for their verdict. */
@@ -30,7 +31,7 @@ export const spoolLimits = {
   sweepRows: 1000,
   /** Re-sends that leave a trail step; later ones are still answered, and not written down. */
   duplicateSteps: 10,
-  /** A blob may be older than the batch that will name it by the time one message takes to arrive. */
+  /** Between a put and the batch that names it pass seconds; clocks of several nodes and of a storage server differ by minutes. */
   orphanMs: 24 * 60 * 60 * 1000,
   /** Two identical sends at once conflict once each; more rounds than this is a bug. */
   acceptRounds: 8,
@@ -68,21 +69,24 @@ export interface Spool {
 
 export function openSpool(ports: SpoolPorts, limits = spoolLimits): Spool {
   const { store, blobs, clock } = ports
-  const sweep = openBlobSweep(store, blobs, limits.orphanMs)
+  const sweepBlobs = openBlobSweep(store, blobs, limits.orphanMs)
   return {
     async accept(envelope, data) {
       if (envelope.rcptTo.length === 0) throw new Error('A message without recipients cannot be accepted')
-      const collected = await collect(blobs, data)
-      const { body } = collected
-      const accept = () => remember(ports, limits, envelope, collected)
-      return body.kind === 'blob' ? sweep.naming(body.name, accept) : accept()
+      const collected = await collect(ports, data)
+      const accepted = await remember(ports, limits, envelope, collected)
+      // Nobody else can name this copy. A sender that repeats itself must not fill the home until the sweep.
+      if (accepted.duplicate && collected.body.kind === 'blob') await blobs.delete(collected.body.name).catch(() => {})
+      return accepted
     },
     read(job) {
       const spooled = decodeSpooled(job.payload)
       return spooled && { ...spooled, job, attempt: job.attempt }
     },
     async bytes(body) {
-      return body.kind === 'blob' ? blobs.get(body.name) : only(body.bytes)
+      if (body.kind === 'inline') return only(body.bytes)
+      const blob = await blobs.get(body.name)
+      return blob && from(body.offset, blob)
     },
     finish({ job, body }) {
       return { ack: [{ job }], del: body.kind === 'blob' ? [jobHold(body.name, job.id)] : [] }
@@ -91,7 +95,7 @@ export function openSpool(ports: SpoolPorts, limits = spoolLimits): Spool {
       return { release: [{ job, dueAt, payload: encodeSpooled({ ...spooled, pending }) }] }
     },
     sweepSeen: (limit = limits.sweepRows) => sweepSeen(store, clock.now() - limits.seenHorizonMs, limit),
-    sweepBlobs: (limit = limits.sweepRows) => sweep.run(limit),
+    sweepBlobs: (limit = limits.sweepRows) => sweepBlobs(limit),
   }
 }
 
@@ -113,8 +117,14 @@ interface Collected {
   readonly sha256: string
 }
 
+/** Random bytes in front of DATA in a blob: the same message sent again is another blob, as `Blobs.put` asks. */
+const saltBytes = 32
+
 /** Reads all of DATA: in memory while it is small, else through to a blob. An error of `data` is thrown as it is. */
-async function collect(blobs: Blobs, data: AsyncIterable<Uint8Array>): Promise<Collected> {
+async function collect(
+  { blobs, random }: Pick<SpoolPorts, 'blobs' | 'random'>,
+  data: AsyncIterable<Uint8Array>,
+): Promise<Collected> {
   const source = data[Symbol.asyncIterator]()
   const hash = createHash('sha256')
   const head: Uint8Array[] = []
@@ -133,7 +143,8 @@ async function collect(blobs: Blobs, data: AsyncIterable<Uint8Array>): Promise<C
       throw error
     }
   }
-  async function* all(): AsyncIterable<Uint8Array> {
+  async function* salted(): AsyncIterable<Uint8Array> {
+    yield random.bytes(saltBytes)
     yield* head.splice(0)
     for (let chunk = await next(); chunk; chunk = await next()) yield chunk
   }
@@ -142,8 +153,8 @@ async function collect(blobs: Blobs, data: AsyncIterable<Uint8Array>): Promise<C
     head.push(chunk)
     if (sizeBytes <= bodyLimits.inlineBytes) continue
     try {
-      const name = await blobs.put(all())
-      return { body: { kind: 'blob', name, sizeBytes }, sizeBytes, sha256: hash.digest('hex') }
+      const name = await blobs.put(salted())
+      return { body: { kind: 'blob', name, offset: saltBytes, sizeBytes }, sizeBytes, sha256: hash.digest('hex') }
     } catch (error) {
       if (broken) throw broken.error // the client's doing, whatever the blob store made of it
       await source.return?.()
@@ -288,4 +299,12 @@ function peerOf({ peer }: Envelope): string {
 
 async function* only(bytes: Uint8Array): AsyncIterable<Uint8Array> {
   yield bytes
+}
+
+async function* from(offset: number, chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  let skip = offset
+  for await (const chunk of chunks) {
+    if (chunk.length > skip) yield chunk.subarray(skip)
+    skip = Math.max(0, skip - chunk.length)
+  }
 }

@@ -2,10 +2,10 @@ import type { DirectAddress } from '../direct/address.js'
 import type { Envelope } from '../direct/envelope.js'
 import type { ClaimedJob } from '../ports/store.js'
 
-/** Where the bytes of a spooled message are: in the job itself, or in a blob named by content. */
+/** Where the bytes of a spooled message are: in the job itself, or in a blob, `sizeBytes` of them from `offset` to its end. */
 export type SpoolBody =
   | { readonly kind: 'inline'; readonly bytes: Uint8Array }
-  | { readonly kind: 'blob'; readonly name: string; readonly sizeBytes: number }
+  | { readonly kind: 'blob'; readonly name: string; readonly offset: number; readonly sizeBytes: number }
 
 /** A message we acknowledged, with the recipients that still wait for a verdict. */
 export interface Spooled {

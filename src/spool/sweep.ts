@@ -1,6 +1,6 @@
 import type { Blobs } from '../ports/blobs.js'
 import { isHeld } from '../ports/body.js'
-import { type Store, StoreFailed } from '../ports/store.js'
+import type { Store } from '../ports/store.js'
 import { timeKey } from './payload.js'
 
 /** Forgets seen rows written before `before`, oldest first, at most `limit`; answers how many. */
@@ -18,62 +18,25 @@ export async function sweepSeen(store: Store, before: number, limit: number): Pr
 }
 
 /**
- * The sweep of blobs that no row names, and what keeps it from messages that arrive: spooled blobs are named by their
- * content, so a message may bring back the very blob that is being deleted.
+ * Opens the sweep of blobs that no row names. Each call looks at no more than `limit` blobs older than `olderThanMs`,
+ * going on where the call before ended, and answers how many it deleted. Any number of processes may sweep at once, and
+ * beside messages that arrive: a blob has a name of its own (`Blobs.put`), and its only put was `olderThanMs` ago.
  */
-export interface BlobSweep {
-  /**
-   * Keeps a blob that was just put from the sweep while `work` commits the row that names it. Throws StoreFailed,
-   * before any work, where the sweep was faster: then the message is not ours yet, and its sender tries again.
-   */
-  naming<T>(blob: string, work: () => Promise<T>): Promise<T>
-  /** Looks at no more than `limit` old blobs, going on where the call before ended; answers how many it deleted. */
-  run(limit: number): Promise<number>
-}
-
-export function openBlobSweep(store: Store, blobs: Blobs, olderThanMs: number): BlobSweep {
-  /** Blobs between put and commit, with how many messages have them there. */
-  const arriving = new Map<string, number>()
-  const deleting = new Map<string, Promise<boolean>>()
+export function openBlobSweep(store: Store, blobs: Blobs, olderThanMs: number): (limit: number) => Promise<number> {
   let walk: AsyncIterator<string> | undefined
-
-  async function deleteOrphan(name: string): Promise<boolean> {
-    if (await isHeld(store, name)) return false
-    await blobs.delete(name)
-    return true
-  }
-  return {
-    async naming(blob, work) {
-      arriving.set(blob, (arriving.get(blob) ?? 0) + 1)
-      try {
-        await deleting.get(blob)?.catch(() => false)
-        if ((await blobs.size(blob)) === undefined) throw new StoreFailed('A blob was swept as it was put again')
-        return await work()
-      } finally {
-        const left = (arriving.get(blob) ?? 1) - 1
-        if (left > 0) arriving.set(blob, left)
-        else arriving.delete(blob)
+  return async (limit) => {
+    let deleted = 0
+    for (let looked = 0; looked < limit; looked++) {
+      walk ??= blobs.olderThan(olderThanMs)[Symbol.asyncIterator]()
+      const { done, value: name } = await walk.next()
+      if (done) {
+        walk = undefined
+        break
       }
-    },
-    async run(limit) {
-      let deleted = 0
-      for (let looked = 0; looked < limit; looked++) {
-        walk ??= blobs.olderThan(olderThanMs)[Symbol.asyncIterator]()
-        const { done, value: name } = await walk.next()
-        if (done) {
-          walk = undefined
-          break
-        }
-        if (arriving.has(name) || deleting.has(name)) continue
-        const orphan = deleteOrphan(name)
-        deleting.set(name, orphan)
-        try {
-          if (await orphan) deleted += 1
-        } finally {
-          deleting.delete(name)
-        }
-      }
-      return deleted
-    },
+      if (await isHeld(store, name)) continue
+      await blobs.delete(name)
+      deleted += 1
+    }
+    return deleted
   }
 }

@@ -81,7 +81,7 @@ export function openSteps(masterKey: Uint8Array): Steps {
         body.kind === 'bytes'
           ? openMessage(body.bytes, keys, smime)
           : await openLarge(
-              keepingHead(createReadStream(body.path, { highWaterMark: 64 * 1024 }), head),
+              keepingHead(createReadStream(body.path, { start: body.offset, highWaterMark: 64 * 1024 }), head),
               body.sizeBytes,
               keys,
               smime,

@@ -24,7 +24,7 @@ export async function house() {
     ...kept,
     keyring,
     directory,
-    spool: openSpool(kept),
+    spool: openSpool({ ...kept, random }),
     trail: openTrail(kept),
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async () => undefined }),

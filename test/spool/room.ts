@@ -69,7 +69,7 @@ export async function openRoom(hooks: { readonly beforeCall?: CallHook; readonly
   const master = readMasterKey(createMasterKey(random))
   if (master.kind !== 'master-key') throw new Error(master.detail)
   const vault = openVault({ store, keyring: openKeyring({ current: master.key }, random), random })
-  return { clock, disk, store, vault, audit, blobs: memoryBlobs(clock) }
+  return { clock, disk, store, vault, audit, random, blobs: memoryBlobs(clock) }
 }
 
 export async function text(chunks: AsyncIterable<Uint8Array> | undefined): Promise<string | undefined> {
