@@ -1,121 +1,128 @@
+import { type ChildProcess, fork, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, open, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { openFileBlobs } from '../src/store/blobs.js'
-import { openLevelStore } from '../src/store/level/level.js'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+import { startPostfix } from './postfix.js'
+import { fdatasyncControl, openResults, type Rate } from './rate.js'
 
 /**
- * Durable commits a second of the level store, with 20 KB values beside a log entry and a job each, at 1, 8, 32 and 50
- * writers, in three interleaved rounds, next to what the same disk syncs in the same run (write 20 KB, fdatasync); the
- * queue; and 30 MB blobs. The directory is made below the working directory: a temporary one may be memory.
- * Run: npm run bench -- store
+ * What a store lets a gateway promise, each beside the others in one run: messages of 10 KB accepted and durable a
+ * second over SMTP at 1, 10 and 50 connections that are reused (Postfix's smtp-source sends), and jobs claimed and
+ * acknowledged at 1, 8 and 32 workers; over LevelDB, over PostgreSQL with one gateway process and with two. Beside them
+ * what the disk syncs (write 10 KB, fdatasync) and, where it is installed, Postfix that accepts and holds the same mail.
+ * Sender, gateway, database and disk share the machine. The folder is made below the working directory: a temporary one
+ * may be memory.
+ * Run: npm run bench -- store [seconds]
  */
 
-const seconds = Number(process.argv[2] ?? 2)
-const value = randomBytes(20_000)
-const clock = { now: () => Date.now() }
-const root = await mkdtemp(join(process.cwd(), 'scratch-bench-'))
+const seconds = Number(process.argv[2] ?? 3)
+const rounds = 3
+const messageBytes = 10_000
 
-/** Calls `work` in `workers` loops for the given time; answers calls a second and the waiting times in milliseconds. */
-async function rate(workers: number, work: (worker: number, n: number) => Promise<unknown>) {
-  const waits: number[] = []
-  const start = performance.now()
-  const end = start + seconds * 1000
-  async function loop(worker: number) {
-    for (let n = 0; performance.now() < end; n++) {
-      const from = performance.now()
-      await work(worker, n)
-      waits.push(performance.now() - from)
-    }
+interface Node {
+  readonly port: number
+  work(workers: number): Promise<Rate>
+  stop(): Promise<void>
+}
+
+/** Starts a gateway process over the store that these variables name. */
+async function startNode(env: Readonly<Record<string, string>>): Promise<Node> {
+  const child = fork(fileURLToPath(new URL('accepting.js', import.meta.url)), { env: { ...process.env, ...env } })
+  const { port } = (await heard(child)) as { port: number }
+  return {
+    port,
+    async work(workers) {
+      child.send({ workers, seconds })
+      return (await heard(child)) as Rate
+    },
+    stop() {
+      child.disconnect()
+      return new Promise((resolve) => child.once('exit', () => resolve()))
+    },
   }
-  await Promise.all(Array.from({ length: workers }, (_, worker) => loop(worker)))
-  const perSecond = waits.length / ((performance.now() - start) / 1000)
-  waits.sort((a, b) => a - b)
-  const at = (share: number) => waits[Math.floor(waits.length * share)] ?? 0
-  return { perSecond, p50: at(0.5), p99: at(0.99) }
 }
 
-function report(name: string, results: readonly { perSecond: number; p50: number; p99: number }[]) {
-  const sorted = [...results].sort((a, b) => a.perSecond - b.perSecond)
-  const middle = sorted[Math.floor(sorted.length / 2)]
-  const [low, high] = [sorted[0], sorted.at(-1)]
-  if (!middle || !low || !high) return
-  const range = `${low.perSecond.toFixed(0)}–${high.perSecond.toFixed(0)}`
-  console.log(
-    `${name.padEnd(28)} ${middle.perSecond.toFixed(0).padStart(7)}/s (${range})  p50 ${middle.p50.toFixed(2)} ms  p99 ${middle.p99.toFixed(1)} ms`,
-  )
-}
-
-async function fdatasyncControl() {
-  const file = await open(join(root, 'control'), 'w')
-  const result = await rate(1, async () => {
-    await file.write(value)
-    await file.datasync()
+function heard(child: ChildProcess): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const gone = (code: number | null) => reject(new Error(`A node ended with ${code}`))
+    child.once('exit', gone).once('message', (message) => {
+      child.removeListener('exit', gone)
+      resolve(message)
+    })
   })
-  await file.close()
-  return result
 }
 
-async function commits(writers: number, round: number) {
-  const directory = join(root, `level-${writers}-${round}`)
-  const store = await openLevelStore(directory, clock)
-  const result = await rate(writers, (worker, n) =>
-    store.commit({
-      put: [{ key: `message/${worker}/${n}`, value }],
-      append: [{ log: 'audit', value: value.subarray(0, 150) }],
-      enqueue: [{ queue: 'spool', id: `${worker}-${n}`, payload: value.subarray(0, 100), dueAt: n }],
+/** Sends so many messages to each port, the connections shared out among them; answers messages a second. */
+async function send(ports: readonly number[], connections: number, messages: number): Promise<Rate> {
+  const start = performance.now()
+  const each = Math.max(1, Math.round(connections / ports.length))
+  const count = Math.ceil(messages / ports.length)
+  const codes = await Promise.all(
+    ports.map((port) => {
+      // -N numbers the recipients, or the spool would know the message again.
+      const words = `-s ${each} -d -m ${count} -N -F ${letter} -f a@bench.example -t b@served.example`
+      const child = spawn('smtp-source', [...words.split(' '), `inet:127.0.0.1:${port}`], { stdio: 'inherit' })
+      return new Promise((resolve) => child.once('close', resolve))
     }),
   )
-  await store.close()
-  await rm(directory, { recursive: true })
-  return result
+  if (codes.some((code) => code !== 0)) throw new Error(`smtp-source ended with ${codes.join(', ')}`)
+  return { perSecond: (count * ports.length) / ((performance.now() - start) / 1000) }
 }
 
-/** Claims one job, acknowledges it, and puts one back in its place, all in one commit. */
-async function queue(workers: number) {
-  const store = await openLevelStore(join(root, `queue-${workers}`), clock)
-  const job = (id: string) => ({ queue: 'q', id, payload: value.subarray(0, 200), dueAt: Date.now() })
-  for (let i = 0; i < 20; i++) await store.commit({ enqueue: Array.from({ length: 500 }, (_, n) => job(`${i}-${n}`)) })
-  const result = await rate(workers, async (worker, n) => {
-    const [held] = await store.claim('q', 1, 60_000)
-    if (held) await store.commit({ ack: [{ job: held }], enqueue: [job(`again-${worker}-${n}`)] })
-  })
-  await store.close()
-  return result
+/** As many messages as take about the time that is asked for, judged by a short run before. */
+async function sendFor(ports: readonly number[], connections: number): Promise<Rate> {
+  const short = await send(ports, connections, 100 + 10 * connections)
+  return send(ports, connections, Math.ceil(short.perSecond * seconds))
 }
 
-async function blobs() {
-  const home = await openFileBlobs(join(root, 'blobs'), clock)
-  const chunks = Array.from({ length: 480 }, () => randomBytes(64 * 1024))
-  const names: string[] = []
-  const start = performance.now()
-  for (let i = 0; i < 10; i++) {
-    chunks[0] = randomBytes(64 * 1024)
-    names.push(await home.put(chunks))
-  }
-  const writing = (performance.now() - start) / 1000
-  const from = performance.now()
-  let read = 0
-  for (const name of names) for await (const chunk of (await home.get(name)) ?? []) read += chunk.length
-  const reading = (performance.now() - from) / 1000
-  const megabytes = (10 * 480 * 65_536) / 1e6
-  console.log(
-    `30 MB blobs                  written at ${(megabytes / writing).toFixed(0)} MB/s, read at ${(read / 1e6 / reading).toFixed(0)} MB/s`,
-  )
-}
+const root = await mkdtemp(join(process.cwd(), 'scratch-bench-'))
+const letter = join(root, 'letter')
+const line = `${randomBytes(57).toString('base64')}\n`
+await writeFile(letter, `Content-Type: application/pkcs7-mime\n\n${line.repeat(Math.floor(messageBytes / 78))}`)
+const masterKey = randomBytes(32).toString('base64')
 
-try {
-  const results = new Map<string, { perSecond: number; p50: number; p99: number }[]>()
-  for (let round = 0; round < 3; round++) {
-    results.set('fdatasync control', [...(results.get('fdatasync control') ?? []), await fdatasyncControl()])
-    for (const writers of [1, 8, 32, 50]) {
-      const name = `commit 20 KB, ${writers} writers`
-      results.set(name, [...(results.get(name) ?? []), await commits(writers, round)])
+/** Environments of the nodes of one store, made anew for each round. */
+const level = (name: string) => [
+  {
+    DIRECT_GATEWAY_DATA_DIR: join(root, name),
+    DIRECT_GATEWAY_MASTER_KEY: masterKey,
+    DIRECT_GATEWAY_LOG_LEVEL: 'silent',
+  },
+]
+
+const results = openResults()
+
+async function measure(name: string, environments: readonly Readonly<Record<string, string>>[], sends: boolean) {
+  const nodes = await Promise.all(environments.map(startNode))
+  try {
+    const ports = nodes.map(({ port }) => port)
+    for (const connections of sends ? [1, 10, 50] : [])
+      results.note(`${name}: accepted, ${connections} connections`, await sendFor(ports, connections))
+    for (const workers of [1, 8, 32]) {
+      const each = await Promise.all(nodes.map(({ work }) => work(Math.ceil(workers / nodes.length))))
+      const perSecond = each.reduce((sum, rate) => sum + rate.perSecond, 0)
+      results.note(`${name}: lease + ack, ${workers} workers`, { ...each[0], perSecond })
     }
+  } finally {
+    await Promise.all(nodes.map(({ stop }) => stop()))
   }
-  for (const [name, found] of results) report(name, found)
-  for (const workers of [1, 32]) report(`claim + ack + put, ${workers} workers`, [await queue(workers)])
-  await blobs()
+}
+
+const sends = spawnSync('smtp-source', ['-V'], { stdio: 'ignore' }).error === undefined
+if (!sends) console.log('smtp-source of Postfix is not installed: nothing is sent; see test/setup/postfix.mjs')
+const postfix = await startPostfix()
+if (!postfix) console.log('Postfix is not installed, or may not be started by this user: it is not measured')
+try {
+  for (let round = 0; round < rounds; round++) {
+    results.note('fdatasync control, 10 KB', await fdatasyncControl(root, randomBytes(messageBytes), seconds))
+    await measure('LevelDB', level(`level-${round}`), sends)
+    for (const connections of postfix && sends ? [1, 10, 50] : [])
+      results.note(`Postfix: held, ${connections} connections`, await sendFor([postfix?.port ?? 0], connections))
+  }
+  results.print()
 } finally {
+  postfix?.stop()
   await rm(root, { recursive: true, force: true })
 }
