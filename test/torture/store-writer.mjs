@@ -1,0 +1,48 @@
+/**
+ * The process that is killed: eight writers commit a key, a log entry and a job together, now and then a blob before them,
+ * and say so on standard output, one line a commit. Arguments: the folder that stands for dist/, the data folder, the first
+ * number, `honest` or the planted bug `reply-first`, and after how many commits each writer stops, where it should.
+ */
+import { randomBytes } from 'node:crypto'
+import { writeSync } from 'node:fs'
+import { join } from 'node:path'
+import process from 'node:process'
+import { setTimeout } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+
+const [, , dist = '', directory = '', from = '0', manner = 'honest', count = 'Infinity'] = process.argv
+const product = (path) => import(pathToFileURL(join(dist, path)).href)
+const { openLevelStore } = await product('store/level/level.js')
+const { openFileBlobs } = await product('store/blobs.js')
+const clock = { now: () => Date.now() }
+const store = await openLevelStore(join(directory, 'store'), clock)
+const blobs = await openFileBlobs(join(directory, 'blobs'), clock)
+// Written before we die, or not at all: what the parent reads was said.
+const say = (id) => writeSync(1, `${id}\n`)
+
+async function write(writer) {
+  for (let n = Number(from); n < Number(from) + Number(count); n++) {
+    const id = `${writer}-${n}`
+    if (manner === 'reply-first') {
+      say(id)
+      // What reached the kernel survives a kill, so that the bug needs a moment to show.
+      await setTimeout(10)
+    }
+    const blob = (writer + n) % 8 === 0 ? await blobs.put([randomBytes(1 + ((n * 7919) % 120_000))]) : undefined
+    await store.commit({
+      put: [{ key: `written/${id}`, value: blob ? Buffer.from(blob) : randomBytes(4000) }],
+      append: [{ log: 'written', value: Buffer.from(id) }],
+      enqueue: [{ queue: 'written', id, payload: Buffer.from(id), dueAt: n }],
+    })
+    if (manner !== 'reply-first') say(id)
+  }
+}
+
+/** A failed writer says so; what others had begun may still end. */
+const ends = await Promise.allSettled(Array.from({ length: 8 }, (_, writer) => write(writer)))
+const failed = ends.find(({ status }) => status === 'rejected')
+if (failed) {
+  process.stderr.write(`${failed.reason.name}: ${failed.reason.message}\n`)
+  process.exit(failed.reason.name === 'StoreFailed' ? 75 : 1)
+}
+await store.close()
