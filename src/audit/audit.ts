@@ -78,7 +78,7 @@ export async function verifyChain(
   while (true) {
     const page = await store.log(options.log ?? log, sequence + 1, pageEntries)
     for (const entry of page) {
-      const detail = breakBetween({ sequence, link }, entry, known.get(entry.sequence))
+      const detail = chainBreak({ sequence, link }, entry, known.get(entry.sequence))
       if (detail) return { kind: 'broken', sequence: sequence + 1, detail }
       sequence = entry.sequence
       link = entry.link
@@ -95,7 +95,8 @@ export async function verifyChain(
   return { kind: 'whole', head: { sequence, link: Buffer.from(link).toString('hex') } }
 }
 
-function breakBetween(
+/** Why an entry does not follow from the one before it, or is not the one that was written down; undefined where it does. */
+export function chainBreak(
   before: { readonly sequence: number; readonly link: Uint8Array },
   entry: LogEntry,
   knownLink: string | undefined,

@@ -66,7 +66,7 @@ export type NoticeOutcome =
   | { readonly kind: 'refused'; readonly refusal: Refused }
 
 /** Vault owner of what waits in the outbound queue. */
-const owner = 'outbound'
+export const outboundOwner = 'outbound'
 
 /** Certificates kept for finding one to encrypt to; a message may bring 20. */
 const certificatesKept = 20
@@ -101,7 +101,7 @@ async function owe(
     from: null,
     to,
     stage: 'owed',
-    body: await vault.seal(owner, id, Buffer.from(JSON.stringify(owed))),
+    body: await vault.seal(outboundOwner, id, Buffer.from(JSON.stringify(owed))),
     owedAt: clock.now(),
     tries: 0,
   }
@@ -115,7 +115,7 @@ async function prepare(
   { directory, vault, clock, steps, revocation, issuers }: NoticePorts,
   job: OutboundJob,
 ): ReturnType<Notices['prepare']> {
-  const owed = JSON.parse(Buffer.from(await vault.open(owner, job.id, job.body)).toString('utf8')) as Owed
+  const owed = JSON.parse(Buffer.from(await vault.open(outboundOwner, job.id, job.body)).toString('utf8')) as Owed
   const at = clock.now()
   const signers = await directory.keys.toSign(owed.recipient, at)
   if ('kind' in signers) return signers

@@ -1,0 +1,102 @@
+import { parseAddress, parseDomain } from '../direct/address.js'
+import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
+import { readCertificate } from '../x509/certificate.js'
+import { tokenScopes } from './directory.js'
+import { privateKeyPurpose } from './keys.js'
+
+const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** Owner and id of a key `directory/<kind>/<owner> <id>`. */
+function partsOf(key: string): { readonly owner: string; readonly id: string } {
+  const [owner = '', id = ''] = key.slice(key.indexOf('/', 'directory/'.length) + 1).split(' ')
+  return { owner, id }
+}
+
+/** A certificate in base64 that has this fingerprint. */
+function checkCertificate(certificate: unknown, fingerprint: string | undefined): void {
+  sound(typeof certificate === 'string', 'there is no certificate')
+  const read = readCertificate(Buffer.from(certificate, 'base64'))
+  sound(read.kind === 'certificate', 'the certificate does not read')
+  sound(fingerprint === undefined || read.fingerprint === fingerprint, 'the certificate is another one')
+}
+
+function entry(name: string, form: RegExp, check: Family<'entry'>['check']): Family<'entry'> {
+  return { kind: 'entry', name, form, check }
+}
+
+const domain = entry('domain', /^directory\/domain\/[^ /]+$/, ({ key, value }) => {
+  const { policy, createdAt } = jsonOf(value)
+  const name = partsOf(key).owner
+  sound(parseDomain(name) === name, 'the key names no domain')
+  sound(typeof policy === 'object' && policy !== null && isMoment(createdAt), 'there is no policy or no time')
+  return []
+})
+
+const address = entry('address', /^directory\/address\/[^ /]+ [^ ]+$/, ({ key, value }) => {
+  const { owner, id } = partsOf(key)
+  const { kind, mailbox, record, disabled, createdAt } = jsonOf(value)
+  sound(parseAddress(`${id}@${owner}`) === `${id}@${owner}`, 'the key names no address')
+  sound(kind === 'patient' || kind === 'provider', 'the address is of no kind')
+  sound(typeof mailbox === 'string' && uuid.test(mailbox), 'the address has no mailbox')
+  sound(
+    (typeof record === 'string' && uuid.test(record)) === (kind === 'patient'),
+    'a patient has a record, others none',
+  )
+  sound(typeof disabled === 'boolean' && isMoment(createdAt), 'the value is not of an address')
+  return []
+})
+
+const ownKey = entry('private key', /^directory\/key\/[^ ]+ [0-9a-f]{64}$/, ({ key, value }, { unwrap }) => {
+  const { owner, id } = partsOf(key)
+  const row = jsonOf(value)
+  sound(row['owner'] === owner && isMoment(row['addedAt']), 'the key is of another owner, or of no time')
+  checkCertificate(row['certificate'], id)
+  sound(Array.isArray(row['chain']), 'there is no chain')
+  for (const one of row['chain']) checkCertificate(one, undefined)
+  unwrap(privateKeyPurpose, id, Buffer.from(String(row['wrapped']), 'base64')).fill(0)
+  return []
+})
+
+const anchor = entry('anchor', /^directory\/anchor\/[^ ]+ [0-9a-f]{64}$/, ({ key, value }) => {
+  const { owner, id } = partsOf(key)
+  const row = jsonOf(value)
+  sound(row['owner'] === owner && isMoment(row['addedAt']), 'the anchor is of another owner, or of no time')
+  sound(['in', 'out', 'both'].includes(String(row['direction'])), 'the anchor has no direction')
+  checkCertificate(row['certificate'], id)
+  return []
+})
+
+const peer = entry('peer certificate', /^directory\/peer\/[^ ]+ [0-9a-f]{64}$/, ({ key, value }) => {
+  const { owner, id } = partsOf(key)
+  const row = jsonOf(value)
+  sound(row['owner'] === owner && isMoment(row['addedAt']), 'the certificate is of another owner, or of no time')
+  checkCertificate(row['certificate'], id)
+  return []
+})
+
+const issuer = entry('issuer', /^directory\/issuer\/[0-9a-f]{64} [0-9a-f]{64}$/, ({ key, value }) => {
+  const row = jsonOf(value)
+  sound(isMoment(row['addedAt']), 'the issuer has no time')
+  checkCertificate(row['certificate'], partsOf(key).id)
+  return []
+})
+
+const token = entry('token', /^directory\/token\/[0-9a-f]{64}$/, ({ value }) => {
+  const { address, scopes, createdAt } = jsonOf(value)
+  sound(address === '*' || (typeof address === 'string' && parseAddress(address) === address), 'the token is of nobody')
+  const known: readonly unknown[] = tokenScopes
+  sound(
+    Array.isArray(scopes) && scopes.length > 0 && scopes.every((one) => known.includes(one)),
+    'it has no known scope',
+  )
+  sound(isMoment(createdAt), 'the token has no time')
+  return []
+})
+
+const epoch = entry('directory epoch', /^directory\/epoch$/, ({ value }) => {
+  sound(isMoment(Number(Buffer.from(value).toString() || Number.NaN)), 'the value is no time')
+  return []
+})
+
+/** Every row that this room writes. */
+export const directoryFamilies: readonly RowFamily[] = [domain, address, ownKey, anchor, peer, issuer, token, epoch]

@@ -1,0 +1,21 @@
+import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
+import { decodeOutbound } from '../spool/outbound.js'
+import { outboundOwner } from './notices.js'
+
+/** Mail on its way out; what is owed is sealed, what was made is as the wire will show it. */
+const outbound: Family<'job'> = {
+  kind: 'job',
+  name: 'outgoing mail',
+  form: /^outbound$/,
+  async check({ id, payload }, { vault }) {
+    const job = decodeOutbound(payload)
+    sound(job !== undefined, 'the payload is no outgoing mail')
+    sound(job.id === id && isMoment(job.owedAt), 'the job has the id of another, or no time')
+    if (job.stage === 'owed') jsonOf(await vault.open(outboundOwner, id, job.body))
+    else sound(job.stage === 'sealed' && job.body.length > 0, 'the mail is at no stage, or has no bytes')
+    return []
+  },
+}
+
+/** Every row that this room writes. */
+export const pipelineFamilies: readonly RowFamily[] = [outbound]

@@ -1,0 +1,137 @@
+import { createHash } from 'node:crypto'
+import { parseAddress } from '../direct/address.js'
+import { holdKey } from '../ports/body.js'
+import { emptyRow, type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
+import { decodeSpooled, timeKey } from './payload.js'
+import type { Spooled } from './spooled.js'
+
+const digest = /^[0-9a-f]{64}$/
+const afterTime = (key: string, prefix: string) => key.slice(prefix.length + 16)
+
+/** What a payload says, checked as far as every spooled message is alike. */
+function spooledOf(payload: Uint8Array): Spooled {
+  const spooled = decodeSpooled(payload)
+  sound(spooled !== undefined, 'the payload is no spooled message')
+  const { id, envelope, pending, firstAcceptedAt, sha256 } = spooled
+  sound(typeof id === 'string' && Array.isArray(envelope?.rcptTo), 'the payload has no id or no envelope')
+  sound(
+    envelope.rcptTo.every((one) => parseAddress(one) === one),
+    'a recipient is no address',
+  )
+  sound(Array.isArray(pending) && pending.every((one) => envelope.rcptTo.includes(one)), 'one waits who was not named')
+  sound(isMoment(firstAcceptedAt) && digest.test(sha256), 'a time or a digest does not read')
+  return spooled
+}
+
+/** The bytes that ride in the payload are those that were hashed as they arrived. */
+function sameBytes({ body, sha256 }: Spooled): void {
+  if (body.kind === 'inline')
+    sound(createHash('sha256').update(body.bytes).digest('hex') === sha256, 'the bytes are not those that arrived')
+}
+
+const waiting: Family<'job'> = {
+  kind: 'job',
+  name: 'spooled message',
+  form: /^inbound$/,
+  check({ id, payload }) {
+    const spooled = spooledOf(payload)
+    sound(id === spooled.id || id.startsWith(`${spooled.id}.`), 'the job has the id of another message')
+    sameBytes(spooled)
+    return spooled.body.kind === 'blob' ? [{ kind: 'entry', key: holdKey(spooled.body.name, `spool/${id}`) }] : []
+  },
+}
+
+const seen: Family<'entry'> = {
+  kind: 'entry',
+  name: 'seen message',
+  form: /^seen\/(?<owner>.+)\/[0-9a-f]{64}$/,
+  check({ key, value }) {
+    const { id, at, again } = jsonOf(value)
+    sound(typeof id === 'string' && isMoment(at) && Number.isInteger(again), 'the value is not of a seen message')
+    return [{ kind: 'entry', key: `seen-by-time/${timeKey(at)}/${key}` }]
+  },
+}
+
+const seenByTime: Family<'entry'> = {
+  kind: 'entry',
+  name: 'seen message by time',
+  form: /^seen-by-time\/\d{15}\/seen\/.+$/,
+  check(row) {
+    emptyRow(row)
+    return [{ kind: 'entry', key: afterTime(row.key, 'seen-by-time/') }]
+  },
+}
+
+/** The key ends in a hash of the step, which finds any change of it. */
+const trail: Family<'entry'> = {
+  kind: 'entry',
+  name: 'trail step',
+  form: /^trail\/(?<owner>[^/]+)\/\d{15}-\d{5}-[0-9a-f]{8}$/,
+  check({ key, value }) {
+    const hash = createHash('sha256').update(value).digest('hex').slice(0, 8)
+    sound(key.endsWith(`-${hash}`), 'the step is not the one that was written')
+    jsonOf(value)
+    return []
+  },
+}
+
+const trailName: Family<'entry'> = {
+  kind: 'entry',
+  name: 'name of a trail',
+  form: /^trail-name\/(mailbox|message-id)\/[^/]+\/[^/]+$/,
+  check(row) {
+    emptyRow(row)
+    return [{ kind: 'some', prefix: `trail/${row.key.slice(row.key.lastIndexOf('/') + 1)}/` }]
+  },
+}
+
+const refused: Family<'entry'> = {
+  kind: 'entry',
+  name: 'refused message',
+  form: /^quarantine\/[^/]+$/,
+  check({ key, value }) {
+    const { spoolId, at, refused } = jsonOf(value)
+    sound(key === `quarantine/${spoolId}` && isMoment(at), 'the row is of another message, or of no time')
+    sound(Array.isArray(refused) && refused.length > 0, 'nobody was refused')
+    return [
+      { kind: 'entry', key: `quarantine-by-time/${timeKey(at)}/${spoolId}` },
+      { kind: 'entry', key: `quarantine-body/${spoolId}` },
+    ]
+  },
+}
+
+const refusedByTime: Family<'entry'> = {
+  kind: 'entry',
+  name: 'refused message by time',
+  form: /^quarantine-by-time\/\d{15}\/[^/]+$/,
+  check(row) {
+    emptyRow(row)
+    return [{ kind: 'entry', key: `quarantine/${afterTime(row.key, 'quarantine-by-time/')}` }]
+  },
+}
+
+const refusedBody: Family<'entry'> = {
+  kind: 'entry',
+  name: 'body of a refused message',
+  form: /^quarantine-body\/[^/]+$/,
+  check({ key, value }) {
+    const spooled = spooledOf(value)
+    sound(key === `quarantine-body/${spooled.id}`, 'the body is of another message')
+    sameBytes(spooled)
+    const row = `quarantine/${spooled.id}`
+    const hold = spooled.body.kind === 'blob' ? [{ kind: 'entry' as const, key: holdKey(spooled.body.name, row) }] : []
+    return [{ kind: 'entry', key: row }, ...hold]
+  },
+}
+
+/** Every row that this room writes. */
+export const spoolFamilies: readonly RowFamily[] = [
+  waiting,
+  seen,
+  seenByTime,
+  trail,
+  trailName,
+  refused,
+  refusedByTime,
+  refusedBody,
+]
