@@ -17,7 +17,7 @@ blobContract('file blobs', async () => {
 
 blobContract('memory blobs', async () => {
   const contents = new Map()
-  return { open: async (clock) => createMemoryBlobs(clock, contents), destroy: async () => {} }
+  return { open: async (clock) => createMemoryBlobs(clock, contents), inMemory: true, destroy: async () => {} }
 })
 
 describe('file blobs on their disk', () => {
