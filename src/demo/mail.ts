@@ -96,7 +96,10 @@ async function converse(socket: Socket, received: ReceivedMail[]): Promise<void>
   let to = ''
   let lines: string[] | undefined
   say('220 hisp.hospital.example ESMTP')
-  for await (const line of createInterface({ input: socket.setEncoding('latin1') })) {
+  const read = createInterface({ input: socket.setEncoding('latin1') })
+  // Errors of its input are emitted again here, and end the process where nobody listens.
+  read.on('error', () => socket.destroy())
+  for await (const line of read) {
     if (lines) {
       if (line !== '.') {
         lines.push(line.startsWith('.') ? line.slice(1) : line)

@@ -3,11 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
+import { kill, powerCut } from './gateway.js'
 import { killStore, powerCutStore } from './store.js'
 import { type Harness, holds, lineOf, type Verdict } from './verdict.js'
 
 /** Every harness by name, in the order in which they run. */
 const harnesses: Readonly<Record<string, Harness>> = {
+  kill,
+  'power-cut': powerCut,
   'kill-store': killStore,
   'power-cut-store': powerCutStore,
 }
