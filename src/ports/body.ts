@@ -27,6 +27,20 @@ export function holdKey(blob: string, holder: string): string {
   return `blob/${blob}/${holder}`
 }
 
+/** While a backup copies what a snapshot names, nothing is swept: a row that dies would else take its blob along. */
+const keptKey = 'upkeep/blobs-kept'
+
+/** What must be committed to keep the blob sweep of every node away until then (Unix milliseconds). */
+export function keepBlobs(until: number): Batch {
+  return { put: [{ key: keptKey, value: Buffer.from(JSON.stringify({ until })) }] }
+}
+
+/** True while a backup asked for every blob to be kept. */
+export async function blobsAreKept(store: Store, now: number): Promise<boolean> {
+  const row = await store.get(keptKey)
+  return row !== undefined && (JSON.parse(Buffer.from(row.value).toString()) as { readonly until: number }).until > now
+}
+
 /** True while some committed row names the blob. */
 export async function isHeld(store: Store, blob: string): Promise<boolean> {
   return (await store.range({ ...within(`blob/${blob}/`), limit: 1 })).length > 0

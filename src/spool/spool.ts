@@ -4,7 +4,7 @@ import type { Envelope } from '../direct/envelope.js'
 import type { TrailStep } from '../direct/verdict.js'
 import type { Audit } from '../ports/audit.js'
 import type { Blobs } from '../ports/blobs.js'
-import { bodyLimits, holdKey } from '../ports/body.js'
+import { blobsAreKept, bodyLimits, holdKey } from '../ports/body.js'
 import type { Batch, ClaimedJob, Entry, Store } from '../ports/store.js'
 import { together } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
@@ -63,7 +63,7 @@ export interface Spool {
   release(spooled: SpooledJob, pending: readonly DirectAddress[], dueAt: number): Batch
   /** Forgets duplicate-suppression rows beyond the horizon, at most `limit`; answers how many. */
   sweepSeen(limit?: number): Promise<number>
-  /** Looks at up to `limit` blobs older than `spoolLimits.orphanMs`, deletes those that no row names; answers how many. */
+  /** Looks at up to `limit` blobs older than `spoolLimits.orphanMs`, deletes those that no row names, none while a backup runs; answers how many. */
   sweepBlobs(limit?: number): Promise<number>
 }
 
@@ -95,7 +95,7 @@ export function openSpool(ports: SpoolPorts, limits = spoolLimits): Spool {
       return { release: [{ job, dueAt, payload: encodeSpooled({ ...spooled, pending }) }] }
     },
     sweepSeen: (limit = limits.sweepRows) => sweepSeen(store, clock.now() - limits.seenHorizonMs, limit),
-    sweepBlobs: (limit = limits.sweepRows) => sweepBlobs(limit),
+    sweepBlobs: async (limit = limits.sweepRows) => ((await blobsAreKept(store, clock.now())) ? 0 : sweepBlobs(limit)),
   }
 }
 

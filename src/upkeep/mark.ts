@@ -10,8 +10,12 @@ export interface Mark {
   readonly to?: string
 }
 
-/** The one row that is about the home itself, and never travels to another. */
 export const markKey = 'upkeep/mark'
+
+/** Rows about the home itself, which never travel to another. */
+export function isOfHome(row: StoredRow): boolean {
+  return row.kind === 'entry' && row.key.startsWith('upkeep/')
+}
 
 /** The mark of a home; undefined where it may be served. Whoever opens a home for work asks first. */
 export async function readMark(store: Pick<Store, 'get'>): Promise<Mark | undefined> {

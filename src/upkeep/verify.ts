@@ -98,7 +98,8 @@ export async function verify(
     }
   }
   partners.end()
-  return { rows, bytes, blobs: partners.blobs(), findings, head: chains.end() }
+  const head = chains.end()
+  return { rows, bytes, blobs: partners.blobs(), findings, head }
 }
 
 type Checked =

@@ -1,0 +1,109 @@
+import { auditFamilies } from '../../src/audit/families.js'
+import { deliveryFamilies } from '../../src/delivery/families.js'
+import { sampleCcda } from '../../src/demo/documents.js'
+import { directoryFamilies } from '../../src/directory/families.js'
+import { keyringFamilies } from '../../src/keyring/families.js'
+import { openKeyring } from '../../src/keyring/keyring.js'
+import { openVault } from '../../src/keyring/vault.js'
+import { mailboxFamilies } from '../../src/mailbox/families.js'
+import { pipelineFamilies } from '../../src/pipeline/families.js'
+import type { Blobs } from '../../src/ports/blobs.js'
+import { holdFamily, type RowFamily } from '../../src/ports/rows.js'
+import type { Store, StoredRow } from '../../src/ports/store.js'
+import { recordFamilies } from '../../src/record/families.js'
+import { spoolFamilies } from '../../src/spool/families.js'
+import { upkeepFamilies } from '../../src/upkeep/mark.js'
+import { type Finding, verify } from '../../src/upkeep/verify.js'
+import { random } from '../directory/worlds.js'
+import { accept, alice, bob, type Disk, domain, newGateway, seal, work } from '../fixtures/gateway.js'
+
+export const families: readonly RowFamily[] = [
+  holdFamily,
+  ...spoolFamilies,
+  ...mailboxFamilies,
+  ...recordFamilies,
+  ...directoryFamilies,
+  ...keyringFamilies,
+  ...pipelineFamilies,
+  ...deliveryFamilies,
+  ...auditFamilies,
+  ...upkeepFamilies,
+]
+
+export const keyringOf = (disk: Disk) => openKeyring({ current: disk.master }, random)
+
+/** A document mailed as an attachment; `padding` makes its message too large for a row. */
+export function withDocument(padding = 0): string {
+  const xml = sampleCcda().toString() + ' '.repeat(padding)
+  const base64 = Buffer.from(xml)
+    .toString('base64')
+    .replace(/(.{76})/g, '$1\r\n')
+  return [
+    'Content-Type: multipart/mixed; boundary="b"\r\n',
+    '--b\r\nContent-Type: text/plain\r\n\r\nSee the attached summary.',
+    `--b\r\nContent-Type: text/xml; name="ccd.xml"\r\nContent-Disposition: attachment; filename="ccd.xml"\r\nContent-Transfer-Encoding: base64\r\n\r\n${base64}`,
+    '--b--\r\n',
+  ].join('\r\n')
+}
+
+/** A gateway with something of everything: mail, records, refusals and their bodies, jobs of both queues, blobs. */
+export async function busyGateway() {
+  const made = await newGateway({}, { anchorFor: [domain] })
+  const { gateway, disk } = made
+  await accept(gateway, seal({ id: 'plain' }), [alice, bob])
+  await accept(gateway, seal({ id: 'summary', content: withDocument() }))
+  await accept(gateway, seal({ id: 'large', content: withDocument(3_000_000) }), [bob])
+  await work(gateway)
+  const { anchors } = gateway.directory
+  const [anchor] = await anchors.list()
+  if (!anchor) throw new Error('the domain has an anchor')
+  await anchors.remove(anchor.owner, anchor.id, 'test')
+  await accept(gateway, seal({ id: 'refused' }))
+  await accept(gateway, seal({ id: 'large-refused', content: withDocument(300_000) }))
+  await work(gateway)
+  await accept(gateway, seal({ id: 'waits' }))
+  await accept(gateway, seal({ id: 'large-waits', content: withDocument(300_000) }))
+  await gateway.store.commit({
+    put: [
+      {
+        key: `delivery/begun/${(await gateway.store.jobs('outbound', 1))[0]?.id}`,
+        value: Buffer.from('{"tries":1,"nextAt":1}'),
+      },
+    ],
+  })
+  const keyring = keyringOf(disk)
+  return { ...made, keyring, ...check({ ...gateway, ...keyring }) }
+}
+
+/** Verifies a home and answers what it found. */
+export function check(ports: {
+  readonly store: Store
+  readonly blobs: Blobs
+  readonly vault: Parameters<typeof verify>[0]['vault']
+  unwrap: Parameters<typeof verify>[0]['unwrap']
+}) {
+  return {
+    async findings(known: Parameters<typeof verify>[2] = []) {
+      const findings: Finding[] = []
+      const verified = await verify({ ...ports, families }, { finding: (one) => findings.push(one) }, known)
+      if (verified.findings !== findings.length) throw new Error('the count is not the number of findings')
+      return { findings, verified }
+    },
+  }
+}
+
+export function checkHome(disk: Disk, { store, blobs }: { readonly store: Store; readonly blobs: Blobs }) {
+  const keyring = keyringOf(disk)
+  return check({ store, blobs, unwrap: keyring.unwrap, vault: openVault({ store, keyring, random }) })
+}
+
+export async function rowsOf(store: Store): Promise<readonly StoredRow[]> {
+  const rows: StoredRow[] = []
+  for await (const row of store.snapshot()) rows.push(row)
+  return rows
+}
+
+/** A disk of its own with the same contents. */
+export function copied({ clock, store, blobs, master }: Disk): Disk {
+  return { clock, store: store.snapshot() as Disk['store'], blobs: new Map(blobs), master }
+}
