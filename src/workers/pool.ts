@@ -8,7 +8,7 @@ import type { ThreadData } from './thread.js'
 export interface PoolOptions {
   /** 32 bytes; handed to the threads, which alone unwrap private keys with it. */
   readonly masterKey: Uint8Array
-  /** Threads; one per core by default, since the arithmetic fills a core. */
+  /** Threads at most; one per core by default, since the arithmetic fills a core. One is always there. */
   readonly threads?: number
   /** One step may take this long, from when it begins, before its thread is ended; a 60 MiB message takes under 1 s. */
   readonly stepTimeoutMs?: number
@@ -28,6 +28,8 @@ export const poolLimits = {
   perThread: 2,
   /** Steps that wait for a thread; the queue runner keeps fewer in flight. */
   waiting: 1_000,
+  /** A thread beyond the first that has had nothing to do for so long ends: each holds over 20 MB and the keys it unwrapped. */
+  idleMs: 60_000,
   /** Steps under way may take this long when the pool closes; the queue runner has had its grace before. */
   closeMs: 5_000,
 }
@@ -51,8 +53,9 @@ export function startPool({
 }: PoolOptions): Pool {
   const pool = new Piscina({
     filename: new URL('./thread.js', import.meta.url).href,
-    minThreads: threads,
+    minThreads: 1,
     maxThreads: threads,
+    idleTimeout: poolLimits.idleMs,
     workerData: { masterKey } satisfies ThreadData,
     resourceLimits: { maxOldGenerationSizeMb: heapMiB },
     env: {},
