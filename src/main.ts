@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, statSync } from 'node:fs'
 import { exitCodes, type Home, type OperatorOutcome, type Settled } from './cli/operator.js'
 import { runCli } from './cli/program.js'
 import { masterKeyFile } from './config/load.js'
+import type { OnStoreChange } from './homes.js'
 import { type House, openHouse, random, WrongMasterKey } from './house.js'
 import {
   createMasterKey,
@@ -40,9 +41,9 @@ function masterKeyOf({ config, masterKey }: Settled): MasterKeyOutcome {
   }
 }
 
-async function openFolder(config: Settled['config'], key: MasterKey): Promise<House> {
+async function openFolder(config: Settled['config'], key: MasterKey, onStoreChange?: OnStoreChange): Promise<House> {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
-  return openHouse(config, key)
+  return openHouse(config, key, onStoreChange && { onStoreChange })
 }
 
 /** Opens the house for one command, while no gateway runs. */
@@ -51,7 +52,7 @@ async function openForCommand(settled: Settled): Promise<OperatorOutcome> {
   if (key.kind === 'refused') return key
   try {
     const house = await openFolder(settled.config, key.key)
-    return { kind: 'opened', operator: operatorOf(house), close: () => house.store.close() }
+    return { kind: 'opened', operator: operatorOf(house), close: house.close }
   } catch (error) {
     if (error instanceof StoreFailed || error instanceof WrongMasterKey)
       return { kind: 'refused', detail: error.message }
@@ -70,16 +71,21 @@ async function serve(settled: Settled): Promise<number> {
   const log = openLog({ level: settled.config.log.level })
   let house: House | undefined
   try {
-    house = await openFolder(settled.config, key.key)
+    house = await openFolder(settled.config, key.key, ({ kind, text }) =>
+      kind === 'away' ? log.error('store.away', { cause: text }) : log.info('store.connected', { server: text }),
+    )
     const gateway = await startGateway(house, settled.config, key.key, log)
-    const ending = await Promise.race([told, house.store.lost.then(() => 'failed' as const)])
-    if (ending === 'stop') await gateway.close()
-    else {
-      const cause = 'a write failed; ending so that a new process opens the store again'
-      log.error('alarm', { reason: 'store-unavailable', cause })
-      await gateway.close(failedGraceMs)
+    const ending = await Promise.race([told, house.store.lost])
+    if (ending === 'stop') {
+      await gateway.close()
+      return 0
     }
-    return ending === 'stop' ? 0 : exitCodes.tryAgain
+    log.error('alarm', {
+      reason: 'store-unavailable',
+      cause: `${ending.message}; ending so that a new process opens it`,
+    })
+    await gateway.close(failedGraceMs)
+    return exitCodes.tryAgain
   } catch (error) {
     if (error instanceof CannotStart)
       return refuse(error.message, error.passing ? exitCodes.tryAgain : exitCodes.misconfigured)
@@ -87,7 +93,7 @@ async function serve(settled: Settled): Promise<number> {
     if (error instanceof WrongMasterKey) return refuse(error.message, exitCodes.misconfigured)
     throw error
   } finally {
-    await house?.store.close().catch(() => undefined)
+    await house?.close().catch(() => undefined)
   }
 }
 

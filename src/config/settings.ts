@@ -154,9 +154,9 @@ export const settings = z
           .default('direct_gateway')
           .meta({ description: 'The schema that holds our tables; nothing else may be in it.' }),
         tls: choice(
-          ['verify', 'off'],
-          'verify',
-          'Whether the server must show a certificate for its name. Off only where nobody can listen in; to this machine none is needed.',
+          ['auto', 'verify-full', 'verify-ca', 'off'],
+          'auto',
+          'Whether the server must show a certificate: for its name, or any that its authority made. Auto: off to this machine, verify-full to others.',
         ),
         caFile: path('PEM certificates that may vouch for the server. Default: those of the system.'),
         connections: whole(8, 1, 200, 'Connections for reading and claiming; one more writes.'),

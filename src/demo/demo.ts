@@ -65,7 +65,7 @@ async function play(folder: string, once: boolean, told: AbortSignal): Promise<n
     return exit
   } finally {
     await gateway.close(graceMs)
-    await house.store.close()
+    await house.close()
     mail.close()
   }
 }
