@@ -75,7 +75,7 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
 
   /** A failed write leaves the disk in doubt: nothing more is written until somebody reopens the store. */
   function failed(cause: unknown): StoreFailed {
-    failure ??= new StoreFailed('The store could not write or read its disk; it must be reopened', { cause })
+    failure ??= new StoreFailed('A write or read of the store failed', { cause })
     lose(failure)
     return failure
   }
@@ -293,7 +293,7 @@ async function prepare(home: OrderedHome): Promise<number> {
 }
 
 /** Takes what one synced write may carry from the front of the line. */
-function nextGroup(commits: Waiting[]): Waiting[] {
+export function nextGroup<T extends { readonly batch: Batch }>(commits: T[]): T[] {
   let bytes = 0
   let count = 0
   for (const { batch } of commits) {
