@@ -64,12 +64,12 @@ export const plants = {
   retriedSync: [
     {
       file: 'store/blobs.js',
-      find: 'await disk(file.datasync())',
-      put: 'await disk(file.datasync().catch(() => file.datasync()))',
+      find: 'await file.datasync()',
+      put: 'await file.datasync().catch(() => file.datasync())',
     },
   ],
   /** Names a blob without making its bytes last. */
-  unsyncedBlob: [{ file: 'store/blobs.js', find: 'await disk(file.datasync())', put: 'await undefined' }],
+  unsyncedBlob: [{ file: 'store/blobs.js', find: 'await file.datasync()', put: 'await undefined' }],
   /** Never looks how much room there is. */
   noRoomCheck: [
     { file: 'smtp/dialogue.js', find: "(await options.room()) ? undefined : replyOf('no-room')", put: 'undefined' },

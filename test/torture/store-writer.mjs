@@ -20,6 +20,17 @@ const blobs = await openFileBlobs(join(directory, 'blobs'), clock)
 // Written before we die, or not at all: what the parent reads was said.
 const say = (id) => writeSync(1, `${id}\n`)
 
+/** A blob that could not be kept is nobody's; undefined then, and what it was for is written as a row. */
+async function put(bytes) {
+  try {
+    return await blobs.put([bytes])
+  } catch (error) {
+    if (error.name !== 'StoreFailed') throw error
+    process.stderr.write(`${error.message}\n`)
+    return undefined
+  }
+}
+
 async function write(writer) {
   for (let n = Number(from); n < Number(from) + Number(count); n++) {
     const id = `${writer}-${n}`
@@ -28,7 +39,7 @@ async function write(writer) {
       // What reached the kernel survives a kill, so that the bug needs a moment to show.
       await setTimeout(10)
     }
-    const blob = (writer + n) % 8 === 0 ? await blobs.put([randomBytes(1 + ((n * 7919) % 120_000))]) : undefined
+    const blob = (writer + n) % 8 === 0 ? await put(randomBytes(1 + ((n * 7919) % 120_000))) : undefined
     await store.commit({
       put: [{ key: `written/${id}`, value: blob ? Buffer.from(blob) : randomBytes(4000) }],
       append: [{ log: 'written', value: Buffer.from(id) }],

@@ -5,14 +5,17 @@ import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { kill, powerCut } from './gateway.js'
 import { killStore, powerCutStore } from './store.js'
+import { failingSync, failingSyncStore } from './sync-faults.js'
 import { type Harness, holds, lineOf, type Verdict } from './verdict.js'
 
 /** Every harness by name, in the order in which they run. */
 const harnesses: Readonly<Record<string, Harness>> = {
   kill,
   'power-cut': powerCut,
+  'failing-sync': failingSync,
   'kill-store': killStore,
   'power-cut-store': powerCutStore,
+  'failing-sync-store': failingSyncStore,
 }
 
 const usage = `npm run torture -- [--rounds N] [--only NAME,...] [--seed WORD] [--quiet]
