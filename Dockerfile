@@ -36,10 +36,9 @@ LABEL org.opencontainers.image.title="direct-gateway" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# HTTP listens on the container's own loopback until a certificate or a proxy makes more of it safe.
+# The only setting of the image: a variable wins over the file, so one more here would hide what an operator writes there.
 ENV NODE_ENV=production \
-    DIRECT_GATEWAY_DATA_DIR=/data \
-    DIRECT_GATEWAY_HTTP_HOST=127.0.0.1
+    DIRECT_GATEWAY_DATA_DIR=/data
 WORKDIR /app
 COPY --from=packages /app/package.json ./
 COPY --from=packages /app/node_modules ./node_modules

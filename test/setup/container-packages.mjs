@@ -1,14 +1,13 @@
 // Compares a folder of installed packages with the production packages of package-lock.json: prints what is there and
 // should not be, and what is missing. Silence is agreement.
 //
-//   node test/setup/container-packages.mjs IMAGE/app/node_modules
+//   node test/setup/container-packages.mjs package-lock.json IMAGE/app/node_modules
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import process from 'node:process'
-import { fileURLToPath } from 'node:url'
 
-const folder = process.argv[2]
-const lock = JSON.parse(readFileSync(fileURLToPath(new URL('../../package-lock.json', import.meta.url)), 'utf8'))
+const [lockfile, folder] = process.argv.slice(2)
+const lock = JSON.parse(readFileSync(lockfile, 'utf8'))
 const wanted = Object.entries(lock.packages).filter(([path, row]) => path !== '' && !row.dev && !row.devOptional)
 
 /** Packages below a node_modules folder, by their path in the lockfile. */

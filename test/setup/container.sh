@@ -6,13 +6,14 @@
 #
 # Debian's buildah, podman and runc are installed when root; without root it says so and ends with 77. The base is a
 # stand-in for the one of the Dockerfile: debootstrap and the npm packages of Node and npm, kept in scratch/container.
-# NODE_IMAGE names a real base instead, which is then fetched from its registry. NPM_CONFIG_REGISTRY and
-# NODE_EXTRA_CA_CERTS are handed to the build as secrets.
+# NODE_IMAGE names a real base instead, which is then fetched from its registry; CONTEXT another checkout to build. The
+# registry that npm is set to and NODE_EXTRA_CA_CERTS are handed to the build as secrets.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 exec </dev/null
 
 readonly home=$PWD/scratch/container
+readonly context=${CONTEXT:-.}
 readonly node_line=22 npm_line=10 suite=bookworm
 readonly image=localhost/direct-gateway:proof
 readonly base=${NODE_IMAGE:-docker.io/library/node:22-bookworm-slim}
@@ -129,7 +130,7 @@ check_image() {
     test "$(inspect "$of" '{{json .Config.Entrypoint}}')" = '["node","/app/dist/main.js"]'
 
   root=$(pod image mount "$of") || stop "$of cannot be looked into"
-  stray=$(node test/setup/container-packages.mjs "$root/app/node_modules")
+  stray=$(node test/setup/container-packages.mjs "$context/package-lock.json" "$root/app/node_modules")
   check packages "${stray:-exactly the production packages of package-lock.json}" test -z "$stray"
   others=$(cd "$root" && find app usr/local opt -xdev \( -path 'app/test*' -o -path 'app/bench*' -o -path 'app/src*' -o -path 'app/dist/bench*' \
     -o -name npm -o -name npx -o -name yarn -o -name corepack -o -name '*.key' -o -name '.npmrc' -o -name '.git' \) | head -n 3)
@@ -278,7 +279,7 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=stranger.example -ke
 } >"$work/message.eml" || stop 'openssl does not make the message'
 chown -R 1000:1000 "$work/master.key" "$work/tls"
 chmod 400 "$work/master.key" "$work/tls/key.pem"
-build "$image" Dockerfile
+build "$image" "$context/Dockerfile" "$context"
 
 if [ -n "$mutant" ]; then
   mutant_file "$mutant" >"$work/Mutant"
