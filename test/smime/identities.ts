@@ -5,7 +5,11 @@ import { readCertificate } from '../../src/x509/certificate.js'
 import type { Identity } from '../fixtures/pki.js'
 
 /** An identity with its key ready, to sign with and to open with. */
-export function ready({ certificate, pkcs8, fingerprint }: Identity): DecryptionKey & SigningKey {
+export function ready({
+  certificate,
+  pkcs8,
+  fingerprint,
+}: Pick<Identity, 'certificate' | 'pkcs8' | 'fingerprint'>): DecryptionKey & SigningKey {
   const read = readCertificate(certificate)
   const key = privateKeyFrom(pkcs8)
   if (read.kind === 'malformed' || 'kind' in key) throw new Error('the fixture made an unreadable identity')

@@ -74,14 +74,14 @@ export interface Letter {
   tries: number
 }
 
-/** Writes letters one after the other, every eighth too large for a row of the store. */
-export function letterWriter({ estate }: Ground, prefix: string, chance: Dice): () => Letter {
-  const signer = ready({ ...estate.provider, fingerprint: 'provider' } as Parameters<typeof ready>[0])
+/** Writes letters one after the other, every eighth (or as said) too large for a row of the store. */
+export function letterWriter({ estate }: Ground, prefix: string, chance: Dice, largeEvery = 8): () => Letter {
+  const signer = ready({ ...estate.provider, fingerprint: 'provider' })
   let count = 0
   return () => {
     const id = `${prefix}-${count++}`
     const messageId = `<${id}@direct.hospital.example>`
-    const body = count % 8 === 0 ? chance.bytes(997).toString('hex').repeat(60) : 'All is well.'
+    const body = count % largeEvery === 0 ? chance.bytes(997).toString('hex').repeat(60) : 'All is well.'
     const content = `Content-Type: text/plain; charset=utf-8\r\n\r\n${body.replace(/.{72}/g, '$&\r\n')}\r\n`
     const sealed = sealMessage(Buffer.from(letterHead(id) + content), {
       signers: [signer],
@@ -152,7 +152,7 @@ export interface Notice {
 
 /** Opens what came to the far side with the sender's key. */
 export function readNotice({ estate }: Ground, { wire }: ReceivedMail): Notice {
-  const key = ready({ ...estate.provider, fingerprint: 'provider' } as Parameters<typeof ready>[0])
+  const key = ready({ ...estate.provider, fingerprint: 'provider' })
   const opened = openMessage(wire, [key])
   const text = opened.kind === 'opened' ? Buffer.from(opened.entity).toString('latin1') : ''
   const field = (name: string, of: string) => new RegExp(`^${name}: *(.*?)\\r?$`, 'im').exec(of)?.[1] ?? '(none)'

@@ -74,6 +74,14 @@ export const plants = {
   noRoomCheck: [
     { file: 'smtp/dialogue.js', find: "(await options.room()) ? undefined : replyOf('no-room')", put: 'undefined' },
   ],
+  /** Lets a client take as long as it likes between two messages. */
+  patient: [
+    {
+      file: 'smtp/session.js',
+      find: "commandPhase = setTimeout(() => session.hangUp(replyOf('too-slow')), limits.commandPhaseMs)",
+      put: 'commandPhase = setTimeout(() => undefined, limits.commandPhaseMs)',
+    },
+  ],
   /** Cuts messages in transfer when it is told to stop. */
   cutting: [
     {

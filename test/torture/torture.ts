@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
+import { diskFull } from './disk-full.js'
 import { kill, powerCut } from './gateway.js'
 import { killStore, powerCutStore } from './store.js'
+import { slowPeers } from './slow-peers.js'
+import { gracefulStop } from './stop.js'
 import { failingSync, failingSyncStore } from './sync-faults.js'
 import { type Harness, holds, lineOf, type Verdict } from './verdict.js'
 
@@ -13,6 +16,9 @@ const harnesses: Readonly<Record<string, Harness>> = {
   kill,
   'power-cut': powerCut,
   'failing-sync': failingSync,
+  'disk-full': diskFull,
+  'graceful-stop': gracefulStop,
+  'slow-peers': slowPeers,
   'kill-store': killStore,
   'power-cut-store': powerCutStore,
   'failing-sync-store': failingSyncStore,
