@@ -1,5 +1,6 @@
 // Compiles the benches beside the product and runs those named, or all: `npm run bench -- smime whole`.
 import { spawnSync } from 'node:child_process'
+import { cpSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -18,6 +19,8 @@ if (unknown.length > 0) {
 }
 run(process.execPath, 'test/setup/ready.mjs', '--openssl')
 run(process.execPath, 'node_modules/typescript/bin/tsc', '-p', 'bench')
+// Plain JavaScript that a bench imports stays where it is for the compiler.
+cpSync(`${root}test/setup`, `${root}scratch/bench/test/setup`, { recursive: true })
 for (const name of named.length > 0 ? named : all) {
   console.log(`\n== ${name}`)
   run(process.execPath, `scratch/bench/bench/${name}.js`)

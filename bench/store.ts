@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
+import { postgresPrograms, startCluster } from '../test/fixtures/postgres.js'
 import { startPostfix } from './postfix.js'
 import { fdatasyncControl, openResults, type Rate } from './rate.js'
 
@@ -83,14 +84,12 @@ const line = `${randomBytes(57).toString('base64')}\n`
 await writeFile(letter, `Content-Type: application/pkcs7-mime\n\n${line.repeat(Math.floor(messageBytes / 78))}`)
 const masterKey = randomBytes(32).toString('base64')
 
-/** Environments of the nodes of one store, made anew for each round. */
-const level = (name: string) => [
-  {
-    DIRECT_GATEWAY_DATA_DIR: join(root, name),
-    DIRECT_GATEWAY_MASTER_KEY: masterKey,
-    DIRECT_GATEWAY_LOG_LEVEL: 'silent',
-  },
-]
+/** The environment of one node: a folder of its own, and the database where several share one. */
+const environment = (folder: string, url?: string) => ({
+  DIRECT_GATEWAY_DATA_DIR: join(root, folder),
+  DIRECT_GATEWAY_MASTER_KEY: masterKey,
+  ...(url && { DIRECT_GATEWAY_STORE_KIND: 'postgres', DIRECT_GATEWAY_STORE_POSTGRES_URL: url }),
+})
 
 const results = openResults()
 
@@ -114,15 +113,24 @@ const sends = spawnSync('smtp-source', ['-V'], { stdio: 'ignore' }).error === un
 if (!sends) console.log('smtp-source of Postfix is not installed: nothing is sent; see test/setup/postfix.mjs')
 const postfix = await startPostfix()
 if (!postfix) console.log('Postfix is not installed, or may not be started by this user: it is not measured')
+const cluster = postgresPrograms ? await startCluster({ durable: true }) : undefined
+if (!cluster) console.log('No PostgreSQL server is installed: it is not measured; see test/setup/postgres.mjs')
 try {
   for (let round = 0; round < rounds; round++) {
     results.note('fdatasync control, 10 KB', await fdatasyncControl(root, randomBytes(messageBytes), seconds))
-    await measure('LevelDB', level(`level-${round}`), sends)
+    await measure('LevelDB', [environment(`level-${round}`)], sends)
+    if (cluster) {
+      await measure('PostgreSQL, 1 node', [environment(`one-${round}`, await cluster.createDatabase())], sends)
+      const url = await cluster.createDatabase()
+      const two = ['a', 'b'].map((name) => environment(`two-${round}-${name}`, url))
+      await measure('PostgreSQL, 2 nodes', two, sends)
+    }
     for (const connections of postfix && sends ? [1, 10, 50] : [])
       results.note(`Postfix: held, ${connections} connections`, await sendFor([postfix?.port ?? 0], connections))
   }
   results.print()
 } finally {
   postfix?.stop()
+  await cluster?.destroy()
   await rm(root, { recursive: true, force: true })
 }

@@ -8,6 +8,7 @@ import { type Store, StoreFailed } from './ports/store.js'
 import type { Clock } from './ports/world.js'
 import { openFileBlobs } from './store/blobs.js'
 import { openLevelStore } from './store/level/level.js'
+import { openPostgresBlobs } from './store/postgres/blobs.js'
 import type { PostgresOptions } from './store/postgres/options.js'
 import { openPostgresStore } from './store/postgres/postgres.js'
 import { openS3Blobs } from './store/s3/blobs.js'
@@ -56,8 +57,10 @@ async function openBlobs(config: Config, clock: Clock): Promise<{ blobs: Blobs; 
   switch (kind) {
     case 'files':
       return alone(await openFileBlobs(settings.directory ?? join(dataDir, 'blobs'), clock))
-    case 'database':
-      throw new StoreFailed('Blobs in the database are not there yet')
+    case 'database': {
+      const blobs = await openPostgresBlobs(postgresOptions(config))
+      return { blobs, close: () => blobs.close() }
+    }
     case 's3': {
       const blobs = await openS3Blobs(s3Options(config), clock)
       return { blobs, close: async () => blobs.close() }

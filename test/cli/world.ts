@@ -22,6 +22,7 @@ export async function house() {
   const kept = { store, blobs, vault, clock, audit }
   return {
     ...kept,
+    close: () => store.close(),
     keyring,
     directory,
     spool: openSpool({ ...kept, random }),
