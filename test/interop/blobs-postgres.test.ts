@@ -57,18 +57,18 @@ describe.skipIf(!postgresPrograms)('with a PostgreSQL server (skipped where none
       })
       await expect(blobs.put(broken)).rejects.toThrow('the client vanished')
       const [name] = await Promise.all(Array.from({ length: 5 }, () => blobs.put([bytes])))
-      expect([await counted('blob'), await counted('blob_chunk'), await counted('blob_draft')]).toEqual([1, 4, 0])
+      expect([await counted('blob'), await counted('blob_chunk'), await counted('blob_draft')]).toEqual([1, 8, 0])
       await blobs.delete(name ?? '')
       expect([await counted('blob'), await counted('blob_chunk'), await counted('blob_draft')]).toEqual([0, 0, 0])
     })
 
-    it('write rows of at most 256 KiB', async () => {
+    it('write rows of at most 128 KiB', async () => {
       await blobs.put([bytes])
       const [row] = await cluster.sql(
         'SELECT max(octet_length(bytes)) AS most FROM direct_gateway.blob_chunk',
         database,
       )
-      expect(row?.['most']).toBe(256 * 1024)
+      expect(row?.['most']).toBe(128 * 1024)
     })
 
     it('clear the drafts of processes that died, and never one that is being written', async () => {
@@ -78,7 +78,7 @@ describe.skipIf(!postgresPrograms)('with a PostgreSQL server (skipped where none
         pausing(600_000, async () => {
           await cluster.sql(dead, database)
           for await (const found of blobs.olderThan(0)) expect(found).toBe('')
-          expect([await counted('blob_chunk'), await counted('blob_draft')]).toEqual([2, 1])
+          expect([await counted('blob_chunk'), await counted('blob_draft')]).toEqual([4, 1])
         }),
       )
       expect(await blobs.size(name)).toBe(bytes.length)
@@ -98,7 +98,7 @@ describe.skipIf(!postgresPrograms)('with a PostgreSQL server (skipped where none
         for await (const chunk of (await blobs.get(name)) ?? []) expect(chunk.length).toBeGreaterThan(0)
       }
       await read()
-      await cluster.sql("UPDATE direct_gateway.blob_chunk SET bytes = 'short' WHERE n = 3", database)
+      await cluster.sql("UPDATE direct_gateway.blob_chunk SET bytes = 'short' WHERE n = 7", database)
       await expect(read()).rejects.toThrow(StoreFailed)
       await cluster.sql('DELETE FROM direct_gateway.blob_chunk WHERE n = 1', database)
       await expect(read()).rejects.toThrow(StoreFailed)
