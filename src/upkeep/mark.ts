@@ -28,7 +28,11 @@ export async function readMark(store: Pick<Store, 'get'>): Promise<Mark | undefi
 
 /** The mark as a row for `load`: a home that is being filled is not used in any other way. */
 export function markRow(mark: Mark): StoredRow {
-  return { kind: 'entry', key: markKey, version: 1, value: Buffer.from(JSON.stringify(mark)) }
+  return { kind: 'entry', key: markKey, version: 1, value: encodeMark(mark) }
+}
+
+export function encodeMark(mark: Mark): Uint8Array {
+  return Buffer.from(JSON.stringify(mark))
 }
 
 /** What a mark means, in a sentence for the operator whose gateway does not start. */
