@@ -69,7 +69,7 @@ export interface Spool {
 
 export function openSpool(ports: SpoolPorts, limits = spoolLimits): Spool {
   const { store, blobs, clock } = ports
-  const sweepBlobs = openBlobSweep(store, blobs, limits.orphanMs)
+  const sweepBlobs = openBlobSweep(ports, limits.orphanMs)
   return {
     async accept(envelope, data) {
       if (envelope.rcptTo.length === 0) throw new Error('A message without recipients cannot be accepted')

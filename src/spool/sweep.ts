@@ -1,6 +1,7 @@
 import type { Blobs } from '../ports/blobs.js'
-import { isHeld } from '../ports/body.js'
+import { blobsAreKept, isHeld } from '../ports/body.js'
 import type { Store } from '../ports/store.js'
+import type { Clock } from '../ports/world.js'
 import { timeKey } from './payload.js'
 
 /** Forgets seen rows written before `before`, oldest first, at most `limit`; answers how many. */
@@ -22,18 +23,33 @@ export async function sweepSeen(store: Store, before: number, limit: number): Pr
  * going on where the call before ended, and answers how many it deleted. Any number of processes may sweep at once, and
  * beside messages that arrive: a blob has a name of its own (`Blobs.put`), and its only put was `olderThanMs` ago.
  */
-export function openBlobSweep(store: Store, blobs: Blobs, olderThanMs: number): (limit: number) => Promise<number> {
+export function openBlobSweep(
+  { store, blobs, clock }: { readonly store: Store; readonly blobs: Blobs; readonly clock: Clock },
+  olderThanMs: number,
+): (limit: number) => Promise<number> {
   let walk: AsyncIterator<string> | undefined
+
+  async function next(): Promise<string | undefined> {
+    walk ??= blobs.olderThan(olderThanMs)[Symbol.asyncIterator]()
+    try {
+      const { done, value } = await walk.next()
+      if (!done) return value
+    } catch (error) {
+      walk = undefined
+      throw error
+    }
+    walk = undefined
+    return undefined
+  }
+
   return async (limit) => {
     let deleted = 0
     for (let looked = 0; looked < limit; looked++) {
-      walk ??= blobs.olderThan(olderThanMs)[Symbol.asyncIterator]()
-      const { done, value: name } = await walk.next()
-      if (done) {
-        walk = undefined
-        break
-      }
+      const name = await next()
+      if (name === undefined) break
       if (await isHeld(store, name)) continue
+      // Asked after the row was seen to be gone: a backup says so first, and then looks which blobs have rows.
+      if (await blobsAreKept(store, clock.now())) break
       await blobs.delete(name)
       deleted += 1
     }

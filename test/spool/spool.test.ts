@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { DirectAddress } from '../../src/direct/address.js'
 import type { Envelope } from '../../src/direct/envelope.js'
+import { keepBlobs } from '../../src/ports/body.js'
 import { StoreFailed } from '../../src/ports/store.js'
 import { contentId, decodeSpooled, encodeSpooled, spoolId } from '../../src/spool/payload.js'
 import { inboundQueue, openSpool } from '../../src/spool/spool.js'
@@ -225,6 +226,51 @@ describe('accepting', () => {
       for (let round = 0; round < 200; round++) kept.push(await race(round, random))
       expect(kept).toContain(false)
     })
+  })
+
+  it('sweeps nothing that lost its row while a backup copies, however the two fall together', async () => {
+    const { spool, store, blobs, clock } = await setUp()
+    await spool.accept(envelope([a]), chunks(Buffer.alloc(300_000, 'x')))
+    const [job] = await store.claim(inboundQueue, 1, 1000)
+    const held = job && spool.read(job)
+    if (!held) throw new Error('no job')
+    clock.at += 2 * 24 * 3600_000
+    const [again] = await store.claim(inboundQueue, 1, 1000)
+    const sweeping = openSpool({
+      ...(await openRoom()),
+      store,
+      clock,
+      blobs: {
+        ...blobs,
+        async *olderThan(ms) {
+          for await (const name of blobs.olderThan(ms)) {
+            // The sweep is under way: a backup begins and takes its snapshot, and then the message is delivered.
+            await store.commit(keepBlobs(clock.at + 60_000))
+            await store.commit(spool.finish({ ...held, job: again ?? held.job }))
+            yield name
+          }
+        },
+      },
+    })
+    expect(await sweeping.sweepBlobs()).toBe(0)
+    expect(blobs.files.size).toBe(1)
+    expect(await spool.sweepBlobs()).toBe(0)
+    clock.at += 60_001
+    expect(await spool.sweepBlobs()).toBe(1)
+  })
+
+  it('begins the sweep anew after a walk that failed', async () => {
+    const { clock, ...room } = await setUp()
+    await room.blobs.put([Buffer.from('orphan')])
+    clock.at += 2 * 24 * 3600_000
+    const { olderThan } = room.blobs
+    room.blobs.olderThan = async function* () {
+      room.blobs.olderThan = olderThan
+      yield* []
+      throw new StoreFailed('the bucket is away')
+    }
+    await expect(room.spool.sweepBlobs()).rejects.toThrow('away')
+    expect(await room.spool.sweepBlobs()).toBe(1)
   })
 
   it('goes on with the sweep where the last one ended', async () => {
