@@ -2,10 +2,12 @@ import { mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Blobs } from '../../src/ports/blobs.js'
 import { StoreFailed } from '../../src/ports/store.js'
+import type { Clock } from '../../src/ports/world.js'
 import { openFileBlobs } from '../../src/store/blobs.js'
 import { createMemoryBlobs } from '../../src/store/memory-blobs.js'
-import { blobContract } from '../contract/blobs.js'
+import { blobChecks, blobContract, broken } from '../contract/blobs.js'
 import { standingClock } from '../contract/clock.js'
 
 const freshDirectory = () => mkdtemp(join(tmpdir(), 'gateway-blobs-'))
@@ -62,5 +64,109 @@ describe('file blobs on their disk', () => {
     await writeFile(blobs.path(name) ?? '', 'wh')
     await blobs.put([Buffer.from('whole')])
     expect(await blobs.size(name)).toBe(5)
+  })
+})
+
+/** Memory blobs with one fault each, by the check that must see it. */
+const faults: Readonly<Record<string, (blobs: Blobs) => Partial<Blobs>>> = {
+  'give back any number of bytes under their digest': ({ get }) => ({
+    get: async (name) => cut(await get(name)),
+  }),
+  'take many blobs at once, through two openings of the home': ({ put }) => {
+    let last: Promise<string> | undefined
+    return {
+      async put(chunks) {
+        const mine = put(chunks)
+        last ??= mine
+        return Math.random() < 0.2 ? last : mine
+      },
+    }
+  },
+  'name nothing before its last byte is there': ({ put, delete: remove }) => ({
+    async put(chunks) {
+      const early: string[] = []
+      async function* eager() {
+        for await (const chunk of chunks) {
+          early.push(await put([chunk]))
+          yield chunk
+        }
+      }
+      const name = await put(eager())
+      for (const other of early) if (other !== name) await remove(other)
+      return name
+    },
+  }),
+  'do not mind a reader that leaves early, or never begins': ({ get }) => {
+    let reading = 0
+    return {
+      async get(name) {
+        const chunks = await get(name)
+        return ++reading > 5 ? undefined : chunks
+      },
+    }
+  },
+  'take the same content many times and at once, and keep it once': ({ put }) => {
+    const known = new Set<string>()
+    return {
+      async put(chunks) {
+        const name = await put(chunks)
+        if (known.has(name)) throw new StoreFailed('it is there already')
+        known.add(name)
+        return name
+      },
+    }
+  },
+  'know nothing of other names, whatever they look like': ({ size }) => ({ size: (name) => size(name.toLowerCase()) }),
+  'forget what is deleted, twice too': ({ size, delete: remove }) => ({
+    async delete(name) {
+      if ((await size(name)) === undefined) throw new StoreFailed('there is no such blob')
+      await remove(name)
+    },
+  }),
+  'leave nothing behind of a source that breaks off': ({ put }) => ({
+    async put(chunks) {
+      const parts: Uint8Array[] = []
+      try {
+        for await (const chunk of chunks) parts.push(chunk)
+      } catch (error) {
+        await put(parts)
+        throw error
+      }
+      return put(parts)
+    },
+  }),
+  'list what is old, and what was put again is young': ({ olderThan }) => ({ olderThan: () => olderThan(-60_000) }),
+  'take and give 30 MB without holding up the event loop or memory': ({ get }) => ({
+    async get(name) {
+      const until = performance.now() + 1200
+      while (performance.now() < until);
+      return get(name)
+    },
+  }),
+  'say how much room there is, or that it has no meaning': () => ({
+    room: async () => ({ freeBytes: 2, totalBytes: 1, freeInodes: 1 }),
+  }),
+}
+
+async function* cutting(chunks: AsyncIterable<Uint8Array>) {
+  for await (const chunk of chunks) yield chunk.length < 64 * 1024 ? chunk.subarray(0, -1) : chunk
+}
+const cut = (chunks: AsyncIterable<Uint8Array> | undefined) => chunks && cutting(chunks)
+
+describe('the blob contract', () => {
+  it.each(Object.keys(faults))('catches a home that does not %s (seeded bug)', async (check) => {
+    const createHome = async () => {
+      const contents = new Map()
+      const open = async (clock: Clock) => {
+        const blobs = createMemoryBlobs(clock, contents)
+        return { ...blobs, ...faults[check]?.(blobs) }
+      }
+      return { open, inMemory: true, destroy: async () => {} }
+    }
+    expect((await broken('a faulty home', createHome, [check])).map(({ name }) => name)).toEqual([check])
+  })
+
+  it('has a fault for each of its checks', () => {
+    expect(Object.keys(faults).toSorted()).toEqual(blobChecks.toSorted())
   })
 })
