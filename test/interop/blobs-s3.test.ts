@@ -1,14 +1,18 @@
 import { randomBytes } from 'node:crypto'
+import dns from 'node:dns'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { StoreFailed } from '../../src/ports/store.js'
 import { openS3Blobs, type S3Blobs } from '../../src/store/s3/blobs.js'
 import type { S3Options } from '../../src/store/s3/options.js'
 import { blobContract } from '../contract/blobs.js'
 import { standingClock } from '../contract/clock.js'
+import { makeAuthority, makeLeaf } from '../fixtures/pki.js'
 import { type Misdeed, type StubS3, startStubS3, stubCredentials } from '../fixtures/s3.js'
+
+type Found = (error: null, address: string | readonly dns.LookupAddress[], family: number) => void
 
 const fast = { answerMs: 300, retryMs: 5 }
 
@@ -181,6 +185,33 @@ describe('S3 blobs', () => {
     const session = await openS3Blobs(optionsFor(strict, drafts, { sessionToken: 'a/session+token==' }), clock)
     closing.push(() => session.close())
     expect(await session.size(await session.put([bytes]))).toBe(bytes.length)
+  })
+
+  it('go over TLS to a host named after the bucket, and nowhere that the authority did not vouch for', async () => {
+    const authority = makeAuthority()
+    const leaf = makeLeaf(authority, { san: { dns: ['*.s3.test'] }, eku: ['1.3.6.1.5.5.7.3.1'] })
+    const secure = await startStubS3({ tls: { key: leaf.privateKeyPem, cert: leaf.certificatePem } })
+    closing.push(() => secure.close())
+    const asked: string[] = []
+    const names = vi.spyOn(dns, 'lookup').mockImplementation(((name: string, options: object, found: Found) => {
+      asked.push(name)
+      const all = 'all' in options && options.all === true
+      found(null, all ? [{ address: '127.0.0.1', family: 4 }] : '127.0.0.1', 4)
+    }) as typeof dns.lookup)
+    try {
+      const options = { ...optionsFor(secure, drafts), forcePathStyle: false }
+      const ours = await openS3Blobs({ ...options, ca: authority.certificatePem }, clock)
+      closing.push(() => ours.close())
+      const name = await ours.put([bytes])
+      expect(await ours.size(name)).toBe(bytes.length)
+      expect([...secure.objects.keys()]).toEqual([`gateway/${name}`])
+      expect((await failing(openS3Blobs(options, clock))).message).toMatch(/UNABLE_TO|SELF_SIGNED/)
+      const other = { ...options, bucket: 'mail2', endpoint: secure.endpoint.replace('s3.test', 'other.test') }
+      expect((await failing(openS3Blobs({ ...other, ca: authority.certificatePem }, clock))).message).toMatch('ALTNAME')
+      expect(new Set(asked)).toEqual(new Set(['mail.s3.test', 'mail2.other.test']))
+    } finally {
+      names.mockRestore()
+    }
   })
 
   it('say how much room their drafts have', async () => {
