@@ -4,6 +4,7 @@ import { type RowChange, type Store, type StoredRow, StoreFailed } from '../port
 import type { Clock } from '../ports/world.js'
 import { heldBlob } from './backup.js'
 import { rowName } from './families.js'
+import { loadFrom } from './load.js'
 import { encodeMark, isOfHome, type Mark, markKey, markRow, readMark } from './mark.js'
 
 /** A place where an installation lives. */
@@ -55,8 +56,12 @@ export async function move(ports: MovePorts, told: MoveTold = () => {}): Promise
   await drain?.()
   await copy(source, target, 'strict', (counts) => told({ ...counts, phase: 'catching up' }))
 
-  const compared = await compare(source, target, (counts) => told({ ...counts, phase: 'comparing' }))
+  const tell: Tell = (counts) => told({ ...counts, phase: 'comparing' })
+  const compared = await compare(source, target, 'with blobs', tell)
   if (compared.kind === 'differs') return compared
+  // Once more, after the time that blobs take: who was not stopped has written by now.
+  const still = await compare(source, target, 'rows alone', tell)
+  if (still.kind === 'differs') return still
   const moved: Mark = { state: 'moved', at: clock.now(), to: targetName }
   const outcome = await source.store.commit({
     require: [{ key: markKey, version: 'absent' }],
@@ -104,7 +109,7 @@ async function copy(source: Home, target: Home, blobs: 'lenient' | 'strict', tel
       if (here) yield { kind: 'put', row: here }
     }
   }
-  await target.store.load(changes())
+  await loadFrom(target.store, changes())
   tell(counts)
 }
 
@@ -127,7 +132,7 @@ type Compared =
   | { readonly kind: 'differs'; readonly detail: string }
 
 /** Every row equal on both sides, chains to their heads with them, and every held blob hashed where it is now. */
-async function compare(source: Home, target: Home, tell: Tell): Promise<Compared> {
+async function compare(source: Home, target: Home, what: 'with blobs' | 'rows alone', tell: Tell): Promise<Compared> {
   const counts = { rows: 0, changes: 0, blobs: 0 }
   let lastBlob = ''
   for await (const [here, there] of pairs(source.store.snapshot(), target.store.snapshot())) {
@@ -140,7 +145,7 @@ async function compare(source: Home, target: Home, tell: Tell): Promise<Compared
       }
     if (++counts.rows % 1000 === 0) tell(counts)
     const blob = heldBlob(row)
-    if (blob === undefined || blob === lastBlob) continue
+    if (what === 'rows alone' || blob === undefined || blob === lastBlob) continue
     lastBlob = blob
     const chunks = await target.blobs.get(blob)
     if (!chunks) return { kind: 'differs', detail: `the blob ${blob} is not in the target` }

@@ -5,6 +5,7 @@ import { VaultFailed } from '../ports/vault.js'
 import type { Clock } from '../ports/world.js'
 import { type BackupEnd, type BackupHeader, backupPurpose, type Sealing } from './backup.js'
 import { BackupDamaged, decodeRows, type Frame, readFrames } from './frames.js'
+import { loadFrom } from './load.js'
 import { isOfHome, markRow, readMark } from './mark.js'
 
 export interface RestorePorts {
@@ -41,10 +42,10 @@ export async function restore(
   if (!interrupted && !(await isEmpty(store))) return { kind: 'not-empty' }
   try {
     const { header } = await proved(ports, open(), told)
-    if (interrupted) await store.load(removed(store.snapshot()))
+    if (interrupted) await loadFrom(store, removed(store.snapshot()))
     await store.load([{ kind: 'put', row: markRow({ state: 'restoring', at: ports.clock.now() }) }])
     const loaded = { phase: 'restoring', rows: 0, blobs: 0 }
-    await store.load(loading(ports, open(), loaded, told))
+    await loadFrom(store, loading(ports, open(), loaded, told))
     await store.load([{ kind: 'del', row: markRow({ state: 'restoring', at: 0 }) }])
     return { kind: 'restored', madeAt: header.madeAt, rows: loaded.rows, blobs: loaded.blobs }
   } catch (error) {

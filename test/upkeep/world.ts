@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { auditFamilies } from '../../src/audit/families.js'
 import { deliveryFamilies } from '../../src/delivery/families.js'
 import { sampleCcda } from '../../src/demo/documents.js'
@@ -12,6 +13,8 @@ import { holdFamily, type RowFamily } from '../../src/ports/rows.js'
 import type { Store, StoredRow } from '../../src/ports/store.js'
 import { recordFamilies } from '../../src/record/families.js'
 import { spoolFamilies } from '../../src/spool/families.js'
+import { rowName } from '../../src/upkeep/families.js'
+import { encodeRow } from '../../src/upkeep/frames.js'
 import { upkeepFamilies } from '../../src/upkeep/mark.js'
 import { type Finding, verify } from '../../src/upkeep/verify.js'
 import { random } from '../directory/worlds.js'
@@ -106,4 +109,33 @@ export async function rowsOf(store: Store): Promise<readonly StoredRow[]> {
 /** A disk of its own with the same contents. */
 export function copied({ clock, store, blobs, master }: Disk): Disk {
   return { clock, store: store.snapshot() as Disk['store'], blobs: new Map(blobs), master }
+}
+
+/** Lets something happen again and again while `work` goes on, a bounded number of times; ends it whatever becomes of the work. */
+export async function during<T>(
+  happens: (round: number) => Promise<unknown>,
+  work: (stop: () => Promise<void>) => Promise<T>,
+): Promise<T> {
+  let going = true
+  const happening = (async () => {
+    for (let round = 0; going && round < 60; round++) {
+      await happens(round)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  })()
+  const stop = async () => {
+    going = false
+    await happening
+  }
+  try {
+    return await work(stop)
+  } finally {
+    await stop()
+  }
+}
+
+/** Rows by name with a digest of all they are, without those about the home itself. */
+export async function contentsOf(store: Store): Promise<readonly string[]> {
+  const rows = (await rowsOf(store)).filter((row) => row.kind !== 'entry' || !row.key.startsWith('upkeep/'))
+  return rows.map((row) => `${rowName(row)} ${createHash('sha256').update(encodeRow(row)).digest('hex')}`)
 }
