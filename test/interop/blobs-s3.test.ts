@@ -128,6 +128,16 @@ describe('S3 blobs', () => {
     expect(Buffer.compare(await read(name), bytes)).toBe(0)
   })
 
+  it('take a success for one though its own body breaks off, and go on', async () => {
+    stub.misbehave('PUT', 'half-answer')
+    stub.misbehave('DELETE', 'half-answer')
+    const name = await blobs.put([bytes])
+    expect(Buffer.compare(await read(name), bytes)).toBe(0)
+    await blobs.delete(name)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(await blobs.size(name)).toBeUndefined()
+  })
+
   it('wait for a reader that takes its time', async () => {
     const name = await blobs.put([randomBytes(3_000_000)])
     let size = 0
