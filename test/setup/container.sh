@@ -331,6 +331,8 @@ finish() {
   clean_up
   [ -n "${database_stop:-}" ] && "${database_stop[@]}" stop >/dev/null 2>&1
   rm -rf "$work"
+  # The base and the last image stay for the next run, and nothing else: stages of builds have no names.
+  pod image prune -f >/dev/null 2>&1
   umount "$home/storage/overlay" 2>/dev/null
 }
 
