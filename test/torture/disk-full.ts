@@ -16,11 +16,14 @@ import type { Harness, Measure } from './verdict.js'
  * starts anew what ended with 75.
  */
 
-const diskMiB = 96
-const ballastMiB = 60
+const diskMiB = 256
+const ballastMiB = 110
 const againMs = 30_000
-/** Room is asked for one and a half of these, so that a small disk is enough to have some. */
-const environment = { DIRECT_GATEWAY_LIMITS_MESSAGE_BYTES: '2000000' }
+/**
+ * Room is asked for one and a half of these: less than by default, so that the disk may be small, and more than LevelDB
+ * may want at once for what it holds in memory (two write buffers of 32 MiB).
+ */
+const environment = { DIRECT_GATEWAY_LIMITS_MESSAGE_BYTES: '48000000' }
 
 /** Whether a small disk of our own may be mounted here. */
 export function mountable(): boolean {
@@ -61,7 +64,7 @@ async function filled(measure: Measure, ground: Ground, name: string, bug: reado
     spawnSync('fallocate', ['-l', `${ballastMiB}m`, ballast])
     const outbox = newOutbox()
     const heard = ground.mail.received.length
-    const write = letterWriter(ground, name, dice(measure.seed, name), 3)
+    const write = letterWriter(ground, name, dice(measure.seed, name), 1)
     const serving = () => ground.serve({ program, env: environment })
     let gateway: Serving | undefined = await serving()
     const more = () => {
@@ -89,7 +92,8 @@ async function filled(measure: Measure, ground: Ground, name: string, bug: reado
         restarts++
         gateway = await serving().catch(() => undefined)
       }
-      if (gateway) await sendAll(gateway.smtpPort, outbox, () => (accepted() > before ? undefined : outbox.waiting.shift()))
+      if (gateway)
+        await sendAll(gateway.smtpPort, outbox, () => (accepted() > before ? undefined : outbox.waiting.shift()))
       await sleep(200)
       return accepted() > before ? true : undefined
     }, againMs).catch(() => void trouble.push(`nothing is accepted ${againMs / 1000} s after there was room`))
@@ -112,7 +116,12 @@ export const diskFull: Harness = async (measure) => {
     const bug = await filled(measure, ground, 'no-room-check', plants.noRoomCheck).catch((error: unknown) => ({
       refusal: String(error),
     }))
-    return { ...found, rounds: 1, caught: !/^452/.test(bug.refusal), notes: [note, `without a look: ${bug.refusal.slice(0, 40)}`] }
+    return {
+      ...found,
+      rounds: 1,
+      caught: !/^452/.test(bug.refusal),
+      notes: [note, `without a look: ${bug.refusal.slice(0, 40)}`],
+    }
   } finally {
     ground.close()
   }

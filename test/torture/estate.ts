@@ -81,7 +81,7 @@ export function letterWriter({ estate }: Ground, prefix: string, chance: Dice, l
   return () => {
     const id = `${prefix}-${count++}`
     const messageId = `<${id}@direct.hospital.example>`
-    const body = count % largeEvery === 0 ? chance.bytes(997).toString('hex').repeat(60) : 'All is well.'
+    const body = count % largeEvery === 0 ? chance.bytes(120_000).toString('base64') : 'All is well.'
     const content = `Content-Type: text/plain; charset=utf-8\r\n\r\n${body.replace(/.{72}/g, '$&\r\n')}\r\n`
     const sealed = sealMessage(Buffer.from(letterHead(id) + content), {
       signers: [signer],

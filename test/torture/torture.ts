@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
+import { clock } from './clock.js'
 import { diskFull } from './disk-full.js'
 import { kill, powerCut } from './gateway.js'
-import { killStore, powerCutStore } from './store.js'
+import { nodes, postgres } from './postgres.js'
 import { slowPeers } from './slow-peers.js'
 import { gracefulStop } from './stop.js'
+import { killStore, powerCutStore } from './store.js'
 import { failingSync, failingSyncStore } from './sync-faults.js'
 import { type Harness, holds, lineOf, type Verdict } from './verdict.js'
 
@@ -17,8 +19,11 @@ const harnesses: Readonly<Record<string, Harness>> = {
   'power-cut': powerCut,
   'failing-sync': failingSync,
   'disk-full': diskFull,
+  clock,
   'graceful-stop': gracefulStop,
   'slow-peers': slowPeers,
+  postgres,
+  nodes,
   'kill-store': killStore,
   'power-cut-store': powerCutStore,
   'failing-sync-store': failingSyncStore,
