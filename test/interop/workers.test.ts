@@ -164,7 +164,10 @@ describe('private keys', () => {
     expect(shows({ ...owned, wrapped: Uint8Array.from(owned.wrapped) })).toBe(false)
     await withPool({ threads: 1 }, async (pool) => {
       const unwrapped = sealByHand('Content-Type: text/plain\r\n\r\nHello.', { outer: 'From: <a@b.example>\r\n' })
-      for (const bytes of [unwrapped, seal()]) {
+      const large = seal({ body: 'A long letter.\r\n'.repeat(20_000) })
+      const shared = new Uint8Array(new SharedArrayBuffer(large.length))
+      shared.set(large)
+      for (const bytes of [unwrapped, seal(), shared]) {
         const opened = await pool.open({ kind: 'bytes', bytes }, [owned], { allowSha1: false })
         expect(opened.kind).toBe('opened')
         expect(shows(opened)).toBe(false)
