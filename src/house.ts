@@ -18,6 +18,7 @@ import { openRecord, type PatientRecord } from './record/record.js'
 import { openQuarantine, type Quarantine } from './spool/quarantine.js'
 import { openSpool, type Spool, spoolLimits } from './spool/spool.js'
 import { openTrail, type Trail } from './spool/trail.js'
+import { markWords, readMark } from './upkeep/mark.js'
 
 export const clock: Clock = { now: () => Date.now() }
 export const random: Random = { bytes: (size) => new Uint8Array(randomBytes(size)) }
@@ -40,10 +41,15 @@ export class WrongMasterKey extends Error {
   override readonly name = 'WrongMasterKey'
 }
 
+/** The store was moved away, or is not yet wholly there: whoever worked on it would lose what he does. */
+export class HomeMarked extends Error {
+  override readonly name = 'HomeMarked'
+}
+
 /**
- * Opens the data folder under its master key. Throws StoreFailed where another process has it or it cannot be read, and
- * WrongMasterKey before anything is sealed under a second key. Only the demo says that certificates marked TEST ONLY are
- * welcome.
+ * Opens what lasts under its master key. Throws StoreFailed where it cannot be opened, HomeMarked where nobody may work on
+ * it, and WrongMasterKey before anything is sealed under a second key. Only the demo says that certificates marked TEST
+ * ONLY are welcome.
  */
 export async function openHouse(
   config: Config,
@@ -53,6 +59,8 @@ export async function openHouse(
   const homes = await openHomes(config, clock, options.onStoreChange)
   const keyring = openKeyring({ current: masterKey }, random)
   try {
+    const mark = await readMark(homes.store)
+    if (mark) throw new HomeMarked(markWords(mark))
     await proveKey(homes.store, keyring)
     return await furnish(homes, keyring, config, options)
   } catch (error) {

@@ -4,7 +4,7 @@ import { exitCodes, type Home, type OperatorOutcome, type Settled } from './cli/
 import { runCli } from './cli/program.js'
 import { masterKeyFile } from './config/load.js'
 import type { OnStoreChange } from './homes.js'
-import { type House, openHouse, random, WrongMasterKey } from './house.js'
+import { HomeMarked, type House, openHouse, random, WrongMasterKey } from './house.js'
 import {
   createMasterKey,
   type MasterKey,
@@ -13,7 +13,7 @@ import {
   unguarded,
 } from './keyring/master-key.js'
 import { openLog } from './observe/log.js'
-import { operatorOf } from './operator.js'
+import { operatorOf, restoreHomes, undoMoved } from './operator.js'
 import { StoreFailed } from './ports/store.js'
 
 /** What is left of the grace when the store has failed: nothing in hand can be finished, only told off. */
@@ -52,9 +52,13 @@ async function openForCommand(settled: Settled): Promise<OperatorOutcome> {
   if (key.kind === 'refused') return key
   try {
     const house = await openFolder(settled.config, key.key)
-    return { kind: 'opened', operator: operatorOf(house), close: house.close }
+    return {
+      kind: 'opened',
+      operator: operatorOf(house, undefined, { dataDir: settled.config.dataDir, running: false }),
+      close: house.close,
+    }
   } catch (error) {
-    if (error instanceof StoreFailed || error instanceof WrongMasterKey)
+    if (error instanceof StoreFailed || error instanceof WrongMasterKey || error instanceof HomeMarked)
       return { kind: 'refused', detail: error.message }
     throw error
   }
@@ -90,7 +94,8 @@ async function serve(settled: Settled): Promise<number> {
     if (error instanceof CannotStart)
       return refuse(error.message, error.passing ? exitCodes.tryAgain : exitCodes.misconfigured)
     if (error instanceof StoreFailed) return refuse(error.message, exitCodes.tryAgain)
-    if (error instanceof WrongMasterKey) return refuse(error.message, exitCodes.misconfigured)
+    if (error instanceof WrongMasterKey || error instanceof HomeMarked)
+      return refuse(error.message, exitCodes.misconfigured)
     throw error
   } finally {
     await house?.close().catch(() => undefined)
@@ -112,6 +117,14 @@ const home: Home = {
   createMasterKey: () => createMasterKey(random),
   open: openForCommand,
   serve,
+  async restore(settled, file, progress) {
+    const key = masterKeyOf(settled)
+    if (key.kind === 'refused') return key
+    mkdirSync(settled.config.dataDir, { recursive: true, mode: 0o700 })
+    return restoreHomes(settled.config, key.key, file, progress)
+  },
+  undoMark: (settled) => undoMoved(settled.config),
+  watched: process.stderr.isTTY === true,
   demo: async (options) => (await import('./demo/demo.js')).runDemo(options),
 }
 

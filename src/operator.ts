@@ -1,15 +1,67 @@
+import { join, resolve } from 'node:path'
+import process from 'node:process'
 import { verifyChain } from './audit/audit.js'
-import type { Operator } from './cli/operator.js'
+import { auditFamilies } from './audit/families.js'
+import type { Operator, RestoreOutcome, Upkeep, UpkeepProgress } from './cli/operator.js'
+import { describeProblem, loadConfig } from './config/load.js'
+import type { Config } from './config/settings.js'
+import { deliveryFamilies } from './delivery/families.js'
 import { parseAddress, parseDomain } from './direct/address.js'
-import { clock, type House } from './house.js'
-import { together } from './ports/store.js'
+import { directoryFamilies } from './directory/families.js'
+import { openHomes } from './homes.js'
+import { clock, type House, random } from './house.js'
+import { keyringFamilies } from './keyring/families.js'
+import { openKeyring } from './keyring/keyring.js'
+import type { MasterKey } from './keyring/master-key.js'
+import { openVault } from './keyring/vault.js'
+import { mailboxFamilies } from './mailbox/families.js'
+import { pipelineFamilies } from './pipeline/families.js'
+import { holdFamily, type RowFamily } from './ports/rows.js'
+import { StoreFailed, together } from './ports/store.js'
+import { VaultFailed } from './ports/vault.js'
+import { recordFamilies } from './record/families.js'
 import { newRequest } from './smime/csr.js'
 import { readPkcs12 } from './smime/pkcs12.js'
+import { spoolFamilies } from './spool/families.js'
 import { outboundQueue } from './spool/outbound.js'
 import { inboundQueue } from './spool/spool.js'
+import { putBack, setAside } from './upkeep/aside.js'
+import { BackupImpossible, backup } from './upkeep/backup.js'
+import { createFile, readFileOf } from './upkeep/files.js'
+import { BackupDamaged } from './upkeep/frames.js'
+import { markWords, upkeepFamilies } from './upkeep/mark.js'
+import { move, undoMark } from './upkeep/migrate.js'
+import { restore } from './upkeep/restore.js'
+import { figures } from './upkeep/stats.js'
+import { type Finding, verify } from './upkeep/verify.js'
+
+/** Every row that any room keeps: what `verify` knows. */
+export const rowFamilies: readonly RowFamily[] = [
+  holdFamily,
+  ...spoolFamilies,
+  ...mailboxFamilies,
+  ...recordFamilies,
+  ...directoryFamilies,
+  ...keyringFamilies,
+  ...pipelineFamilies,
+  ...deliveryFamilies,
+  ...auditFamilies,
+  ...upkeepFamilies,
+]
+
+/** Where the house stands, for the commands that look after it. */
+export interface Place {
+  readonly dataDir: string
+  /** A gateway works on the house. */
+  readonly running: boolean
+}
 
 /** What the operator's commands may do with an open house. `nudge` tells a running gateway that there is mail to judge. */
-export function operatorOf(house: House, nudge: () => void = () => undefined): Operator {
+export function operatorOf(
+  house: Omit<House, 'close'>,
+  nudge: () => void = () => undefined,
+  place: Place = { dataDir: process.cwd(), running: false },
+): Operator {
   const { store, directory, trail, quarantine, audit } = house
   return {
     directory,
@@ -77,6 +129,163 @@ export function operatorOf(house: House, nudge: () => void = () => undefined): O
         return { kind: 'made', csr: request, pkcs8 }
       },
     },
+    upkeep: upkeepOf(house, place),
     clock,
   }
 }
+
+type Kept = Pick<House, 'store' | 'blobs' | 'vault' | 'keyring' | 'audit'>
+
+function upkeepOf({ store, blobs, vault, keyring, audit }: Kept, { dataDir, running }: Place): Upkeep {
+  const ports = { store, blobs, vault, unwrap: keyring.unwrap, families: rowFamilies }
+  return {
+    async verify({ known, setAside: by }, finding, progress) {
+      const damaged: NonNullable<Finding['entry']>[] = []
+      const tell = {
+        finding({ entry, ...told }: Finding) {
+          finding(told)
+          if (entry && by !== undefined) damaged.push(entry)
+        },
+        progress: ({ rows, bytes }: { rows: number; bytes: number }) =>
+          progress(`${rows} rows, ${mebibytes(bytes)} read`),
+      }
+      const verified = await verify(ports, tell, known)
+      if (by === undefined || damaged.length === 0) return verified
+      const name = `${new Date(clock.now()).toISOString().replaceAll(':', '')}.rows`
+      const file = join(dataDir, 'quarantined-rows', name)
+      const rows = await setAside({ store, clock, keyring, audit }, damaged, await createFile(file), by)
+      return { ...verified, aside: { rows, file } }
+    },
+    stats: (progress) => figures(ports, (rows) => progress(`${rows} rows counted`)),
+    async backup(sink, by, progress) {
+      try {
+        const made = await backup({ store, blobs, clock, keyring }, sink, ({ rows, bytes }) =>
+          progress(`${rows} rows, ${mebibytes(bytes)} written`),
+        )
+        const subject = { digest: made.digest }
+        const told = audit.entry({ at: clock.now(), action: 'backup.made', actor: by, subject, outcome: 'success' })
+        await store.commit({ append: [told] })
+        return { kind: 'made', ...made }
+      } catch (error) {
+        if (error instanceof BackupImpossible) return { kind: 'refused', detail: error.message }
+        throw error
+      }
+    },
+    migrate: ({ text, name }, progress) => migrate({ store, blobs, running }, text, name, progress),
+  }
+}
+
+async function migrate(
+  { store, blobs, running }: Pick<Kept, 'store' | 'blobs'> & { readonly running: boolean },
+  text: string,
+  name: string,
+  progress: UpkeepProgress,
+): ReturnType<Upkeep['migrate']> {
+  // The environment speaks of the old home; nothing of it may reach the new one.
+  const loaded = await loadConfig({ env: {}, cwd: process.cwd(), file: name, readFile: async () => text })
+  if (loaded.kind === 'problems')
+    return { kind: 'refused', detail: loaded.problems.map((problem) => describeProblem(problem, name)).join('\n') }
+  const target = await openHomes(loaded.config, clock).catch(unopened)
+  if ('detail' in target) return { kind: 'refused', detail: target.detail }
+  try {
+    const ports = { source: { store, blobs }, target, clock, targetName: name, running }
+    const outcome = await move(ports, ({ phase, rows, changes, blobs }) =>
+      progress(`${phase}: ${rows} rows, ${changes} written, ${blobs} blobs`),
+    )
+    switch (outcome.kind) {
+      case 'moved':
+      case 'copied':
+        return outcome
+      case 'target-in-use':
+        return { kind: 'refused', detail: `the store of ${name} holds an installation already` }
+      case 'already-moved':
+        return { kind: 'refused', detail: markWords(outcome.mark) }
+      case 'differs':
+        return { kind: 'refused', detail: `not moved, the old store is still the truth: ${outcome.detail}` }
+    }
+  } finally {
+    await target.close()
+  }
+}
+
+/** Puts a backup into the homes of a configuration, opens them anew and verifies all; or rows that were set aside back. */
+export async function restoreHomes(
+  config: Config,
+  masterKey: MasterKey,
+  path: string,
+  progress: UpkeepProgress,
+): Promise<RestoreOutcome> {
+  const keyring = openKeyring({ current: masterKey }, random)
+  const open = () => readFileOf(resolve(path))
+  const homes = await openHomes(config, clock).catch(unopened)
+  if ('detail' in homes) return { kind: 'refused', detail: homes.detail }
+  try {
+    const outcome = await restore({ ...homes, clock, keyring }, open, ({ phase, rows, blobs }) =>
+      progress(`${phase}: ${rows} rows, ${blobs} blobs`),
+    )
+    switch (outcome.kind) {
+      case 'rows':
+        return { kind: 'rows-back', ...(await putBack({ store: homes.store, keyring }, open)) }
+      case 'not-empty':
+        return { kind: 'refused', detail: 'there is an installation already: restore into an empty folder or database' }
+      case 'wrong-key':
+        return {
+          kind: 'refused',
+          detail: `${path} was made under another master key, or altered by somebody without it`,
+        }
+      case 'damaged':
+        return { kind: 'refused', detail: `${path}: ${outcome.detail}` }
+    }
+    await homes.close()
+    return await verified(config, keyring, outcome, progress)
+  } catch (error) {
+    if (error instanceof StoreFailed || error instanceof BackupDamaged || error instanceof VaultFailed)
+      return { kind: 'refused', detail: error.message }
+    if (error instanceof Error && 'code' in error)
+      return { kind: 'refused', detail: `cannot read ${path}: ${error.code}` }
+    throw error
+  } finally {
+    await homes.close().catch(() => undefined)
+  }
+}
+
+async function verified<T extends RestoreOutcome>(
+  config: Config,
+  keyring: ReturnType<typeof openKeyring>,
+  outcome: T,
+  progress: UpkeepProgress,
+): Promise<T | Extract<RestoreOutcome, { kind: 'refused' }>> {
+  const homes = await openHomes(config, clock)
+  try {
+    const vault = openVault({ store: homes.store, keyring, random })
+    const ports = { ...homes, vault, unwrap: keyring.unwrap, families: rowFamilies }
+    const { findings } = await verify(ports, {
+      finding: () => undefined,
+      progress: ({ rows }) => progress(`verifying: ${rows} rows`),
+    })
+    if (findings === 0) return outcome
+    return {
+      kind: 'refused',
+      detail: `restored as it was, and that is not whole: run verify, which tells ${findings} findings`,
+    }
+  } finally {
+    await homes.close()
+  }
+}
+
+/** Makes the store of a configuration the truth again, where it was moved away. */
+export async function undoMoved(config: Config): Promise<boolean> {
+  const homes = await openHomes(config, clock)
+  try {
+    return await undoMark(homes.store)
+  } finally {
+    await homes.close()
+  }
+}
+
+function unopened(error: unknown): { readonly detail: string } {
+  if (error instanceof StoreFailed) return { detail: error.message }
+  throw error
+}
+
+const mebibytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`

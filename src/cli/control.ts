@@ -2,7 +2,7 @@ import { chmodSync, closeSync, existsSync, openSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import type { Log } from '../ports/observe.js'
-import { CommandFailed, type Context, cliLimits, type Operator } from './operator.js'
+import { type ByteSink, CommandFailed, type Context, cliLimits, type Operator } from './operator.js'
 
 /**
  * One process owns the store, so a running gateway runs the operator's commands itself: it listens on a socket in its
@@ -23,6 +23,11 @@ type ToClient =
   | { readonly err: string }
   | { readonly read: string }
   | { readonly write: string; readonly bytes: string; readonly kind: 'open' | 'secret' }
+  /** A file to be begun; its bytes follow, in order, each answered with `written`. */
+  | { readonly create: string }
+  | { readonly chunk: string }
+  | { readonly finish: true }
+  | { readonly progress: string }
   | { readonly exit: number }
 
 export interface Control {
@@ -91,8 +96,8 @@ function shortPath(dataDir: string): { readonly path: string; readonly release: 
 async function serveCommand(socket: Socket, operator: Operator, run: ControlOptions['run'], log: Log): Promise<void> {
   const messages = lines(socket)
   const send = (message: ToClient) => void (socket.writable && socket.write(`${JSON.stringify(message)}\n`))
-  const answer = async (): Promise<ToServer> => {
-    const line = await withinTime(messages.next(), socket)
+  const answer = async (withinMs: number = cliLimits.answerMs): Promise<ToServer> => {
+    const line = await withinTime(messages.next(), socket, withinMs)
     return line.done ? { failed: 'the operator went away' } : readMessage(line.value)
   }
   const first = await answer()
@@ -111,6 +116,19 @@ async function serveCommand(socket: Socket, operator: Operator, run: ControlOpti
       const reply = await answer()
       if (!('written' in reply)) throw new CommandFailed('failed' in reply ? reply.failed : `cannot write ${path}`)
     },
+    async createFile(path) {
+      const taken = async (message: ToClient) => {
+        send(message)
+        const reply = await answer(cliLimits.chunkMs)
+        if (!('written' in reply)) throw new CommandFailed('failed' in reply ? reply.failed : `cannot write ${path}`)
+      }
+      await taken({ create: path })
+      return inChunks(cliLimits.chunkBytes, {
+        write: (bytes) => taken({ chunk: Buffer.from(bytes).toString('base64') }),
+        end: () => taken({ finish: true }),
+      })
+    },
+    progress: (progress) => send({ progress }),
     withOperator: (_, work) => work(operator),
   }
   const exit = await run(first.argv, context)
@@ -152,8 +170,31 @@ async function* lines(socket: Socket): AsyncGenerator<string, void, undefined> {
   }
 }
 
-async function withinTime<T>(promise: Promise<T>, socket: Socket): Promise<T> {
-  const timer = setTimeout(() => socket.destroy(), cliLimits.answerMs)
+/** A sink that hands on pieces of one size, so that small writes cost no round trip each. */
+function inChunks(sizeBytes: number, sink: ByteSink): ByteSink {
+  let held: Uint8Array[] = []
+  let heldBytes = 0
+  async function flush() {
+    const all = Buffer.concat(held)
+    held = []
+    heldBytes = 0
+    for (let at = 0; at < all.length; at += sizeBytes) await sink.write(all.subarray(at, at + sizeBytes))
+  }
+  return {
+    async write(bytes) {
+      held.push(bytes)
+      heldBytes += bytes.length
+      if (heldBytes >= sizeBytes) await flush()
+    },
+    async end() {
+      await flush()
+      await sink.end()
+    },
+  }
+}
+
+async function withinTime<T>(promise: Promise<T>, socket: Socket, withinMs: number): Promise<T> {
+  const timer = setTimeout(() => socket.destroy(), withinMs)
   try {
     return await promise
   } finally {
@@ -174,13 +215,14 @@ export type Sent =
 export async function sendCommand(
   dataDir: string,
   argv: readonly string[],
-  context: Pick<Context, 'print' | 'printError' | 'readFile' | 'writeFile'>,
+  context: Pick<Context, 'print' | 'printError' | 'readFile' | 'writeFile' | 'createFile' | 'progress'>,
 ): Promise<Sent> {
   const opened = await open(dataDir)
   if (!('socket' in opened)) return opened
   const { socket } = opened
   const send = (message: ToServer) => void socket.write(`${JSON.stringify(message)}\n`)
   const named = (path: string) => argv.some((word) => word === path || word.endsWith(`=${path}`))
+  let file: ByteSink | undefined
   try {
     send({ argv })
     for await (const line of lines(socket)) {
@@ -188,6 +230,20 @@ export async function sendCommand(
       if ('out' in message) context.print(message.out)
       else if ('err' in message) context.printError(message.err)
       else if ('exit' in message) return { kind: 'done', exit: message.exit }
+      else if ('progress' in message) context.progress?.(message.progress)
+      else if ('create' in message) {
+        const { create } = message
+        send(
+          await doing(async () => {
+            if (!named(create) || !context.createFile)
+              throw new CommandFailed(`the command line does not name ${create}`)
+            file = await context.createFile(create)
+          }),
+        )
+      } else if ('chunk' in message) {
+        const bytes = Buffer.from(message.chunk, 'base64')
+        send(await doing(async () => file?.write(bytes)))
+      } else if ('finish' in message) send(await doing(async () => file?.end()))
       else if ('read' in message) send(await reading(message.read, named, context))
       else send(await writing(message, named, context))
     }
@@ -207,6 +263,15 @@ async function reading(
   if (!named(path)) return { failed: `the command line does not name ${path}` }
   try {
     return { file: Buffer.from(await readFile(path)).toString('base64') }
+  } catch (error) {
+    return { failed: error instanceof Error ? error.message : String(error) }
+  }
+}
+
+async function doing(work: () => Promise<void>): Promise<ToServer> {
+  try {
+    await work()
+    return { written: true }
   } catch (error) {
     return { failed: error instanceof Error ? error.message : String(error) }
   }

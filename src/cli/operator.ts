@@ -23,8 +23,97 @@ export interface Operator {
     verify(): Promise<ChainVerdict>
   }
   readonly pki: OperatorPki
+  readonly upkeep: Upkeep
   readonly clock: Clock
 }
+
+/** A place in the audit log that was written down: sequence number and link in lower-case hex. */
+export interface AuditHead {
+  readonly sequence: number
+  readonly link: string
+}
+
+export interface UpkeepFinding {
+  readonly kind: string
+  readonly row: string
+  readonly family?: string
+  readonly detail: string
+}
+
+/** Told now and then while something long goes on; a line for people. */
+export type UpkeepProgress = (words: string) => void
+
+/** Where a long stream of bytes goes; `end` answers when it would survive a power cut. */
+export interface ByteSink {
+  write(bytes: Uint8Array): Promise<void>
+  end(): Promise<void>
+}
+
+/** Looking after what lasts; see src/upkeep. */
+export interface Upkeep {
+  /** Walks everything. With `setAside`, damaged entries are moved to a file afterwards, audited under that name. */
+  verify(
+    options: { readonly known: readonly AuditHead[]; readonly setAside?: string },
+    finding: (finding: UpkeepFinding) => void,
+    progress: UpkeepProgress,
+  ): Promise<{
+    readonly rows: number
+    readonly bytes: number
+    readonly blobs: number
+    readonly findings: number
+    readonly head: AuditHead
+    readonly aside?: { readonly rows: number; readonly file: string }
+  }>
+  stats(progress: UpkeepProgress): Promise<{
+    readonly families: readonly {
+      readonly family: string
+      readonly kind: string
+      readonly rows: number
+      readonly bytes: number
+      readonly owners?: number
+    }[]
+    readonly queues: readonly {
+      readonly queue: string
+      readonly jobs: number
+      readonly bytes: number
+      readonly oldestDueAt: number
+      readonly mostAttempts: number
+    }[]
+    readonly blobs: { readonly held: number; readonly stored: number; readonly bytes: number; readonly orphans: number }
+    readonly rows: number
+    readonly bytes: number
+    readonly head: AuditHead
+  }>
+  /** Everything of one moment into `sink`; refused where what there is could not be restored. */
+  backup(
+    sink: ByteSink,
+    by: string,
+    progress: UpkeepProgress,
+  ): Promise<
+    | {
+        readonly kind: 'made'
+        readonly rows: number
+        readonly blobs: number
+        readonly bytes: number
+        readonly digest: string
+      }
+    | { readonly kind: 'refused'; readonly detail: string }
+  >
+  /** Moves everything to the homes of another configuration, given by its text and a name for it. */
+  migrate(
+    target: { readonly text: string; readonly name: string },
+    progress: UpkeepProgress,
+  ): Promise<
+    | { readonly kind: 'moved' | 'copied'; readonly rows: number; readonly blobs: number }
+    | { readonly kind: 'refused'; readonly detail: string }
+  >
+}
+
+export type RestoreOutcome =
+  | { readonly kind: 'restored'; readonly rows: number; readonly blobs: number; readonly madeAt: string }
+  /** Rows that `verify --quarantine` set aside are back where their places were free. */
+  | { readonly kind: 'rows-back'; readonly rows: number; readonly back: number }
+  | { readonly kind: 'refused'; readonly detail: string }
 
 export interface QueuedJob {
   readonly queue: string
@@ -81,6 +170,12 @@ export interface Home {
   /** Runs the gateway until it is told to stop; answers the exit code. */
   serve(settled: Settled): Promise<number>
   demo(options: { readonly once: boolean }): Promise<number>
+  /** Puts a backup into the empty homes of this configuration, while no gateway runs. */
+  restore?(settled: Settled, file: string, progress: UpkeepProgress): Promise<RestoreOutcome>
+  /** Takes away the mark of a store that was moved; answers false where there is none. */
+  undoMark?(settled: Settled): Promise<boolean>
+  /** Somebody watches stderr: progress is shown as it comes. */
+  readonly watched?: boolean
 }
 
 export type OperatorOutcome =
@@ -102,6 +197,10 @@ export interface Context {
   readFile(path: string): Promise<Uint8Array>
   /** Writes a new file of the operator's; a secret one for the owner alone. Throws CommandFailed where it exists. */
   writeFile(path: string, bytes: Uint8Array, kind: 'open' | 'secret'): Promise<void>
+  /** Begins a new file of the operator's, for its owner alone, or with `-` standard output. Throws CommandFailed where it exists. */
+  createFile?(path: string): Promise<ByteSink>
+  /** Shows how far something is, where somebody watches. */
+  progress?(words: string): void
   /** Runs work on the open gateway, in whichever process has it; answers the exit code. */
   withOperator(options: GlobalOptions, work: (operator: Operator) => Promise<number>): Promise<number>
   /** Absent in the server. */
@@ -129,6 +228,12 @@ export const cliLimits = {
   sessions: 8,
   /** For a client to say what it wants, and to hand over a file. */
   answerMs: 10_000,
+  /** One message of a long stream of bytes, before base64. */
+  chunkBytes: 1024 * 1024,
+  /** For a client to take one: it may go into a pipe that leads far away. */
+  chunkMs: 10 * 60_000,
+  /** A long file is synced this often, so that its end comes soon. */
+  syncBytes: 64 * 1024 * 1024,
 }
 
 /** Ends a command: its message is for the operator, its code is the exit code. */

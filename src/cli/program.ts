@@ -1,5 +1,6 @@
-import { open, readFile, stat } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { open, readFile, rm, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import process from 'node:process'
 import { Command, CommanderError } from 'commander'
 import { describeProblem } from '../config/load.js'
 import type { Session } from './command.js'
@@ -9,8 +10,9 @@ import { keyCommands } from './commands/keys.js'
 import { messageCommands } from './commands/messages.js'
 import { tokenCommands } from './commands/tokens.js'
 import { trustCommands } from './commands/trust.js'
+import { upkeepCommands } from './commands/upkeep.js'
 import { sendCommand } from './control.js'
-import { CommandFailed, type Context, cliLimits, exitCodes, type Home } from './operator.js'
+import { type ByteSink, CommandFailed, type Context, cliLimits, exitCodes, type Home } from './operator.js'
 import { settle } from './settle.js'
 
 /** Every command, told where it runs. */
@@ -32,6 +34,7 @@ export function buildProgram(session: Session): Command {
   trustCommands(program, session)
   tokenCommands(program, session)
   messageCommands(program, session)
+  upkeepCommands(program, session)
   return program
 }
 
@@ -54,7 +57,17 @@ export async function runCommand(argv: readonly string[], context: Context): Pro
  */
 export async function runCli(argv: readonly string[], home: Home): Promise<number> {
   const { print, printError, cwd } = home
-  const files: Pick<Context, 'readFile' | 'writeFile'> = {
+  const begun: OwnFile[] = []
+  const files: Pick<Context, 'readFile' | 'writeFile' | 'createFile' | 'progress'> = {
+    async createFile(path) {
+      const file = path === '-' ? standardOutput() : await beginFile(resolve(cwd, path), path)
+      begun.push(file)
+      return file
+    },
+    progress: (words) => {
+      if (home.watched) printError(`\r\x1b[K${words}`)
+      else if (words !== '' && argv.includes('--progress')) printError(`${words}\n`)
+    },
     readFile: (path) => readOwnFile(resolve(cwd, path), path),
     writeFile: (path, bytes, kind) => writeNewFile(resolve(cwd, path), path, bytes, kind),
   }
@@ -81,7 +94,68 @@ export async function runCli(argv: readonly string[], home: Home): Promise<numbe
       }
     },
   }
-  return runCommand(argv, context)
+  try {
+    return await runCommand(argv, context)
+  } finally {
+    // Half a file is worse than none: it looks like one.
+    for (const file of begun) await file.discard()
+  }
+}
+
+interface OwnFile extends ByteSink {
+  /** Removes the file where it was not ended. */
+  discard(): Promise<void>
+}
+
+/** A new file for its owner alone; synced now and then, and at its end with its folder. */
+async function beginFile(path: string, asGiven: string): Promise<OwnFile> {
+  const failing = (error: unknown) =>
+    new CommandFailed(`cannot write ${asGiven}: ${(error as NodeJS.ErrnoException).code ?? error}`)
+  const file = await open(path, 'wx', 0o600).catch((error: unknown) => Promise.reject(failing(error)))
+  let ended = false
+  let unsynced = 0
+  return {
+    async write(bytes) {
+      try {
+        for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten
+        unsynced += bytes.length
+        if (unsynced < cliLimits.syncBytes) return
+        await file.datasync()
+        unsynced = 0
+      } catch (error) {
+        throw failing(error)
+      }
+    },
+    async end() {
+      try {
+        await file.sync()
+        await file.close()
+        const folder = await open(dirname(path), 'r')
+        await folder.sync().finally(() => folder.close())
+        ended = true
+      } catch (error) {
+        throw failing(error)
+      }
+    },
+    async discard() {
+      if (ended) return
+      await file.close().catch(() => undefined)
+      await rm(path, { force: true })
+    },
+  }
+}
+
+function standardOutput(): OwnFile {
+  return {
+    write: (bytes) =>
+      new Promise((done, fail) => {
+        process.stdout.write(bytes, (error) =>
+          error ? fail(new CommandFailed(`cannot write -: ${error.message}`)) : done(),
+        )
+      }),
+    end: async () => undefined,
+    discard: async () => undefined,
+  }
 }
 
 async function readOwnFile(path: string, asGiven: string): Promise<Uint8Array> {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { type Loaded, loadConfig } from '../config/load.js'
-import type { GlobalOptions, Home } from './operator.js'
+import { describeProblem, type Loaded, loadConfig } from '../config/load.js'
+import { CommandFailed, exitCodes, type GlobalOptions, type Home, type Settled } from './operator.js'
 
 /** The configuration that a command line asks for: its file, and `--data-dir` over file and environment. */
 export async function settle(
@@ -17,4 +17,12 @@ export async function settle(
     ...(file && { file }),
   })
   return { ...loaded, ...(file && { file }) }
+}
+
+/** The same, with its problems as the end of the command. */
+export async function settledOf(home: Pick<Home, 'cwd' | 'env'>, options: GlobalOptions): Promise<Settled> {
+  const outcome = await settle(home, options)
+  if (outcome.kind === 'loaded') return outcome
+  const words = outcome.problems.map((problem) => describeProblem(problem, outcome.file)).join('\n')
+  throw new CommandFailed(words, exitCodes.usage)
 }

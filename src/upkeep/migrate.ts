@@ -23,6 +23,8 @@ export type MoveTold = (told: MoveCounts & { readonly phase: 'copying' | 'catchi
 
 export type MoveOutcome =
   | { readonly kind: 'moved'; readonly rows: number; readonly blobs: number }
+  /** All that there was is copied; the rest follows when the gateway has stopped and this is run again. */
+  | { readonly kind: 'copied'; readonly rows: number; readonly blobs: number }
   /** The target holds an installation that is no copy of this one's beginning: it is left alone. */
   | { readonly kind: 'target-in-use' }
   | { readonly kind: 'already-moved'; readonly mark: Mark }
@@ -35,7 +37,9 @@ export interface MovePorts {
   readonly clock: Clock
   /** Where the target is, for whoever starts the old one. */
   readonly targetName: string
-  /** Resolves once nobody works on the source any more; absent where nobody does. */
+  /** The gateway works on the source. */
+  readonly running?: boolean
+  /** Resolves once nobody works on the source any more: what lets one run do it all beside a running gateway. */
   readonly drain?: () => Promise<void>
 }
 
@@ -45,14 +49,15 @@ export interface MovePorts {
  * run again, it goes on with what differs. The target must be opened anew afterwards.
  */
 export async function move(ports: MovePorts, told: MoveTold = () => {}): Promise<MoveOutcome> {
-  const { source, target, clock, drain, targetName } = ports
+  const { source, target, clock, running = false, drain, targetName } = ports
   const mark = await readMark(source.store)
   if (mark) return { kind: 'already-moved', mark }
   if (!(await mayReceive(target.store))) return { kind: 'target-in-use' }
   await target.store.load([{ kind: 'put', row: markRow({ state: 'moving-in', at: clock.now() }) }])
 
   // While mail moves on, a blob may be gone that the snapshot names: the second round is the one that counts.
-  await copy(source, target, 'lenient', (counts) => told({ ...counts, phase: 'copying' }))
+  const first = await copy(source, target, 'lenient', (counts) => told({ ...counts, phase: 'copying' }))
+  if (running && !drain) return { kind: 'copied', rows: first.rows, blobs: first.blobs }
   await drain?.()
   await copy(source, target, 'strict', (counts) => told({ ...counts, phase: 'catching up' }))
 
@@ -91,7 +96,7 @@ async function mayReceive(store: Store): Promise<boolean> {
 type Tell = (counts: MoveCounts) => void
 
 /** Makes the rows of the target those of the source, and copies the blobs that they name before them. */
-async function copy(source: Home, target: Home, blobs: 'lenient' | 'strict', tell: Tell): Promise<void> {
+async function copy(source: Home, target: Home, blobs: 'lenient' | 'strict', tell: Tell): Promise<MoveCounts> {
   const counts = { rows: 0, changes: 0, blobs: 0 }
   async function* changes(): AsyncGenerator<RowChange> {
     let lastBlob = ''
@@ -111,6 +116,7 @@ async function copy(source: Home, target: Home, blobs: 'lenient' | 'strict', tel
   }
   await loadFrom(target.store, changes())
   tell(counts)
+  return counts
 }
 
 /** True where it had to be copied. A blob of the right length was once put whole, for that is how blobs come to be. */

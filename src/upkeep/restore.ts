@@ -22,6 +22,8 @@ export type RestoreOutcome =
   /** The file was made under another master key: nothing was written. */
   | { readonly kind: 'wrong-key' }
   | { readonly kind: 'not-empty' }
+  /** The file holds rows that were set aside, not an installation: see aside.ts. */
+  | { readonly kind: 'rows' }
 
 export type Told = (told: { readonly phase: string; readonly rows: number; readonly blobs: number }) => void
 
@@ -39,9 +41,10 @@ export async function restore(
 ): Promise<RestoreOutcome> {
   const { store } = ports
   const interrupted = (await readMark(store))?.state === 'restoring'
-  if (!interrupted && !(await isEmpty(store))) return { kind: 'not-empty' }
   try {
     const { header } = await proved(ports, open(), told)
+    if (header.kind === 'rows') return { kind: 'rows' }
+    if (!interrupted && !(await isEmpty(store))) return { kind: 'not-empty' }
     if (interrupted) await loadFrom(store, removed(store.snapshot()))
     await store.load([{ kind: 'put', row: markRow({ state: 'restoring', at: ports.clock.now() }) }])
     const loaded = { phase: 'restoring', rows: 0, blobs: 0 }
