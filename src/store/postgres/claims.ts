@@ -31,6 +31,8 @@ export interface Claims {
 
 /** Claims that one transaction serves: each is a statement, and a lease begins when its statement runs. */
 const claimsTogether = 16
+/** Longer than anything runs; added to a clock it is still a number we can read. */
+const longestMs = 2 ** 52
 
 export function openClaims(link: Link, now: () => string | null): Claims {
   const claims: WaitingClaim[] = []
@@ -105,12 +107,12 @@ export function openClaims(link: Link, now: () => string | null): Claims {
   return {
     claim: (queue, n, leaseMs) =>
       new Promise((settle, fail) => {
-        claims.push({ queue, n, leaseMs: Math.ceil(leaseMs), settle, fail })
+        claims.push({ queue, n, leaseMs: Math.min(Math.ceil(leaseMs), longestMs), settle, fail })
         turn()
       }),
     extend: (job, leaseMs) =>
       new Promise((settle, fail) => {
-        extensions.push({ job, leaseMs: Math.ceil(leaseMs), settle, fail })
+        extensions.push({ job, leaseMs: Math.min(Math.ceil(leaseMs), longestMs), settle, fail })
         turn()
       }),
     quiet: () => turns,

@@ -204,7 +204,7 @@ async function tryAddress(address: Address, options: LinkOptions): Promise<Found
   const at = `${placeOf(address)}: `
   let session: Session
   try {
-    session = await openSession(address, address.password, options.timeouts)
+    session = await openSession(address, options.timeouts)
   } catch (error) {
     // 57P03: starting or stopping. 53300: no connection is free.
     const refused = isServerError(error) && !['57P03', '53300', '57P01'].includes(error.code ?? '')
@@ -229,7 +229,7 @@ function dropped(session: Session, found: Found): Found {
 }
 
 async function openPrepared(address: Address, options: LinkOptions): Promise<Session> {
-  const session = await openSession(address, address.password, options.timeouts)
+  const session = await openSession(address, options.timeouts)
   try {
     await prepareSession(session, options)
     return session

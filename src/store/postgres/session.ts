@@ -1,5 +1,6 @@
 import pg from 'pg'
 import type { Address, PostgresTimeouts } from './options.js'
+import { passwordFor } from './passwords.js'
 import type { Field, Parameter } from './wire.js'
 
 /** A prepared statement: every connection prepares all of them when it opens. */
@@ -48,17 +49,13 @@ export function isServerError(error: unknown): error is pg.DatabaseError {
 }
 
 /** Connects and authenticates. Rejects with DatabaseError where the server refuses, with any other error where it is not reached. */
-export async function openSession(
-  address: Address,
-  password: Address['password'],
-  timeouts: PostgresTimeouts,
-): Promise<Session> {
+export async function openSession(address: Address, timeouts: PostgresTimeouts): Promise<Session> {
   const client = new pg.Client({
     host: address.host,
     port: address.port,
     user: address.user,
     database: address.database,
-    password: password ?? '',
+    password: () => passwordFor(address),
     ssl: address.tls,
     application_name: 'direct-gateway',
     connectionTimeoutMillis: timeouts.connectMs,
@@ -68,6 +65,11 @@ export async function openSession(
   const ended = new Promise<void>((resolve) => client.once('end', resolve))
   // The calls that wait are told what happened; without a listener Node would end the process besides.
   client.on('error', () => {})
+  // Somebody cancelled the wait for a standby: the server then says that the commit is done, though one machine alone has it.
+  let alone = false
+  client.on('notice', ({ routine }) => {
+    alone ||= routine === 'SyncRepWaitForLSN'
+  })
   await client.connect()
   // Not before: TLS puts a stream of its own in place of the socket.
   const drop = () => void client.connection.stream.destroy()
@@ -75,7 +77,9 @@ export async function openSession(
   async function within<T>(answer: Promise<T>): Promise<T> {
     const timer = setTimeout(drop, timeouts.answerMs)
     try {
-      return await answer
+      const answered = await answer
+      if (alone) throw new Error('The server stopped waiting for its standby')
+      return answered
     } finally {
       clearTimeout(timer)
     }
