@@ -14,7 +14,8 @@ export function commandManual(): string {
     '',
     'While a gateway runs, it has the store: commands travel to it over `control.sock` in the data folder (mode 0600, so',
     'its own user and root may give them) and take effect at once. Without one, the command opens the store itself.',
-    `Files are read and written by you, not by the gateway, and have at most ${cliLimits.fileBytes / 1024 / 1024} MiB.`,
+    `Files are read and written by you, not by the gateway, and have at most ${cliLimits.fileBytes / 1024 / 1024} MiB, backups
+whatever there is.`,
     '',
     '| exit code | meaning |',
     '|---|---|',

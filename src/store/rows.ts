@@ -18,8 +18,11 @@ import {
 import type { Change, OrderedHome, OrderedReads } from './ordered.js'
 
 const rowLimits = {
-  /** Keys read in one step: values are up to 192 KiB in use, and a page must not hold the loop or the memory. */
+  /** Keys read in one step, at most and at least. */
   pageKeys: 256,
+  pageKeysLeast: 4,
+  /** What a page should weigh: where bodies of 192 KiB lie side by side, pages shrink, so that neither loop nor memory is held. */
+  pageBytes: 2 * 1024 * 1024,
   /** What one synced write of `load` carries. */
   loadBytes: 4 * 1024 * 1024,
 } as const
@@ -60,16 +63,25 @@ async function* jobsOf(reads: OrderedReads): AsyncGenerator<StoredRow> {
 }
 
 async function* scanAll(reads: OrderedReads, gte: string, lt: string) {
+  let limit: number = rowLimits.pageKeysLeast
   for (let from = gte; ; ) {
-    const page = await reads.scan({ gte: from, lt, limit: rowLimits.pageKeys })
+    const page = await reads.scan({ gte: from, lt, limit })
     yield* page
     const last = page.at(-1)
-    if (!last || page.length < rowLimits.pageKeys) return
+    if (!last || page.length < limit) return
     from = `${last[0]}\0`
+    const weight = page.reduce((sum, [key, value]) => sum + key.length + value.length, 0)
+    limit =
+      weight > rowLimits.pageBytes
+        ? Math.max(rowLimits.pageKeysLeast, limit >> 1)
+        : Math.min(rowLimits.pageKeys, limit << 1)
   }
 }
 
-/** Writes rows into a home in synced steps; versions given later are higher than all that were loaded. */
+/**
+ * Writes rows into a home in synced steps; versions given later are higher than all that were loaded. A job lies under its
+ * due time too, so that whoever changes one deletes the old row before he puts the new one.
+ */
 export async function loadRows(
   home: OrderedHome,
   changes: AsyncIterable<RowChange> | Iterable<RowChange>,
