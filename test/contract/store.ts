@@ -1,8 +1,16 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type ClaimedJob, type Store, StoreFailed, within } from '../../src/ports/store.js'
+import {
+  type ClaimedJob,
+  type RowChange,
+  type Store,
+  type StoredRow,
+  StoreFailed,
+  within,
+} from '../../src/ports/store.js'
 import type { Clock } from '../../src/ports/world.js'
+import { createMemoryDisk, openMemoryStore } from '../../src/store/memory.js'
 import { standingClock } from './clock.js'
 
 /** A home for a store under test: opened, closed and opened again over the same contents. */
@@ -421,6 +429,251 @@ export function storeContract(adapter: string, createHome: () => Promise<StoreHo
           seen.push(...claimed.map(({ id }) => id))
         }
         expect(seen).toEqual(ids.map(({ id }) => id))
+      })
+    })
+
+    describe('everything at once', () => {
+      const rowsOf = async (from: Store) => {
+        const rows: StoredRow[] = []
+        for await (const row of from.snapshot()) rows.push(row)
+        return rows
+      }
+      /** The same as text, whichever kind of byte array an adapter answers. */
+      const told = (rows: readonly StoredRow[]) =>
+        rows.map((row) => ({
+          ...row,
+          ...(row.kind === 'job' ? { payload: text(row.payload) } : { value: text(row.value) }),
+          ...(row.kind === 'log' && { link: Buffer.from(row.link).toString('hex') }),
+        }))
+      const puts = (rows: readonly StoredRow[]) => rows.map((row): RowChange => ({ kind: 'put', row }))
+
+      /** Entries, waiting and held and tried jobs, and logs, with names that sort beside each other. */
+      async function furnish(given: Store) {
+        await given.commit({
+          put: ['b', 'a/\u{10000}', 'a/\uffee', 'a\0', 'a'].map((key) => ({ key, value: bytes(`value of ${key}`) })),
+          enqueue: [
+            job('q', 'tried', 1),
+            job('q', 'held', 2),
+            job('q', 'waits', 3_000_000_000_000),
+            job('p/1', 'x', 4),
+          ],
+          append: [entry('m', 'one'), entry('l', 'one'), entry('l', ''), entry('l/deep', 'x')],
+        })
+        await given.commit({ put: [{ key: 'big', value: new Uint8Array(300_000).fill(9) }], del: ['b'] })
+        const [tried] = await given.claim('q', 1, 1000)
+        await given.commit({ release: [{ job: tried as ClaimedJob, dueAt: 5, payload: bytes('again') }] })
+        await given.claim('q', 1, 1_000_000)
+      }
+
+      it('tells entries by key, then jobs as they wait by queue and id, then logs by name and sequence', async () => {
+        await furnish(store)
+        const rows = await rowsOf(store)
+        expect(
+          rows.map((row) => {
+            if (row.kind === 'entry') return row.key
+            return row.kind === 'job' ? [row.queue, row.id, row.dueAt, row.attempt] : [row.log, row.sequence]
+          }),
+        ).toEqual([
+          'a',
+          'a\0',
+          'a/\uffee',
+          'a/\u{10000}',
+          'big',
+          ['p/1', 'x', 4, 0],
+          ['q', 'held', 2, 1],
+          ['q', 'tried', 5, 1],
+          ['q', 'waits', 3_000_000_000_000, 0],
+          ['l', 1],
+          ['l', 2],
+          ['l/deep', 1],
+          ['m', 1],
+        ])
+        const found = rows.find((row) => row.kind === 'job' && row.id === 'tried')
+        expect(text(found?.kind === 'job' ? found.payload : undefined)).toBe('again')
+      })
+
+      it('goes into another store and back unchanged, and is gone on with there', async () => {
+        const memory = await openMemoryStore({ clock, disk: createMemoryDisk() })
+        await furnish(memory)
+        const there = await rowsOf(memory)
+        await store.load(puts(there))
+        await reopen()
+        expect(told(await rowsOf(store))).toEqual(told(there))
+        const before = (await store.get('a'))?.version ?? 0
+        expect(
+          await store.commit({ require: [{ key: 'a', version: before }], put: [{ key: 'a', value: bytes('new') }] }),
+        ).toEqual({
+          kind: 'committed',
+        })
+        expect((await store.get('a'))?.version).not.toBe(before)
+        await store.commit({ append: [entry('l', 'three')] })
+        const [, second, third] = await store.log('l', 1, 10)
+        expect(third?.sequence).toBe(3)
+        const link = createHash('sha256')
+          .update(second?.link ?? '')
+          .update('three')
+          .digest()
+        expect(Buffer.from(third?.link ?? []).equals(link)).toBe(true)
+        const held = await store.claim('q', 10, 1000)
+        expect(held.map(({ id, attempt }) => [id, attempt])).toEqual([
+          ['held', 2],
+          ['tried', 2],
+        ])
+
+        const away = createMemoryDisk()
+        const back = await openMemoryStore({ clock, disk: away })
+        await back.load(puts(await rowsOf(store)))
+        expect(told(await rowsOf(await openMemoryStore({ clock, disk: away })))).toEqual(told(await rowsOf(store)))
+      })
+
+      it('takes rows back out again, and goes on behind the last log entry that is left', async () => {
+        await furnish(store)
+        const rows = await rowsOf(store)
+        const goes = rows.filter((row) =>
+          row.kind === 'log' ? row.log === 'l/deep' || row.sequence === 2 : row.kind === 'job',
+        )
+        await store.load(goes.map((row): RowChange => ({ kind: 'del', row })))
+        await reopen()
+        expect(told(await rowsOf(store))).toEqual(told(rows.filter((row) => !goes.includes(row))))
+        await store.commit({ append: [entry('l', 'other'), entry('l/deep', 'first')] })
+        expect((await store.log('l', 1, 10)).map(({ value }) => text(value))).toEqual(['one', 'other'])
+        expect((await store.log('l/deep', 1, 10)).map(({ sequence }) => sequence)).toEqual([1])
+      })
+
+      it('is seen as of one moment while it goes on', async () => {
+        const pair = (n: number) => [
+          { key: 'pair/a', value: bytes(String(n)) },
+          { key: 'pair/z', value: bytes(String(n)) },
+        ]
+        const filler = Array.from({ length: 600 }, (_, i) => ({ key: `pair/m/${i}`, value: new Uint8Array(1000) }))
+        await store.commit({ put: [...pair(0), ...filler], append: [entry('pairs', '0')] })
+        let writing = true
+        const writer = (async () => {
+          for (let n = 1; writing; n++) await store.commit({ put: pair(n), append: [entry('pairs', String(n))] })
+        })()
+        try {
+          for (let round = 0; round < 5; round++) {
+            const rows = await rowsOf(store)
+            const values = rows.flatMap((row) =>
+              row.kind === 'entry' && row.value.length < 1000 ? [text(row.value)] : [],
+            )
+            const last = rows.at(-1)
+            expect(new Set([...values, text(last?.kind === 'log' ? last.value : undefined)]).size).toBe(1)
+          }
+        } finally {
+          writing = false
+          await writer
+        }
+      })
+
+      it('may be left half-way without holding anything up', async () => {
+        await furnish(store)
+        for await (const row of store.snapshot()) {
+          expect(row.kind).toBe('entry')
+          break
+        }
+        expect(await put('k')).toEqual({ kind: 'committed' })
+      })
+
+      it('is not lost by what is refused, nor by closing', async () => {
+        let lost = false
+        void store.lost.then(() => {
+          lost = true
+        })
+        await store.commit({ require: [{ key: 'k', version: 1 }] })
+        await store.commit({ put: [{ key: '', value: bytes('x') }] }).catch(() => {})
+        await store.close()
+        await new Promise((resolve) => setTimeout(resolve, 10))
+        expect(lost).toBe(false)
+        store = await home.open(clock)
+      })
+    })
+
+    describe('a group', () => {
+      it('judges batches that wait together in their order', async () => {
+        await put('k')
+        const version = (await store.get('k'))?.version ?? 0
+        await store.commit({ enqueue: [job('q', 'j', 0, 'first')] })
+        const held = first(await store.claim('q', 1, 60_000))
+        const results = await Promise.all([
+          store.commit({ enqueue: [job('q', 'j', 1, 'ignored')] }),
+          store.commit({ require: [{ key: 'new', version: 'absent' }], put: [{ key: 'new', value: bytes('1') }] }),
+          store.commit({ require: [{ key: 'new', version: 'absent' }], put: [{ key: 'new', value: bytes('2') }] }),
+          store.commit({ require: [{ key: 'k', version }], del: ['k'] }),
+          store.commit({ require: [{ key: 'k', version }], put: [{ key: 'k', value: bytes('never') }] }),
+          store.commit({ require: [{ key: 'k', version: 'absent' }], del: ['new'], ack: [{ job: held }] }),
+          store.commit({ release: [{ job: held, dueAt: 0 }], append: [entry('l', 'never')] }),
+          store.commit({ enqueue: [job('q', 'j', 2, 'second')] }),
+          store.commit({ enqueue: [job('q', 'j', 3, 'third')] }),
+          store.commit({ require: [{ key: 'new', version: 'absent' }], put: [{ key: 'new', value: bytes('3') }] }),
+        ])
+        expect(results.map(({ kind }) => kind)).toEqual([
+          'committed',
+          'committed',
+          'conflict',
+          'committed',
+          'conflict',
+          'committed',
+          'lease-lost',
+          'committed',
+          'committed',
+          'committed',
+        ])
+        expect(await store.get('k')).toBeUndefined()
+        expect(text((await store.get('new'))?.value)).toBe('3')
+        expect(await store.log('l', 1, 1)).toEqual([])
+        const next = first(await store.claim('q', 10, 1000))
+        expect([text(next.payload), next.attempt, next.dueAt]).toEqual(['second', 1, 2])
+      })
+
+      it('requires of a key what it does not change, and leaves no trace of having looked', async () => {
+        await put('there')
+        const version = (await store.get('there'))?.version ?? 0
+        const results = await Promise.all([
+          store.commit({ require: [{ key: 'missing', version: 'absent' }], append: [entry('l', '1')] }),
+          store.commit({ require: [{ key: 'there', version }], append: [entry('l', '2')] }),
+          store.commit({
+            require: [{ key: 'missing', version: 'absent' }],
+            del: ['missing'],
+            append: [entry('l', '3')],
+          }),
+          store.commit({ require: [{ key: 'missing', version: 7 }], append: [entry('l', '4')] }),
+          store.commit({}),
+        ])
+        expect(results.map(({ kind }) => kind)).toEqual([
+          'committed',
+          'committed',
+          'committed',
+          'conflict',
+          'committed',
+        ])
+        expect((await store.log('l', 1, 10)).map(({ value }) => text(value))).toEqual(['1', '2', '3'])
+        expect(await keysOf('a', 'z')).toEqual(['there'])
+        expect((await store.get('there'))?.version).toBe(version)
+      })
+
+      it('holds what 32 workers put, change and end together', async () => {
+        const work = async (worker: number) => {
+          for (let n = 0; n < 8; n++) {
+            const id = `${worker}-${n}`
+            await store.commit({ put: [{ key: `w/${id}`, value: bytes(id) }], enqueue: [job('q', id)] })
+            for (const held of await store.claim('q', 2, 60_000)) {
+              const key = `w/${held.id}`
+              const version = (await store.get(key))?.version ?? 'absent'
+              const result = await store.commit({
+                require: [{ key, version }],
+                del: [key],
+                ack: [{ job: held }],
+                append: [entry('done', held.id)],
+              })
+              expect(result).toEqual({ kind: 'committed' })
+            }
+          }
+        }
+        await Promise.all(Array.from({ length: 32 }, (_, worker) => work(worker)))
+        const left = (await store.jobs('q', 1000)).map(({ id }) => `w/${id}`)
+        expect(await keysOf('w/', 'w0', 1000)).toEqual(left.sort())
+        expect(await store.log('done', 1, 1000)).toHaveLength(256 - left.length)
       })
     })
 
