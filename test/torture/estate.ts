@@ -1,5 +1,6 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { listenForMail, type MailSession, openMail, type ReceivedMail } from '../../src/demo/mail.js'
 import { openMessage } from '../../src/smime/open.js'
 import { sealMessage } from '../../src/smime/seal.js'
@@ -97,6 +98,10 @@ export function letterWriter({ estate }: Ground, prefix: string, chance: Dice, l
   }
 }
 
+/** A sender that is patient, and less than RFC 5321 §4.5.3.2.6 lets it be: what takes longer is a defect. */
+const answerMs = 60_000
+const silent = '000 no answer'
+
 /** What the senders have: letters on their way again and again until somebody takes them. */
 export interface Outbox {
   readonly all: Letter[]
@@ -118,7 +123,10 @@ export async function sendAll(
   try {
     for (let letter = next(); letter; letter = next()) {
       letter.tries++
-      const reply = await session.send(sender, [patient], letter.wire)
+      const reply = await Promise.race([
+        session.send(sender, [patient], letter.wire),
+        sleep(answerMs, silent, { ref: false }),
+      ])
       if (reply.startsWith('250')) letter.acknowledged = true
       else {
         outbox.waiting.push(letter)

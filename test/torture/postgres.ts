@@ -70,8 +70,10 @@ function supervised(start: () => Promise<Serving>) {
     gateway: () => current,
     async stop(signal: NodeJS.Signals = 'SIGTERM') {
       over = true
+      const late = setTimeout(() => current?.process.kill('SIGKILL'), 20_000)
       await current?.stop(signal)
       await running
+      clearTimeout(late)
     },
   }
 }
@@ -103,7 +105,7 @@ async function databaseRounds(measure: Measure, name: string, bug: readonly Plan
       await until(() => (outbox.all.some(({ acknowledged }) => acknowledged) ? true : undefined))
       let terminated = 0
       for (let n = 0; n < cuts; n++) {
-        await sleep(chance.between(20, 400))
+        await sleep(chance.between(100, 1_000))
         terminated += await cutConnections(primary)
       }
       const trouble: string[] = []
@@ -146,7 +148,7 @@ async function databaseRounds(measure: Measure, name: string, bug: readonly Plan
   }
 }
 
-/** Seeded bug: a writer that acknowledges before its transaction is committed. */
+/** Seeded bug: a writer that does not hear whether its transaction was committed. */
 export const postgres: Harness = async (measure) => {
   if (!postgresPrograms) return noServer
   const found = await databaseRounds(measure, 'postgres', [], Math.min(measure.rounds, 60), true)
@@ -274,7 +276,7 @@ function writeNode({ folder, mail }: Ground, n: number, url: string) {
   writeFileSync(join(folder, `node-${n}.yaml`), `${lines.join('\n')}\n`)
 }
 
-/** Three gateways over one database. Seeded bug: the same, acknowledging before COMMIT. */
+/** Three gateways over one database. Seeded bug: the same. */
 export const nodes: Harness = async (measure) => {
   if (!postgresPrograms) return noServer
   const kills = Math.min(measure.rounds, 20)

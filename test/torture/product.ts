@@ -74,12 +74,12 @@ export const plants = {
   noRoomCheck: [
     { file: 'smtp/dialogue.js', find: "(await options.room()) ? undefined : replyOf('no-room')", put: 'undefined' },
   ],
-  /** Goes on before the server has committed, and does not hear that it did not. */
+  /** Acknowledges without hearing whether the transaction was committed. */
   beforeCommit: [
     {
       file: 'store/postgres/writer.js',
       find: 'await session.run([...group.calls(now()), ...appends.calls])',
-      put: 'void session.run([...group.calls(now()), ...appends.calls]).catch(() => undefined)',
+      put: 'await session.run([...group.calls(now()), ...appends.calls]).catch(() => undefined)',
     },
   ],
   /** Lets a client take as long as it likes between two messages. */
