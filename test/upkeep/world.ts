@@ -55,17 +55,17 @@ export async function busyGateway() {
   const { gateway, disk } = made
   await accept(gateway, seal({ id: 'plain' }), [alice, bob])
   await accept(gateway, seal({ id: 'summary', content: withDocument() }))
-  await accept(gateway, seal({ id: 'large', content: withDocument(3_000_000) }), [bob])
+  await accept(gateway, seal({ id: 'large', content: withDocument(200_000) }), [bob])
   await work(gateway)
   const { anchors } = gateway.directory
   const [anchor] = await anchors.list()
   if (!anchor) throw new Error('the domain has an anchor')
   await anchors.remove(anchor.owner, anchor.id, 'test')
   await accept(gateway, seal({ id: 'refused' }))
-  await accept(gateway, seal({ id: 'large-refused', content: withDocument(300_000) }))
+  await accept(gateway, seal({ id: 'large-refused', content: withDocument(200_000) }))
   await work(gateway)
   await accept(gateway, seal({ id: 'waits' }))
-  await accept(gateway, seal({ id: 'large-waits', content: withDocument(300_000) }))
+  await accept(gateway, seal({ id: 'large-waits', content: withDocument(200_000) }))
   await gateway.store.commit({
     put: [
       {
