@@ -28,7 +28,8 @@ const loaded = await loadConfig({
 if (loaded.kind === 'problems') throw new Error(JSON.stringify(loaded.problems))
 const key = readMasterKey(loaded.masterKey ?? '')
 if (key.kind === 'refused') throw new Error(key.detail)
-const { store, spool } = await openHouse(loaded.config, key.key)
+const house = await openHouse(loaded.config, key.key)
+const { store, spool } = house
 
 const listener = await startSmtp({
   host: '127.0.0.1',
@@ -57,6 +58,6 @@ process.on('message', async ({ workers, seconds }: Work) => {
 })
 process.once('disconnect', async () => {
   await listener.close(0)
-  await store.close()
+  await house.close()
 })
 tell({ port: listener.port })

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import process from 'node:process'
@@ -25,10 +25,11 @@ export interface Homes {
 export type OnStoreChange = NonNullable<PostgresOptions['onChange']>
 
 /**
- * Opens the store and the blobs that the configuration names. Throws StoreFailed, with what to do about it, where one
+ * Opens the store and the blobs that the configuration names, and the data folder, which everybody needs. Throws StoreFailed, with what to do about it, where one
  * cannot be opened.
  */
 export async function openHomes(config: Config, clock: Clock, onChange: OnStoreChange = () => {}): Promise<Homes> {
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   const store = await openStore(config, clock, onChange)
   try {
     const { blobs, close } = await openBlobs(config, clock)

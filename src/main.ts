@@ -1,17 +1,10 @@
 #!/usr/bin/env node
-import { mkdirSync, readFileSync, statSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { exitCodes, type Home, type OperatorOutcome, type Settled } from './cli/operator.js'
 import { runCli } from './cli/program.js'
 import { masterKeyFile } from './config/load.js'
-import type { OnStoreChange } from './homes.js'
 import { HomeMarked, type House, openHouse, random, WrongMasterKey } from './house.js'
-import {
-  createMasterKey,
-  type MasterKey,
-  type MasterKeyOutcome,
-  readMasterKey,
-  unguarded,
-} from './keyring/master-key.js'
+import { createMasterKey, type MasterKeyOutcome, readMasterKey, unguarded } from './keyring/master-key.js'
 import { openLog } from './observe/log.js'
 import { operatorOf, restoreHomes, undoMoved } from './operator.js'
 import { StoreFailed } from './ports/store.js'
@@ -41,17 +34,12 @@ function masterKeyOf({ config, masterKey }: Settled): MasterKeyOutcome {
   }
 }
 
-async function openFolder(config: Settled['config'], key: MasterKey, onStoreChange?: OnStoreChange): Promise<House> {
-  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
-  return openHouse(config, key, onStoreChange && { onStoreChange })
-}
-
 /** Opens the house for one command, while no gateway runs. */
 async function openForCommand(settled: Settled): Promise<OperatorOutcome> {
   const key = masterKeyOf(settled)
   if (key.kind === 'refused') return key
   try {
-    const house = await openFolder(settled.config, key.key)
+    const house = await openHouse(settled.config, key.key)
     return {
       kind: 'opened',
       operator: operatorOf(house, undefined, { dataDir: settled.config.dataDir, running: false }),
@@ -75,9 +63,10 @@ async function serve(settled: Settled): Promise<number> {
   const log = openLog({ level: settled.config.log.level })
   let house: House | undefined
   try {
-    house = await openFolder(settled.config, key.key, ({ kind, text }) =>
-      kind === 'away' ? log.error('store.away', { cause: text }) : log.info('store.connected', { server: text }),
-    )
+    house = await openHouse(settled.config, key.key, {
+      onStoreChange: ({ kind, text }) =>
+        kind === 'away' ? log.error('store.away', { cause: text }) : log.info('store.connected', { server: text }),
+    })
     const gateway = await startGateway(house, settled.config, key.key, log)
     const ending = await Promise.race([told, house.store.lost])
     if (ending === 'stop') {
@@ -120,7 +109,6 @@ const home: Home = {
   async restore(settled, file, progress) {
     const key = masterKeyOf(settled)
     if (key.kind === 'refused') return key
-    mkdirSync(settled.config.dataDir, { recursive: true, mode: 0o700 })
     return restoreHomes(settled.config, key.key, file, progress)
   },
   undoMark: (settled) => undoMoved(settled.config),

@@ -1,10 +1,17 @@
+import process from 'node:process'
 import { defineConfig } from 'vitest/config'
+import { findPostgres } from './setup/postgres.mjs'
 
 /**
  * `fast`: everything that needs no other program and no socket storm; runs on every supported Node.
- * `peers`: what speaks to real programs (OpenSSL), spawns the built gateway, or kills it.
+ * `peers`: what speaks to real programs (OpenSSL, PostgreSQL), spawns the built gateway, or kills it.
+ * `postgres`: the main job and the demo once more, over a PostgreSQL server of their own.
  */
 const peers = ['test/e2e/**', 'test/interop/**', 'test/torture/**']
+const waitsMs = { testTimeout: 120_000, hookTimeout: 120_000 }
+
+const onPostgres = findPostgres() !== undefined
+if (!onPostgres) process.stderr.write('SKIPPED: the main job and the demo over PostgreSQL: no server is installed\n')
 
 export default defineConfig({
   test: {
@@ -21,8 +28,15 @@ export default defineConfig({
         test: {
           name: 'peers',
           include: peers.map((p) => `${p}/*.test.ts`),
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          ...waitsMs,
+        },
+      },
+      {
+        test: {
+          name: 'postgres',
+          include: onPostgres ? ['test/e2e/api.test.ts', 'test/e2e/demo.test.ts'] : [],
+          globalSetup: ['test/setup/on-postgres.ts'],
+          ...waitsMs,
         },
       },
     ],

@@ -100,9 +100,15 @@ async function castOf(
   return { cast: { provider, stranger, expired, gateway }, hospital, patients }
 }
 
+/** Another store than the folder may be named by the environment, as for a gateway in earnest. */
+function storeSettings(): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => /^DIRECT_GATEWAY_(STORE|BLOBS)_/.test(name)))
+}
+
 /** A gateway on free ports of loopback whose outgoing mail all goes to `mailPort`. */
 async function openGateway(folder: string, mailPort: number) {
   const env = {
+    ...storeSettings(),
     DIRECT_GATEWAY_DATA_DIR: join(folder, 'data'),
     DIRECT_GATEWAY_HOSTNAME: gatewayDomain,
     DIRECT_GATEWAY_SMTP_HOST: '127.0.0.1',

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { judge, type Seen } from '../../src/demo/look.js'
 import type { Scene } from '../../src/demo/story.js'
 import { recordItemTypes } from '../../src/direct/clinical.js'
-import { ask, start, tell, until } from '../fixtures/process.js'
+import { ask, newDatabase, start, tell, until } from '../fixtures/process.js'
 
 let scratch: string
 beforeAll(async () => {
@@ -14,10 +14,19 @@ beforeAll(async () => {
 })
 afterAll(() => rm(scratch, { recursive: true, force: true }))
 
+/** A temporary folder to be found empty afterwards, and the database of this run where it has one. */
+async function environment(): Promise<Record<string, string>> {
+  const url = await newDatabase()
+  return {
+    TMPDIR: scratch,
+    ...(url && { DIRECT_GATEWAY_STORE_KIND: 'postgres', DIRECT_GATEWAY_STORE_POSTGRES_URL: url }),
+  }
+}
+
 describe('the demo', () => {
   it('tells its story once, finds all as it must be, and leaves nothing behind', async () => {
     const began = performance.now()
-    const { code, out, err } = await start(['demo', '--once'], { cwd: scratch, env: { TMPDIR: scratch } }).ended
+    const { code, out, err } = await start(['demo', '--once'], { cwd: scratch, env: await environment() }).ended
     tell(`demo --once: ${Math.round(performance.now() - began)} ms`)
     expect({ code, err }).toEqual({ code: 0, err: '' })
     expect(out).toContain('All is as it must be.')
@@ -27,7 +36,7 @@ describe('the demo', () => {
   })
 
   it('stays up until Ctrl-C, tells how to look around, and then removes everything', async () => {
-    const demo = start(['demo'], { cwd: scratch, env: { TMPDIR: scratch } })
+    const demo = start(['demo'], { cwd: scratch, env: await environment() })
     const [, token = '', address = ''] = await until(
       () => /^ {2}curl -H 'Authorization: Bearer (\S+)' (http\S+)$/m.exec(demo.out()) ?? undefined,
       60_000,
