@@ -101,7 +101,12 @@ async function tortured(measure: Measure, power: boolean, bug: readonly Plant[],
   try {
     const name = power ? 'power-cut' : 'kill'
     const { cuts, noticesAgain, ...tally } = await rounds(measure, { name, plants: [], power }, measure.rounds, ground)
-    const planted = await rounds(measure, { name: bugName, plants: bug, power }, 3, ground)
+    const planted = await rounds(
+      measure,
+      { name: bugName, plants: bug, power },
+      Math.min(3, Math.max(2, measure.rounds)),
+      ground,
+    )
     const notes = [`${noticesAgain} notices came again`, `${bugName} lost ${planted.lost} in ${planted.rounds}`]
     return { ...tally, caught: planted.lost > 0, notes: power ? [told(cuts), ...notes] : notes }
   } finally {
