@@ -352,8 +352,9 @@ function attemptsOf({ hostname, outbound, dns }: Config): Attempt {
 /** Work that keeps the house small; each call is bounded, and what is left waits for the next. */
 async function sweep({ spool, quarantine }: House, { retention }: Config): Promise<void> {
   await spool.sweepSeen()
-  await spool.sweepBlobs()
   await quarantine.purge(retention.quarantineDays * 86_400_000)
+  // Last: a bucket or a shared disk may be away while the store is there.
+  await spool.sweepBlobs()
 }
 
 /** Room for the next message: one and a half of the largest, and a twentieth of the disk (as Postfix keeps `queue_minfree`). */

@@ -19,7 +19,7 @@ function masterKeyOf({ config, masterKey }: Settled): MasterKeyOutcome {
   if (masterKey !== undefined) return readMasterKey(masterKey)
   const path = masterKeyFile(config)
   try {
-    const fault = unguarded(statSync(path), process.getuid?.())
+    const fault = unguarded(statSync(path), process.getuid?.(), process.getgroups?.() ?? [])
     if (fault) return { kind: 'refused', detail: `${path}: ${fault}` }
     const read = readMasterKey(readFileSync(path))
     return read.kind === 'refused' ? { ...read, detail: `${path}: ${read.detail}` } : read

@@ -34,13 +34,16 @@ export function readMasterKey(source: Uint8Array | string): MasterKeyOutcome {
 
 /**
  * Says why a master key file is not guarded well enough: it must belong to the user the gateway runs as (or to root) and
- * give nobody else any right (mode 0600 or 0400). Answers undefined where all is well.
+ * give nobody else any right (mode 0600 or 0400). Root's may be readable for one of our groups, which is how Kubernetes
+ * mounts a secret for a user other than root (0440). Answers undefined where all is well.
  */
 export function unguarded(
-  file: { readonly mode: number; readonly uid: number },
+  file: { readonly mode: number; readonly uid: number; readonly gid: number },
   ourUid: number | undefined,
+  ourGroups: readonly number[],
 ): string | undefined {
-  if (file.mode & 0o077)
+  const lent = file.uid === 0 && ourGroups.includes(file.gid) ? 0o040 : 0
+  if (file.mode & 0o077 & ~lent)
     return `The master key file has mode 0${(file.mode & 0o777).toString(8)}, readable by others: chmod 600 it`
   if (ourUid !== undefined && file.uid !== ourUid && file.uid !== 0)
     return `The master key file belongs to user ${file.uid}, not to user ${ourUid} who runs the gateway`

@@ -50,11 +50,17 @@ describe('the master key', () => {
   })
 
   it('wants its file guarded', () => {
-    expect(unguarded({ mode: 0o100600, uid: 7 }, 7)).toBeUndefined()
-    expect(unguarded({ mode: 0o100400, uid: 0 }, 7)).toBeUndefined()
-    expect(unguarded({ mode: 0o100640, uid: 7 }, 7)).toMatch(/chmod 600/)
-    expect(unguarded({ mode: 0o100604, uid: 7 }, 7)).toMatch(/0604/)
-    expect(unguarded({ mode: 0o100600, uid: 8 }, 7)).toMatch(/user 8/)
+    const of = (mode: number, uid: number, gid = 3) => unguarded({ mode: 0o100000 | mode, uid, gid }, 7, [3])
+    expect(of(0o600, 7)).toBeUndefined()
+    expect(of(0o400, 0)).toBeUndefined()
+    expect(of(0o640, 7)).toMatch(/chmod 600/)
+    expect(of(0o604, 7)).toMatch(/0604/)
+    expect(of(0o600, 8)).toMatch(/user 8/)
+    // As Kubernetes mounts a secret.
+    expect(of(0o440, 0)).toBeUndefined()
+    expect(of(0o440, 0, 4)).toMatch(/0440/)
+    expect(of(0o460, 0)).toMatch(/0460/)
+    expect(of(0o444, 0)).toMatch(/0444/)
   })
 
   it('compares secrets of any length', () => {
