@@ -70,6 +70,13 @@ export function openGroup(known?: Known): Group {
 
   function refusal(batch: Batch): CommitResult | undefined {
     const assumed = new Map<string, number | 'absent'>()
+    const refused = firstFault(batch, assumed)
+    // Also of a batch that is refused for another reason: only where it was right so far is that the reason to name.
+    if (!refused || !known) for (const [key, version] of assumed) expected.set(key, version)
+    return refused
+  }
+
+  function firstFault(batch: Batch, assumed: Map<string, number | 'absent'>): CommitResult | undefined {
     for (const { key, version } of batch.require ?? []) {
       const found = current(key) ?? assumed.get(key) ?? version
       if (found !== version) return { kind: 'conflict', key }
@@ -82,7 +89,6 @@ export function openGroup(known?: Known): Group {
       if (lost) return { kind: 'lease-lost', id: job.id }
       ending.add(name)
     }
-    for (const [key, version] of assumed) expected.set(key, version)
     return undefined
   }
 

@@ -1,3 +1,4 @@
+import process from 'node:process'
 import type { ConnectionOptions } from 'node:tls'
 import type { Clock } from '../../ports/world.js'
 
@@ -109,16 +110,24 @@ function readUrl(url: string, n: number, { password, tls = {} }: PostgresOptions
   if (!user) throw new RangeError(`PostgreSQL URL ${n} names no user`)
   const hosts = query.get('host') ?? found['hosts'] ?? ''
   return hosts.split(',').map((text) => {
-    const { host, port } = readHost(decodeURIComponent(text), n)
+    const { host, port } = readHost(decoded(text, n), n)
     return {
       host,
       port,
-      user: decodeURIComponent(user),
-      database: decodeURIComponent(found['database'] ?? ''),
-      password: password ?? (found['password'] === undefined ? undefined : decodeURIComponent(found['password'])),
+      user: decoded(user, n),
+      database: decoded(found['database'] ?? '', n),
+      password: password ?? (found['password'] === undefined ? undefined : decoded(found['password'], n)),
       tls: tlsFor(host, mode, tls.ca),
     }
   })
+}
+
+function decoded(text: string, n: number): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new RangeError(`PostgreSQL URL ${n} has a % that escapes nothing`)
+  }
 }
 
 function readMode(sslmode: string | null, n: number): PostgresTls['mode'] {
