@@ -17,7 +17,8 @@ if (unknown.length > 0) {
   console.error(`No bench is called ${unknown.join(', ')}. There are: ${all.join(', ')}.`)
   process.exit(2)
 }
-run(process.execPath, 'test/setup/ready.mjs', '--openssl')
+run(process.execPath, 'test/setup/ready.mjs')
+run(process.execPath, 'test/setup/programs.mjs', 'openssl', 'postgres', 'postfix')
 run(process.execPath, 'node_modules/typescript/bin/tsc', '-p', 'bench')
 // Plain JavaScript that a bench imports stays where it is for the compiler.
 cpSync(`${root}test/setup`, `${root}scratch/bench/test/setup`, { recursive: true })

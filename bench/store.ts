@@ -110,11 +110,11 @@ async function measure(name: string, environments: readonly Readonly<Record<stri
 }
 
 const sends = spawnSync('smtp-source', ['-V'], { stdio: 'ignore' }).error === undefined
-if (!sends) console.log('smtp-source of Postfix is not installed: nothing is sent; see test/setup/postfix.mjs')
+if (!sends) console.log('smtp-source of Postfix is not installed: nothing is sent; see test/setup/programs.mjs')
 const postfix = await startPostfix()
 if (!postfix) console.log('Postfix is not installed, or may not be started by this user: it is not measured')
 const cluster = postgresPrograms ? await startCluster({ durable: true }) : undefined
-if (!cluster) console.log('No PostgreSQL server is installed: it is not measured; see test/setup/postgres.mjs')
+if (!cluster) console.log('No PostgreSQL server is installed: it is not measured; see test/setup/programs.mjs')
 try {
   for (let round = 0; round < rounds; round++) {
     results.note('fdatasync control, 10 KB', await fdatasyncControl(root, randomBytes(messageBytes), seconds))

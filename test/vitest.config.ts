@@ -1,6 +1,6 @@
 import process from 'node:process'
 import { defineConfig } from 'vitest/config'
-import { findPostgres } from './setup/postgres.mjs'
+import { findPostgres } from './setup/programs.mjs'
 
 /**
  * `fast`: everything that needs no other program and no socket storm; runs on every supported Node.

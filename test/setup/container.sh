@@ -267,7 +267,8 @@ clean_up() {
 # A throw-away PostgreSQL on loopback that asks for a password.
 start_database() {
   local programs
-  programs=$(node test/setup/postgres.mjs) || return 1
+  programs=$(node test/setup/programs.mjs postgres)
+  [ -n "$programs" ] || return 1
   database_stop=(setpriv --reuid 65534 --regid 65534 --clear-groups "$programs/pg_ctl" -D "$work/pg" -m immediate -w)
   read -r database_port _ < <(peer ports)
   install -d -o 65534 -g 65534 -m 700 "$work/pg"

@@ -2,9 +2,8 @@
  * Makes a fresh clone ready, and costs a few milliseconds when it already is. Plain Node, no packages: it runs before
  * there are any.
  *
- *   node test/setup/ready.mjs             installs the packages of package-lock.json, when those here are others
- *   node test/setup/ready.mjs --build     and compiles src/ to dist/, when sources changed
- *   node test/setup/ready.mjs --openssl   and looks for the openssl program: the far side of the demo, and a judge in tests
+ *   node test/setup/ready.mjs            installs the packages of package-lock.json, when those here are others
+ *   node test/setup/ready.mjs --build    and compiles src/ to dist/, when sources changed
  */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -114,21 +113,6 @@ function build() {
   writeFileSync(stamp, wanted)
 }
 
-function findOpenssl() {
-  const works = () => run('openssl', ['version'], { stdio: 'ignore' }) === 0
-  if (works()) return
-  if (process.getuid?.() === 0 && run('apt-get', ['--version'], { stdio: 'ignore' }) === 0) {
-    say('installing the openssl program by apt-get: the demo and some tests use it as the far side')
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-    run('apt-get', ['update', '-qq'], { env })
-    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', 'openssl'], { env })
-    if (works()) return
-  }
-  say(
-    'the openssl program was not found: the demo cannot run, and the groups of test/interop that need it are skipped by name',
-  )
-}
-
 /** One at a time: two that start together must not install over one another. A lock whose owner died is taken over. */
 function alone(work) {
   const lock = at('scratch/ready.lock')
@@ -172,4 +156,3 @@ alone(() => {
   installPackages()
   if (wants('--build')) build()
 })
-if (wants('--openssl')) findOpenssl()
