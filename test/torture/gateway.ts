@@ -72,7 +72,7 @@ async function rounds(measure: Measure, manner: Manner, count: number, ground: G
     const disk = manner.power ? cuttableDisk(join(ground.folder, 'data'), home) : undefined
     for (let round = begun; round < Math.min(count, begun + roundsOfAccount); round++) {
       const chance = dice(measure.seed, manner.name, round)
-      await life(ground, write, outbox, { program, env: disk?.powered() ?? {}, waitMs: chance.between(0, 500) })
+      await life(ground, write, outbox, { program, env: disk?.powered() ?? {}, waitMs: chance.between(0, 1_000) })
       if (disk) tally.cuts.push(disk.cut(chance))
       tally.rounds++
     }

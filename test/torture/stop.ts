@@ -97,7 +97,7 @@ async function rounds(measure: Measure, ground: Ground, name: string, bug: reado
 export const gracefulStop: Harness = async (measure) => {
   const ground = await makeGround()
   try {
-    const { noticesAgain, ...found } = await rounds(measure, ground, 'graceful-stop', [], Math.ceil(measure.rounds / 2))
+    const { noticesAgain, ...found } = await rounds(measure, ground, 'graceful-stop', [], Math.ceil(measure.rounds / 4))
     const bug = await rounds(measure, ground, 'cutting', plants.cutting, 1)
     const caught = bug.trouble.some((words) => words.includes('in transfer'))
     return { ...found, caught, notes: [`${noticesAgain} notices came again`] }
