@@ -29,6 +29,8 @@ export const smtpLimits = {
   dataBytesPerSecond: 500,
   /** Commands answered 5xx in one connection before 421; refused recipients have their own count. */
   errors: 3,
+  /** Commands that move nothing (EHLO, NOOP, RSET …) since the last message. Postfix's figure; pipelined by the thousand they cost us seconds. */
+  junkCommands: 100,
 }
 
 export type SmtpLimits = typeof smtpLimits

@@ -25,6 +25,9 @@ const ourWords: Readonly<Record<string, Reply>> = {
   'Server shutting down': replies.shuttingDown,
 }
 
+/** What a client may say for ever without coming any further. */
+const junkVerbs: ReadonlySet<string> = new Set(['EHLO', 'HELO', 'NOOP', 'RSET', 'VRFY', 'EXPN', 'HELP'])
+
 const enhanced = /^[245]\.\d{1,3}\.\d{1,3} /
 
 /**
@@ -38,6 +41,7 @@ export function superviseConnection(connection: Connection, limits: SmtpLimits):
   const onCommand = connection._onCommand.bind(connection)
   let verb = ''
   let errors = 0
+  let junk = 0
   let refusedRecipients = 0
   let commandPhase: NodeJS.Timeout | undefined
   let holding: Connection['_socket'] | undefined
@@ -90,6 +94,8 @@ export function superviseConnection(connection: Connection, limits: SmtpLimits):
 
   connection._onCommand = (line, done) => {
     verb = line.subarray(0, 4).toString('latin1').toUpperCase()
+    if (verb === 'DATA') junk = 0
+    else if (junkVerbs.has(verb) && ++junk > limits.junkCommands) return session.hangUp(replies.tooManyErrors)
     onCommand(isPrintable(line) ? line : unreadable(verb), done)
   }
 

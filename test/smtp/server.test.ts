@@ -315,3 +315,16 @@ describe('refusals of a message', () => {
     expect(fixture.kept[0]?.envelope.receivedAt).toBe(2000)
   })
 })
+
+describe('commands that move nothing', () => {
+  it('end the connection beyond their limit, however they are pipelined', async () => {
+    const { listener } = await listening({ limits: { junkCommands: 5 } })
+    const client = await peer(listener.port)
+    for (const line of ['EHLO a.example', 'NOOP', 'NOOP', 'RSET', 'NOOP'])
+      expect(await client.say(line)).toMatch(/^250/)
+    client.write('NOOP\r\n'.repeat(1_000))
+    expect(await client.reply()).toMatch(/^421 4\.7\.0 /)
+    await client.closed()
+    await listener.close(0)
+  })
+})

@@ -70,14 +70,17 @@ async function round(ground: Ground, program: string, write: ReturnType<typeof l
   const trouble: string[] = []
   const gateway = await ground.serve({ program, env: environment })
   const open = new Set<Socket>()
-  const held = Array.from({ length: limits.peers }, (_, n) => {
+  const held: Held[] = []
+  for (let n = 0; n < limits.peers; n++) {
     const socket = connect({ host: '127.0.0.1', port: gateway.smtpPort, noDelay: true })
     open.add(socket)
     socket.on('error', () => undefined).on('close', () => open.delete(socket))
-    return (behaviours[n % behaviours.length] as (socket: Socket) => Held)(socket)
-  })
+    // After the greeting: who talks before it is sent away at once, and holds nothing.
+    const behave = behaviours[n % behaviours.length] as (socket: Socket) => Held
+    socket.once('data', () => held.push(behave(socket)))
+  }
   const began = performance.now()
-  await sleep(500)
+  await sleep(1_000)
   let peak = 0
   const took: number[] = []
   let accepted = 0

@@ -18,7 +18,15 @@ const clock = { now: () => Date.now() }
 const store = await openLevelStore(join(directory, 'store'), clock)
 const blobs = await openFileBlobs(join(directory, 'blobs'), clock)
 // Written before we die, or not at all: what the parent reads was said.
-const say = (id) => writeSync(1, `${id}\n`)
+function say(id) {
+  for (;;) {
+    try {
+      return writeSync(1, `${id}\n`)
+    } catch (error) {
+      if (error.code !== 'EAGAIN') throw error // a slow parent: the pipe is full for a moment
+    }
+  }
+}
 
 /** A blob that could not be kept is nobody's; undefined then, and what it was for is written as a row. */
 async function put(bytes) {
