@@ -317,7 +317,7 @@ describe('refusals of a message', () => {
 })
 
 describe('commands that move nothing', () => {
-  it('end the connection beyond their limit, however they are pipelined', async () => {
+  test('end the connection beyond their limit, however they are pipelined', async () => {
     const { listener } = await listening({ limits: { junkCommands: 5 } })
     const client = await peer(listener.port)
     for (const line of ['EHLO a.example', 'NOOP', 'NOOP', 'RSET', 'NOOP'])
