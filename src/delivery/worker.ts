@@ -1,4 +1,4 @@
-import { type DirectDomain, domainOf } from '../direct/address.js'
+import { domainOf } from '../direct/address.js'
 import type { Refused, Undecided } from '../direct/refusal.js'
 import { startWork, type Work } from '../pipeline/work.js'
 import type { Log, Metrics } from '../ports/observe.js'
@@ -6,6 +6,7 @@ import { type Batch, type ClaimedJob, type Store, together } from '../ports/stor
 import type { Clock, Random } from '../ports/world.js'
 import { decodeOutbound, encodeOutbound, type OutboundJob, outboundQueue } from '../spool/outbound.js'
 import type { Attempt } from './attempt.js'
+import { openLanes } from './lanes.js'
 import { defaultSchedule, nextAttemptAt, type Schedule } from './schedule.js'
 
 /** What became of one try, or of the mail. Only `retry` is not the end. */
@@ -81,7 +82,7 @@ export function startDelivery(options: DeliveryOptions): Work {
   const { store, clock, log, metrics } = options
   const schedule = options.schedule ?? defaultSchedule
   const perDomain = options.perDomain ?? workerLimits.perDomain
-  const busy = new Map<DirectDomain, { dialling: number; readonly parked: Set<string> }>()
+  const lanes = openLanes(perDomain)
 
   /** Ends the claim, one way or another, with what else its outcome makes true. */
   async function settle(parts: () => Batch | Promise<Batch>): Promise<void> {
@@ -139,8 +140,8 @@ export function startDelivery(options: DeliveryOptions): Work {
   }
 
   /** Comes back when those before it in the same direction had their turn. */
-  async function park(job: ClaimedJob, parked: number): Promise<void> {
-    const waitMs = Math.min(workerLimits.busyMaxMs, workerLimits.busyMs * Math.ceil(parked / perDomain))
+  async function park(job: ClaimedJob, before: number): Promise<void> {
+    const waitMs = Math.min(workerLimits.busyMaxMs, workerLimits.busyMs * Math.ceil(before / perDomain))
     await settle(() => ({ release: [{ job, dueAt: clock.now() + waitMs }] }))
   }
 
@@ -182,17 +183,12 @@ export function startDelivery(options: DeliveryOptions): Work {
     }
     if (mail.stage === 'owed') return make(job, mail)
 
-    const domain = domainOf(mail.to)
-    const lane = busy.get(domain) ?? { dialling: 0, parked: new Set() }
-    busy.set(domain, lane)
-    if (lane.dialling >= perDomain) return park(job, lane.parked.add(job.id).size)
-    lane.dialling++
-    lane.parked.delete(job.id)
+    const lane = await lanes.enter(domainOf(mail.to), job.id)
+    if (lane.kind === 'busy') return park(job, lane.before)
     try {
       await send(job, mail)
     } finally {
-      lane.dialling--
-      if (lane.dialling === 0) busy.delete(domain)
+      lane.leave()
     }
   }
 
