@@ -16,6 +16,7 @@ import { operatorOf } from './operator.js'
 import { receive } from './pipeline/inbound.js'
 import { openNotices } from './pipeline/notices.js'
 import { startWork } from './pipeline/work.js'
+import type { Blobs } from './ports/blobs.js'
 import type { Log } from './ports/observe.js'
 import { StoreFailed } from './ports/store.js'
 import { aiaIssuers, issuerFetchRules } from './resolve/aia.js'
@@ -25,6 +26,7 @@ import { openExchanges } from './resolve/mx.js'
 import { startSmtp } from './smtp/server.js'
 import { outboundQueue } from './spool/outbound.js'
 import { inboundQueue } from './spool/spool.js'
+import { levelLimits } from './store/level/level.js'
 import { startPool } from './workers/pool.js'
 
 export interface Gateway {
@@ -114,7 +116,7 @@ async function start(
   const { store, blobs } = house
   const metrics = openMetrics()
   const health = openHealth()
-  const room = recent(async () => roomFor(await blobs.room(), config.limits.messageBytes), roomEveryMs)
+  const room = recent(async () => hasRoom(await blobs.room(), config), roomEveryMs)
   health.add('store', () => store.healthy())
   health.add('disk', room)
   checkedCertificate('smtp', config.smtp.tls)
@@ -357,12 +359,16 @@ async function sweep({ spool, quarantine }: House, { retention }: Config): Promi
   await spool.sweepBlobs()
 }
 
-/** Room for the next message: one and a half of the largest, and a twentieth of the disk (as Postfix keeps `queue_minfree`). */
-function roomFor(
-  room: { readonly freeBytes: number; readonly totalBytes: number; readonly freeInodes: number } | undefined,
-  messageBytes: number,
-): boolean {
-  return !room || (room.freeBytes >= Math.max(1.5 * messageBytes, 0.05 * room.totalBytes) && room.freeInodes >= 0.05)
+/**
+ * Room for the next message: one and a half of the largest (as Postfix keeps `queue_minfree`), what the store may write by
+ * itself, and a twentieth of the disk, in bytes as in inodes.
+ */
+function hasRoom(room: Awaited<ReturnType<Blobs['room']>>, { limits, store }: Config): boolean {
+  if (!room) return true
+  // LevelDB turns both of its buffers into tables without asking.
+  const storeBytes = store.kind === 'level' ? 2 * levelLimits.writeBufferBytes : 0
+  const wantedBytes = Math.max(1.5 * limits.messageBytes, storeBytes, 0.05 * room.totalBytes)
+  return room.freeBytes >= wantedBytes && room.freeInodes >= 0.05
 }
 
 /** The certificate as its files are now, so that a renewed one needs no restart. */

@@ -24,6 +24,7 @@ export interface Blobs {
     | {
         readonly freeBytes: number
         readonly totalBytes: number
+        /** 0 to 1. */
         readonly freeInodes: number
       }
     | undefined

@@ -102,7 +102,7 @@ async function writeFully(file: FileHandle, bytes: Uint8Array) {
 export async function roomOf(directory: string) {
   const { bavail, blocks, bsize, ffree, files } = await onDisk(statfs(directory))
   // A file system that makes inodes as it needs them says that it has none.
-  const freeInodes = files === 0 ? Number.MAX_SAFE_INTEGER : ffree
+  const freeInodes = files === 0 ? 1 : ffree / files
   return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, freeInodes }
 }
 

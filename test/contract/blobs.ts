@@ -173,6 +173,7 @@ const checks: Readonly<Record<string, (ground: Ground) => Promise<void>>> = {
     expect(room.freeBytes).toBeGreaterThan(0)
     expect(room.totalBytes).toBeGreaterThanOrEqual(room.freeBytes)
     expect(room.freeInodes).toBeGreaterThan(0)
+    expect(room.freeInodes).toBeLessThanOrEqual(1)
   },
 }
 
