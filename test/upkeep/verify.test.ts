@@ -1,22 +1,23 @@
 import { describe, expect, it } from 'vitest'
+import { rowFamilies } from '../../src/operator.js'
 import { openMemoryStore } from '../../src/store/memory.js'
 import { createMemoryBlobs } from '../../src/store/memory-blobs.js'
 import type { Change } from '../../src/store/ordered.js'
 import { accept, type Disk, seal, work } from '../fixtures/gateway.js'
-import { busyGateway, checkHome, copied, during, families, rowsOf } from './world.js'
+import { busyGateway, checkHome, copied, during, rowsOf } from './world.js'
 
 describe('a whole installation', () => {
   it('has nothing to be found, and something of every family', async () => {
     const { findings, gateway } = await busyGateway()
     expect(await findings()).toMatchObject({ findings: [], verified: { findings: 0 } })
     const rows = await rowsOf(gateway.store)
-    const met = families.filter(({ kind, form }) =>
+    const met = rowFamilies.filter(({ kind, form }) =>
       rows.some(
         (row) =>
           row.kind === kind && form.test(row.kind === 'entry' ? row.key : row.kind === 'job' ? row.queue : row.log),
       ),
     )
-    const never = families.filter((family) => !met.includes(family)).map(({ name }) => name)
+    const never = rowFamilies.filter((family) => !met.includes(family)).map(({ name }) => name)
     expect(never).toEqual([
       'anchor',
       'peer certificate',

@@ -1,37 +1,15 @@
 import { createHash } from 'node:crypto'
-import { auditFamilies } from '../../src/audit/families.js'
-import { deliveryFamilies } from '../../src/delivery/families.js'
 import { sampleCcda } from '../../src/demo/documents.js'
-import { directoryFamilies } from '../../src/directory/families.js'
-import { keyringFamilies } from '../../src/keyring/families.js'
 import { openKeyring } from '../../src/keyring/keyring.js'
 import { openVault } from '../../src/keyring/vault.js'
-import { mailboxFamilies } from '../../src/mailbox/families.js'
-import { pipelineFamilies } from '../../src/pipeline/families.js'
+import { rowFamilies } from '../../src/operator.js'
 import type { Blobs } from '../../src/ports/blobs.js'
-import { holdFamily, type RowFamily } from '../../src/ports/rows.js'
 import type { Store, StoredRow } from '../../src/ports/store.js'
-import { recordFamilies } from '../../src/record/families.js'
-import { spoolFamilies } from '../../src/spool/families.js'
 import { rowName } from '../../src/upkeep/families.js'
 import { encodeRow } from '../../src/upkeep/frames.js'
-import { upkeepFamilies } from '../../src/upkeep/mark.js'
 import { type Finding, verify } from '../../src/upkeep/verify.js'
 import { random } from '../directory/worlds.js'
 import { accept, alice, bob, type Disk, domain, newGateway, seal, work } from '../fixtures/gateway.js'
-
-export const families: readonly RowFamily[] = [
-  holdFamily,
-  ...spoolFamilies,
-  ...mailboxFamilies,
-  ...recordFamilies,
-  ...directoryFamilies,
-  ...keyringFamilies,
-  ...pipelineFamilies,
-  ...deliveryFamilies,
-  ...auditFamilies,
-  ...upkeepFamilies,
-]
 
 export const keyringOf = (disk: Disk) => openKeyring({ current: disk.master }, random)
 
@@ -88,7 +66,11 @@ export function check(ports: {
   return {
     async findings(known: Parameters<typeof verify>[2] = []) {
       const findings: Finding[] = []
-      const verified = await verify({ ...ports, families }, { finding: (one) => findings.push(one) }, known)
+      const verified = await verify(
+        { ...ports, families: rowFamilies },
+        { finding: (one) => findings.push(one) },
+        known,
+      )
       if (verified.findings !== findings.length) throw new Error('the count is not the number of findings')
       return { findings, verified }
     },
