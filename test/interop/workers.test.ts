@@ -99,6 +99,7 @@ describe('a thread', () => {
 
   it('that fails after it answered does not end the process', async () => {
     await withPool({ threads: 1 }, async (pool) => {
+      expect(await endOf(read(pool, 'warm'))).toBe('read') // or the first step takes longer than the failure that follows it
       expect(await endOf(read(pool, 'LATE'))).toBe('read')
       await new Promise((resolve) => setTimeout(resolve, 300))
       const ends: string[] = []
