@@ -15,7 +15,7 @@ export interface Call<Row = unknown> {
   readonly values: readonly Parameter[]
 }
 
-/** One connection. It does one thing at a time; whoever has it waits for its answer before asking again. */
+/** One connection. It does one thing at a time: who asks while another waits for his answer is served next. */
 export interface Session {
   /**
    * Sends all calls in one packet, and answers the rows of each. Outside an explicit transaction they are one transaction
@@ -74,10 +74,18 @@ export async function openSession(address: Address, timeouts: PostgresTimeouts):
   // Not before: TLS puts a stream of its own in place of the socket.
   const drop = () => void client.connection.stream.destroy()
 
-  async function within<T>(answer: Promise<T>): Promise<T> {
+  let turn: Promise<unknown> = Promise.resolve()
+
+  function inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    const answer = turn.then(() => within(ask))
+    turn = answer.catch(() => {})
+    return answer
+  }
+
+  async function within<T>(ask: () => Promise<T>): Promise<T> {
     const timer = setTimeout(drop, timeouts.answerMs)
     try {
-      const answered = await answer
+      const answered = await ask()
       if (alone) throw new Error('The server stopped waiting for its standby')
       return answered
     } finally {
@@ -86,11 +94,11 @@ export async function openSession(address: Address, timeouts: PostgresTimeouts):
   }
 
   return {
-    run: (calls) => within(new Promise((settle, fail) => void client.query(burst(calls, settle, fail)))),
+    run: (calls) => inTurn(() => new Promise((settle, fail) => void client.query(burst(calls, settle, fail)))),
     prepare: (statements) =>
-      within(new Promise((settle, fail) => void client.query(preparing(statements, settle, fail)))),
+      inTurn(() => new Promise((settle, fail) => void client.query(preparing(statements, settle, fail)))),
     async text(text) {
-      const answer: unknown = await within(client.query({ text, rowMode: 'array', types: asText }))
+      const answer: unknown = await inTurn(() => client.query({ text, rowMode: 'array', types: asText }))
       const last: unknown = Array.isArray(answer) ? answer.at(-1) : answer
       return (last as { readonly rows: readonly (readonly Field[])[] }).rows
     },
