@@ -127,7 +127,7 @@ async function start(
   const { nudge } = startWorkers(parts, world)
   const httpUrl = await startHttp(parts)
   const smtpPort = await startMail(parts, nudge)
-  const operator = operatorOf(house, nudge, { dataDir: config.dataDir, running: true })
+  const operator = operatorOf(house, nudge, { config, running: true })
   const control = await listenForCommands({ dataDir: config.dataDir, operator, run: runCommand, log })
   closers.push(() => control.close())
   startTimers(parts)

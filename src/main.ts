@@ -42,7 +42,7 @@ async function openForCommand(settled: Settled): Promise<OperatorOutcome> {
     const house = await openHouse(settled.config, key.key)
     return {
       kind: 'opened',
-      operator: operatorOf(house, undefined, { dataDir: settled.config.dataDir, running: false }),
+      operator: operatorOf(house, undefined, { config: settled.config, running: false }),
       close: house.close,
     }
   } catch (error) {
@@ -116,6 +116,11 @@ const home: Home = {
   demo: async (options) => (await import('./demo/demo.js')).runDemo(options),
 }
 
+// Who reads our words may have had enough of them (`| head`).
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
 process.exitCode = await runCli(process.argv.slice(2), home)
 // Everything is closed by now, so nothing keeps the process; what does all the same must not keep a supervisor waiting.
 setTimeout(() => process.exit(), lingerMs).unref()

@@ -2,9 +2,9 @@ import { join, resolve } from 'node:path'
 import process from 'node:process'
 import { verifyChain } from './audit/audit.js'
 import { auditFamilies } from './audit/families.js'
-import type { Operator, RestoreOutcome, Upkeep, UpkeepProgress } from './cli/operator.js'
+import type { MoveTarget, Operator, RestoreOutcome, Upkeep, UpkeepProgress } from './cli/operator.js'
 import { describeProblem, loadConfig } from './config/load.js'
-import type { Config } from './config/settings.js'
+import { type Config, settings } from './config/settings.js'
 import { deliveryFamilies } from './delivery/families.js'
 import { parseAddress, parseDomain } from './direct/address.js'
 import { directoryFamilies } from './directory/families.js'
@@ -51,7 +51,7 @@ export const rowFamilies: readonly RowFamily[] = [
 
 /** Where the house stands, for the commands that look after it. */
 export interface Place {
-  readonly dataDir: string
+  readonly config: Config
   /** A gateway works on the house. */
   readonly running: boolean
 }
@@ -60,7 +60,7 @@ export interface Place {
 export function operatorOf(
   house: Omit<House, 'close'>,
   nudge: () => void = () => undefined,
-  place: Place = { dataDir: process.cwd(), running: false },
+  place: Place = { config: settings.parse({}), running: false },
 ): Operator {
   const { store, directory, trail, quarantine, audit } = house
   return {
@@ -136,7 +136,7 @@ export function operatorOf(
 
 type Kept = Pick<House, 'store' | 'blobs' | 'vault' | 'keyring' | 'audit'>
 
-function upkeepOf({ store, blobs, vault, keyring, audit }: Kept, { dataDir, running }: Place): Upkeep {
+function upkeepOf({ store, blobs, vault, keyring, audit }: Kept, { config, running }: Place): Upkeep {
   const ports = { store, blobs, vault, unwrap: keyring.unwrap, families: rowFamilies }
   return {
     async verify({ known, setAside: by }, finding, progress) {
@@ -152,7 +152,7 @@ function upkeepOf({ store, blobs, vault, keyring, audit }: Kept, { dataDir, runn
       const verified = await verify(ports, tell, known)
       if (by === undefined || damaged.length === 0) return verified
       const name = `${new Date(clock.now()).toISOString().replaceAll(':', '')}.rows`
-      const file = join(dataDir, 'quarantined-rows', name)
+      const file = join(config.dataDir, 'quarantined-rows', name)
       const rows = await setAside({ store, clock, keyring, audit }, damaged, await createFile(file), by)
       return { ...verified, aside: { rows, file } }
     },
@@ -171,21 +171,33 @@ function upkeepOf({ store, blobs, vault, keyring, audit }: Kept, { dataDir, runn
         throw error
       }
     },
-    migrate: ({ text, name }, progress) => migrate({ store, blobs, running }, text, name, progress),
+    async migrate(to, progress) {
+      const target = await targetOf(to, config)
+      if ('detail' in target) return { kind: 'refused', ...target }
+      return migrate({ store, blobs, running }, target, to.name, progress)
+    },
   }
+}
+
+/** Where to move to: another configuration, or this one with another kind of store. */
+async function targetOf({ name, text }: MoveTarget, config: Config): Promise<Config | { readonly detail: string }> {
+  if (text === undefined) {
+    const target = settings.safeParse({ ...config, store: { ...config.store, kind: name } })
+    return target.success ? target.data : { detail: target.error.issues.map(({ message }) => message).join('; ') }
+  }
+  // The environment speaks of the old home; nothing of it may reach the new one.
+  const loaded = await loadConfig({ env: {}, cwd: process.cwd(), file: name, readFile: async () => text })
+  if (loaded.kind === 'loaded') return loaded.config
+  return { detail: loaded.problems.map((problem) => describeProblem(problem, name)).join('\n') }
 }
 
 async function migrate(
   { store, blobs, running }: Pick<Kept, 'store' | 'blobs'> & { readonly running: boolean },
-  text: string,
+  config: Config,
   name: string,
   progress: UpkeepProgress,
 ): ReturnType<Upkeep['migrate']> {
-  // The environment speaks of the old home; nothing of it may reach the new one.
-  const loaded = await loadConfig({ env: {}, cwd: process.cwd(), file: name, readFile: async () => text })
-  if (loaded.kind === 'problems')
-    return { kind: 'refused', detail: loaded.problems.map((problem) => describeProblem(problem, name)).join('\n') }
-  const target = await openHomes(loaded.config, clock).catch(unopened)
+  const target = await openHomes(config, clock).catch(unopened)
   if ('detail' in target) return { kind: 'refused', detail: target.detail }
   try {
     const ports = { source: { store, blobs }, target, clock, targetName: name, running }

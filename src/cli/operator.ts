@@ -99,14 +99,20 @@ export interface Upkeep {
       }
     | { readonly kind: 'refused'; readonly detail: string }
   >
-  /** Moves everything to the homes of another configuration, given by its text and a name for it. */
+  /** Moves everything to other homes. */
   migrate(
-    target: { readonly text: string; readonly name: string },
+    target: MoveTarget,
     progress: UpkeepProgress,
   ): Promise<
     | { readonly kind: 'moved' | 'copied'; readonly rows: number; readonly blobs: number }
     | { readonly kind: 'refused'; readonly detail: string }
   >
+}
+
+/** The text of another configuration with a name for it; without text `name` is a kind of store, for this configuration. */
+export interface MoveTarget {
+  readonly name: string
+  readonly text?: string
 }
 
 export type RestoreOutcome =

@@ -6,6 +6,7 @@ import { readDuration, writeDuration } from '../../src/config/duration.js'
 import { leaves, variableOf } from '../../src/config/leaves.js'
 import { describeProblem, type Loaded, loadConfig } from '../../src/config/load.js'
 import { nearest } from '../../src/config/nearest.js'
+import { settings } from '../../src/config/settings.js'
 
 async function load(yaml: string | undefined, env: Record<string, string> = {}): Promise<Loaded> {
   return loadConfig({
@@ -284,5 +285,14 @@ describe('times and near words', () => {
   it('suggests the nearest word, and none for a far one', () => {
     expect(nearest('prot', ['port', 'host'])).toBe('port')
     expect(nearest('completelyDifferent', ['port', 'host'])).toBeUndefined()
+  })
+})
+
+describe('a configuration that was loaded', () => {
+  it('is one that may be loaded, so that a changed copy of it can be checked', async () => {
+    const loaded = await config('outbound: { routes: { a.example: "h.example:26" }, defaultRoute: "[::1]:25" }')
+    expect(settings.parse(loaded)).toEqual(loaded)
+    const { error } = settings.safeParse({ ...loaded, store: { ...loaded.store, kind: 'postgres' } })
+    expect(error?.issues.map(({ message }) => message)).toEqual(['needs postgres.url for kind postgres'])
   })
 })

@@ -156,7 +156,7 @@ function migrateCommand(program: Command, session: Session): void {
   const migrate = program
     .command('migrate')
     .description('move everything to the store and blobs of another configuration')
-    .option('--to <file>', 'the configuration to move to')
+    .option('--to <target>', 'postgres or level: this configuration with that store; or another configuration file')
     .option('--undo-mark', 'make a store the truth again that was moved away')
     .option(...progressOption)
   act<{ readonly to?: string; readonly undoMark?: boolean }>(migrate, session, async (context, options) => {
@@ -164,8 +164,8 @@ function migrateCommand(program: Command, session: Session): void {
     if ((to === undefined) === !undoMark) throw new CommandFailed('give --to, or --undo-mark', exitCodes.usage)
     if (to !== undefined)
       return context.withOperator(options, async ({ upkeep }) => {
-        const text = Buffer.from(await context.readFile(to)).toString()
-        const outcome = await upkeep.migrate({ text, name: to }, progressOf(context))
+        const text = storeKinds.includes(to) ? undefined : Buffer.from(await context.readFile(to)).toString()
+        const outcome = await upkeep.migrate({ name: to, ...(text !== undefined && { text }) }, progressOf(context))
         endProgress(context)
         if (outcome.kind === 'refused') throw new CommandFailed(outcome.detail)
         return sayDone(context, options, movedWords(outcome, to), outcome)
@@ -176,10 +176,13 @@ function migrateCommand(program: Command, session: Session): void {
   })
 }
 
+/** What `--to` takes beside files. */
+const storeKinds = ['level', 'postgres']
+
 function movedWords(outcome: { kind: 'moved' | 'copied'; rows: number; blobs: number }, to: string): string {
   const counts = `${outcome.rows} rows and ${outcome.blobs} blobs`
   return outcome.kind === 'moved'
-    ? `Moved: ${counts} are equal on both sides. Start the gateway with --config ${to}; it does not start on the old store any more.`
+    ? `Moved: ${counts} are equal on both sides. Start the gateway with ${storeKinds.includes(to) ? `store.kind ${to}` : `--config ${to}`}; it does not start on the old store any more.`
     : `Copied ${counts} so far. Stop the gateway and run the same command again: it copies what changed, compares and ends.`
 }
 
