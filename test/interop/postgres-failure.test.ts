@@ -100,6 +100,18 @@ here('the PostgreSQL store when its server fails (skipped where none is installe
     server = await cluster()
   })
 
+  it('answers again after no connection for reading was to be had', async () => {
+    const url = await server.createDatabase()
+    const name = new URL(url).pathname.slice(1)
+    const store = await openStore([url])
+    await store.commit({ put: [{ key: 'k', value: bytes('v') }] })
+    await server.sql(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`)
+    await expect(Promise.all([store.get('k'), store.get('other')])).rejects.toBeInstanceOf(StoreFailed)
+    await server.sql(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`)
+    const found = await until(() => store.get('k').catch(() => undefined))
+    expect(found.key).toBe('k')
+  })
+
   it('loses nothing acknowledged when its connections are cut under load, and comes back by itself within 2 s', async () => {
     const store = await openStore([await server.createDatabase()])
     const writers = startWriters(store, 8)

@@ -119,7 +119,10 @@ async function databaseRounds(measure: Measure, name: string, bug: readonly Plan
         await until(
           () => (outbox.all.filter(({ acknowledged }) => acknowledged).length > before ? true : undefined),
           60_000,
-        ).catch(() => void trouble.push('nothing was accepted for a minute after the standby was promoted'))
+        ).catch(() => {
+          const said = house.gateway()?.err().trim().split('\n').slice(-8).join(' | ')
+          trouble.push(`nothing was accepted for a minute after the standby was promoted; the gateway says ${said}`)
+        })
         backMs = Math.round(performance.now() - began)
         await sleep(500)
       }

@@ -38,8 +38,10 @@ async function round(
   outbox.all.push(letter)
   letter.tries++
   const slow = await peer(gateway.smtpPort)
-  for (const line of ['EHLO hisp.example', `MAIL FROM:<${sender}>`, `RCPT TO:<${patient}>`, 'DATA'])
-    await slow.say(line)
+  for (const line of ['EHLO hisp.example', `MAIL FROM:<${sender}>`, `RCPT TO:<${patient}>`, 'DATA']) {
+    const reply = await slow.say(line)
+    if (!/^[23]/.test(reply)) trouble.push(`${line} got: ${reply}`)
+  }
   const text = letter.wire.toString('latin1').replace(/^\./gm, '..').trimEnd()
   slow.write(text.slice(0, 1_000))
   let stopping = false

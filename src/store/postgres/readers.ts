@@ -27,7 +27,8 @@ interface WaitingGet {
 export function openReaders(link: Link, poolSize: number): Readers {
   const waiting: Waiting[] = []
   const gets: WaitingGet[] = []
-  let asked = 0
+  /** A query for gets waits for a connection: what is asked meanwhile goes along. */
+  let asking = false
   let at: Stay | undefined
   let idle: Session[] = []
   let open = 0
@@ -84,22 +85,26 @@ export function openReaders(link: Link, poolSize: number): Readers {
   }
 
   function askForGets() {
-    asked++
+    if (asking || gets.length === 0) return
+    asking = true
     let taken: WaitingGet[] = []
-    const take = () => {
-      asked--
-      taken = gets.splice(0, postgresLimits.gets)
-      if (gets.length > 0 && asked === 0) queueMicrotask(askForGets)
-      return { statement: getEntries, values: [textBytesArray([...new Set(taken.map(({ key }) => key))])] }
+    function take(most: number) {
+      asking = false
+      taken = gets.splice(0, most)
+      if (gets.length > 0) queueMicrotask(askForGets)
     }
     ask({
-      call: take,
+      call() {
+        take(postgresLimits.gets)
+        return { statement: getEntries, values: [textBytesArray([...new Set(taken.map(({ key }) => key))])] }
+      },
       settle(rows) {
         const found = new Map(rowsOf(getEntries, rows).map((entry) => [entry.key, entry]))
         for (const { key, settle } of taken) settle(copyOf(found.get(key)))
       },
       fail(error) {
-        for (const { fail } of taken.length > 0 ? taken : gets.splice(0)) fail(error)
+        if (taken.length === 0) take(gets.length) // no connection was to be had
+        for (const { fail } of taken) fail(error)
       },
     })
   }
@@ -108,7 +113,7 @@ export function openReaders(link: Link, poolSize: number): Readers {
     get: (key) =>
       new Promise((settle, fail) => {
         gets.push({ key, settle, fail })
-        if (asked === 0) queueMicrotask(() => void (asked === 0 && gets.length > 0 && askForGets()))
+        if (!asking) queueMicrotask(askForGets)
       }),
     read: (statement, values) =>
       new Promise((settle, fail) => {
