@@ -1,4 +1,4 @@
-import type { ClaimedJob, Store } from '../ports/store.js'
+import { type ClaimedJob, type Store, StoreFailed } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 
 export interface WorkOptions {
@@ -83,10 +83,9 @@ export function startWork(options: WorkOptions): Work {
       await options.handle(job)
     } catch (error) {
       onError(error, job)
-      await giveBack(
-        job,
-        clock.now() + doubled(workLimits.handlerBackoffMs, job.attempt, workLimits.handlerBackoffMaxMs),
-      )
+      // A store that failed says nothing about the job, however often it was begun.
+      const failures = error instanceof StoreFailed ? 1 : job.attempt
+      await giveBack(job, clock.now() + doubled(workLimits.handlerBackoffMs, failures, workLimits.handlerBackoffMaxMs))
     } finally {
       clearInterval(lengthening)
     }

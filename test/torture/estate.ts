@@ -144,6 +144,10 @@ export async function mailbox(gateway: Pick<Serving, 'url'>, token: string): Pro
   const found: string[] = []
   for (let cursor = ''; ; ) {
     const answer = await ask(gateway.url, token, `/api/v1/mailboxes/${patient}/messages?limit=100${cursor}`)
+    if (answer.status === 429) {
+      await sleep(1_000)
+      continue
+    }
     const page = answer.json<{ messages: { messageId: string }[]; next?: string }>()
     found.push(...page.messages.map(({ messageId }) => messageId))
     if (page.next === undefined) return found
@@ -206,7 +210,9 @@ export async function settleAccounts(
   await until(async () => {
     there = await mailbox(gateway, ground.token)
     const present = new Set(there)
-    return owed.every((id) => present.has(id)) ? true : undefined
+    if (owed.every((id) => present.has(id))) return true
+    await sleep(500) // a mailbox of a thousand letters is ten requests, and a token may make only so many
+    return undefined
   }, patienceMs).catch(() => undefined)
   const notices = () => ground.mail.received.slice(options.heard)
   const delivered = new Set(there)
@@ -225,6 +231,13 @@ export async function settleAccounts(
   if (silent.length > 0) trouble.push(`${silent.length} delivered letters were not told of`)
   const twice = [...told].filter(([, ids]) => ids.size > 1)
   if (twice.length > 0) trouble.push(`${twice.length} letters were told of by more than one notice`)
+  const missing = owed.filter((id) => !delivered.has(id))
+  if (missing.length > 0) {
+    const queue = await command(ground.folder, program, 'queue', 'list', '--config', 'gateway.yaml').catch(String)
+    trouble.push(
+      `${missing.length} letters are not in the mailbox; the queue: ${queue.replace(/\s+/g, ' ').slice(0, 300)}`,
+    )
+  }
   const { code } = await gateway.stop()
   if (code !== 0) trouble.push(`the last stop ended with ${code}`)
   const chain = await command(ground.folder, program, 'audit', 'verify', '--config', 'gateway.yaml').catch(String)

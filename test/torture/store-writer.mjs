@@ -15,8 +15,14 @@ const product = (path) => import(pathToFileURL(join(dist, path)).href)
 const { openLevelStore } = await product('store/level/level.js')
 const { openFileBlobs } = await product('store/blobs.js')
 const clock = { now: () => Date.now() }
-const store = await openLevelStore(join(directory, 'store'), clock)
-const blobs = await openFileBlobs(join(directory, 'blobs'), clock)
+
+function failed(error) {
+  process.stderr.write(`${error.name}: ${error.message}\n`)
+  process.exit(error.name === 'StoreFailed' ? 75 : 1)
+}
+
+const store = await openLevelStore(join(directory, 'store'), clock).catch(failed)
+const blobs = await openFileBlobs(join(directory, 'blobs'), clock).catch(failed)
 // Written before we die, or not at all: what the parent reads was said.
 function say(id) {
   for (;;) {
@@ -59,9 +65,6 @@ async function write(writer) {
 
 /** A failed writer says so; what others had begun may still end. */
 const ends = await Promise.allSettled(Array.from({ length: 8 }, (_, writer) => write(writer)))
-const failed = ends.find(({ status }) => status === 'rejected')
-if (failed) {
-  process.stderr.write(`${failed.reason.name}: ${failed.reason.message}\n`)
-  process.exit(failed.reason.name === 'StoreFailed' ? 75 : 1)
-}
+const rejected = ends.find(({ status }) => status === 'rejected')
+if (rejected) failed(rejected.reason)
 await store.close()
