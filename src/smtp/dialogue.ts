@@ -108,14 +108,10 @@ export function dialogue(
     onMailFrom: (path, _session, callback) => speak(answerMail(path), callback),
     onRcptTo: (path, session, callback) => speak(answerRcpt(path, session), callback),
     onData(stream, session, callback) {
-      const supervised = sessionOf(session.id)
-      if (supervised) supervised.transferring = true
-      supervised?.stopCommandPhase()
+      sessionOf(session.id)?.startTransfer()
       answerData(stream, session).then((answer) => {
         if ('id' in answer) callback(null, replies.accepted(answer.id))
         else callback(asError(answer))
-        if (supervised) supervised.transferring = false
-        sessionOf(session.id)?.restartCommandPhase()
       })
     },
   }

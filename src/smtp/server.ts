@@ -86,7 +86,7 @@ export async function startSmtp(options: SmtpOptions): Promise<SmtpListener> {
     connections: () => gate.open(),
     async close(graceMs) {
       draining = true
-      for (const session of sessions.values()) if (!session.transferring) session.hangUp(replies.shuttingDown)
+      for (const session of sessions.values()) if (!session.transferring()) session.hangUp(replies.shuttingDown)
       const deadline = performance.now() + graceMs
       while (transferring(sessions) && performance.now() < deadline) await sleep(10)
       for (const session of sessions.values()) session.hangUp(replies.shuttingDown)
@@ -154,7 +154,7 @@ function reloadable(server: SMTPServer, options: SmtpOptions) {
 }
 
 function transferring(sessions: ReadonlyMap<string, Session>): boolean {
-  for (const session of sessions.values()) if (session.transferring) return true
+  for (const session of sessions.values()) if (session.transferring()) return true
   return false
 }
 

@@ -7,10 +7,10 @@ export type Connection = SMTPServer['connections'] extends Set<infer C> ? C : ne
 
 export interface Session {
   readonly connection: Connection
-  /** True from DATA until its reply: a closing server lets it finish. */
-  transferring: boolean
-  /** Restarts the time limit of the command phase; `stop` while a message is in transfer or the client is gone. */
-  restartCommandPhase(): void
+  /** A message is on its way, until its reply was said: no time limit of the command phase, and a closing server waits. */
+  startTransfer(): void
+  transferring(): boolean
+  /** Ends the time limit of the command phase: the client is gone. */
   stopCommandPhase(): void
   /** Says the last words and hangs up; nothing that the client sent along is read. */
   hangUp(...lastWords: readonly Reply[]): void
@@ -45,15 +45,21 @@ export function superviseConnection(connection: Connection, limits: SmtpLimits):
   let refusedRecipients = 0
   let commandPhase: NodeJS.Timeout | undefined
   let holding: Connection['_socket'] | undefined
+  let transferring = false
+
+  function startCommandPhase(): void {
+    clearTimeout(commandPhase)
+    commandPhase = setTimeout(() => session.hangUp(replyOf('too-slow')), limits.commandPhaseMs)
+    commandPhase.unref()
+  }
 
   const session: Session = {
     connection,
-    transferring: false,
-    restartCommandPhase() {
-      clearTimeout(commandPhase)
-      commandPhase = setTimeout(() => session.hangUp(replyOf('too-slow')), limits.commandPhaseMs)
-      commandPhase.unref()
+    startTransfer() {
+      transferring = true
+      session.stopCommandPhase()
     },
+    transferring: () => transferring,
     stopCommandPhase: () => clearTimeout(commandPhase),
     hangUp(...lastWords) {
       for (const { code, text } of lastWords) send(code, text, false)
@@ -84,6 +90,11 @@ export function superviseConnection(connection: Connection, limits: SmtpLimits):
     const ours = words !== undefined || (typeof data === 'string' && enhanced.test(data))
     if (words) send(words.code, words.text, false)
     else send(code, data, ours ? false : context)
+    // smtp-server says it when the message was read to its end, which may be later than we know what to say.
+    if (transferring && code !== 354) {
+      transferring = false
+      if (!connection._socket.destroyed) startCommandPhase()
+    }
     if (code < 500) return
     // A refused recipient says nothing about the rest of the transaction, and DATA without one follows from it when
     // commands are pipelined (RFC 2920 §3.1): neither may cost the valid recipients their message.
@@ -99,7 +110,7 @@ export function superviseConnection(connection: Connection, limits: SmtpLimits):
     onCommand(isPrintable(line) ? line : unreadable(verb), done)
   }
 
-  session.restartCommandPhase()
+  startCommandPhase()
   return session
 }
 
