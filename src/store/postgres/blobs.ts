@@ -183,23 +183,24 @@ const nameDraft = {
   read: () => true,
 } satisfies Statement<true>
 
+/** Deletes rows that name a draft, and the chunks of each. */
+const withChunks = (rows: string) => `WITH gone AS (DELETE FROM ${rows} RETURNING draft)
+    DELETE FROM blob_chunk USING gone WHERE blob_chunk.draft = gone.draft`
+
 /** Drops a draft that was not named; where it was after all, nothing. */
 const dropDraft = {
   name: 'blob_drop_draft',
-  text: `WITH gone AS (DELETE FROM blob_draft WHERE draft = $1::bytea RETURNING draft)
-    DELETE FROM blob_chunk USING gone WHERE blob_chunk.draft = gone.draft`,
+  text: withChunks('blob_draft WHERE draft = $1::bytea'),
 } satisfies Statement
 
 const dropDeadDrafts = {
   name: 'blob_drop_dead_drafts',
-  text: `WITH gone AS (DELETE FROM blob_draft WHERE touched_at < ${now} - $2::int8 RETURNING draft)
-    DELETE FROM blob_chunk USING gone WHERE blob_chunk.draft = gone.draft`,
+  text: withChunks(`blob_draft WHERE touched_at < ${now} - $2::int8`),
 } satisfies Statement
 
 const deleteBlob = {
   name: 'blob_delete',
-  text: `WITH gone AS (DELETE FROM blob WHERE name = $1::bytea RETURNING draft)
-    DELETE FROM blob_chunk USING gone WHERE blob_chunk.draft = gone.draft`,
+  text: withChunks('blob WHERE name = $1::bytea'),
 } satisfies Statement
 
 const findBlob = {
