@@ -1,6 +1,7 @@
-import { type DirectAddress, domainOf } from '../direct/address.js'
+import { domainOf } from '../direct/address.js'
 import { undecided } from '../direct/refusal.js'
 import { StoreFailed } from '../ports/store.js'
+import type { DiscoveryStep } from '../ports/trust.js'
 import { nameText } from '../x509/name.js'
 import { base64, described, domainOfOwner, names, once, readNew, readOwner, stored } from './certificate.js'
 import type { CertificateRecord, Owner, PeerBook } from './directory.js'
@@ -60,14 +61,21 @@ export function openPeers(rows: Rows, ports: DirectoryPorts): PeerBook {
     return changed ? { kind: 'done' } : problem('changed-meanwhile', id)
   }
 
-  /** Certificates of the address; those of its domain only where it has none of its own, as in DNS discovery (§5.3 of the Applicability Statement). */
-  const of = async (address: DirectAddress) => {
+  /** Certificates of the address; those of its domain only where it has none of its own (Applicability Statement §5.3). */
+  const of: PeerBook['of'] = async (address) => {
+    const steps: DiscoveryStep[] = []
     try {
-      const own = await ofOwner(address)
-      const found = own.length > 0 ? own : await ofOwner(domainOf(address))
-      return found.map(({ certificate }) => certificate)
+      for (const binding of ['address', 'domain'] as const) {
+        const owner = binding === 'address' ? address : domainOf(address)
+        const found = await ofOwner(owner)
+        const outcome = found.length > 0 ? 'found' : 'none'
+        steps.push({ source: 'imported', binding, place: `imported for ${owner}`, outcome, detail: '' })
+        const certificates = found.map(({ certificate }) => certificate)
+        if (found.length > 0) return { kind: 'found', source: 'imported', binding, certificates, steps }
+      }
+      return { kind: 'none', steps }
     } catch (error) {
-      if (error instanceof StoreFailed) return undecided('store-unavailable', error.message)
+      if (error instanceof StoreFailed) return { ...undecided('store-unavailable', error.message), steps }
       throw error
     }
   }

@@ -48,9 +48,9 @@ export function crlRevocation({
   }
 
   return {
-    async status(certificateDer, issuerDer, at): Promise<RevocationAnswer> {
-      const certificate = readCertificate(certificateDer)
-      const issuer = readCertificate(issuerDer)
+    async status({ path: [certificateDer, issuerDer], at }): Promise<RevocationAnswer> {
+      const certificate = readCertificate(certificateDer ?? new Uint8Array())
+      const issuer = readCertificate(issuerDer ?? new Uint8Array())
       if (certificate.kind === 'malformed' || issuer.kind === 'malformed')
         return { kind: 'unavailable', detail: 'a certificate that does not parse' }
       if (!certificate.hasCrlPoints) return { kind: 'not-published' }

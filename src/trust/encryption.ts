@@ -37,8 +37,8 @@ export type EncryptionChoice = { readonly candidates: readonly CandidateFinding[
 /**
  * Chooses the certificate to encrypt to: the signer's own where it may encipher (keyEncipherment for RSA, keyAgreement for
  * EC), else one bound to the same address that came along, else one of the directory; each judged as a signer is, by path
- * and revocation. Where the directory has certificates bound to the address itself, those of its domain are not tried: an
- * address certificate that is no good must not be passed over. Refused `no-recipient-certificate` where there is none, or
+ * and revocation. The directory stops at the first place that has any, so that an address certificate that is no good is not
+ * passed over for one of its domain. Refused `no-recipient-certificate` where there is none, or
  * with its own reason where there was one.
  */
 export async function certificateToEncryptTo(
@@ -76,20 +76,16 @@ export async function certificateToEncryptTo(
   const bound = along.filter((certificate) => bindsTo(certificate, address))
   const chosen = (await firstGood(signer)) ?? (await firstGood(addressFirst(bound, address)))
   if (chosen) return chosen
-  const listed = await ports.directory.of(address)
-  if ('kind' in listed) return { ...listed, candidates: [...candidates.values()] }
-  return (await firstGood(stopAtAddress(listed, address))) ?? noneOf([...candidates.values()], address)
+  const found = await ports.directory.of(address)
+  if (found.kind === 'undecided')
+    return { kind: 'undecided', cause: found.cause, detail: found.detail, candidates: [...candidates.values()] }
+  const listed = found.kind === 'found' ? readCertificates(found.certificates, trustLimits.bag) : []
+  return (await firstGood(addressFirst(listed, address))) ?? noneOf([...candidates.values()], address)
 }
 
 function addressFirst(certificates: readonly Certificate[], address: DirectAddress): readonly Certificate[] {
   const own = certificates.filter((certificate) => bindsTo(certificate, address) === 'address')
   return [...own, ...certificates.filter((certificate) => !own.includes(certificate))]
-}
-
-function stopAtAddress(listed: readonly Uint8Array[], address: DirectAddress): readonly Certificate[] {
-  const certificates = readCertificates(listed, trustLimits.bag)
-  const own = certificates.filter((certificate) => bindsTo(certificate, address) === 'address')
-  return own.length > 0 ? own : certificates
 }
 
 function noneOf(candidates: readonly CandidateFinding[], address: DirectAddress): EncryptionChoice {

@@ -120,13 +120,16 @@ async function bestPath(
 /** Asks for every certificate of a valid path but the anchor, all at once. */
 async function askRevocation(
   path: readonly Certificate[],
-  { policy, at }: CertificateQuestion,
+  { policy, at, bag }: CertificateQuestion,
   revocation: Revocation,
 ): Promise<CertificateVerdict> {
   const warnings = warningsOf(path)
   if (policy.revocation === 'off') return { kind: 'trusted', path, warnings: [...warnings] }
+  const ders = path.map(({ der }) => der)
+  const others = bag.map(({ der }) => der)
+  const allowSha1 = policy.allowSha1InPaths
   const answers = await Promise.all(
-    path.slice(0, -1).map((certificate, i) => revocation.status(certificate.der, (path[i + 1] as Certificate).der, at)),
+    path.slice(0, -1).map((_, i) => revocation.status({ path: ders.slice(i), others, at, allowSha1 })),
   )
   let waits: CertificateVerdict | undefined
   for (const [i, answer] of answers.entries()) {

@@ -28,6 +28,10 @@ const features = {
     holds: 'Recognises clinical documents and reads them into record items.',
   },
   notices: { may: ['direct', 'ports', 'mime'], holds: 'Disposition and delivery notices: composing and recognising.' },
+  authority: {
+    may: ['direct', 'ports', 'asn1', 'x509'],
+    holds: 'Certificates that we make ourselves: issuing, revocation lists, requests to authorities outside, renewal.',
+  },
   keyring: { may: ['direct', 'ports'], holds: 'The master key and the vault: everything at rest is sealed here.' },
   directory: {
     may: ['direct', 'ports', 'asn1', 'x509'],
@@ -54,6 +58,10 @@ const adapters = {
   resolve: {
     may: ['direct', 'ports', 'observe', 'asn1', 'x509'],
     holds: 'Certificate discovery, mail exchangers, issuers and revocation over the network, within limits.',
+  },
+  publish: {
+    may: ['direct', 'ports', 'observe', 'asn1', 'x509'],
+    holds: 'Our own certificates for others to find: an authoritative name server and entries in an LDAP directory.',
   },
   audit: { may: ['direct', 'ports', 'observe'], holds: 'Append-only, hash-chained; no clinical content.' },
   upkeep: {
@@ -117,6 +125,8 @@ const fences = [
   { packages: ['yaml'], places: ['config'] },
   { packages: ['pino', 'prom-client'], places: ['observe'] },
   { packages: ['commander'], places: ['cli'] },
+  { packages: ['dns-packet'], places: ['resolve', 'publish'] },
+  { packages: ['ldapts'], places: ['resolve', 'publish'] },
   { packages: ['piscina'], places: ['main', 'workers'] },
 ]
 

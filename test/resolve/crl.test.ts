@@ -34,7 +34,7 @@ function leafAt(...paths: readonly string[]): Identity {
 }
 
 const ask = (revocation: ReturnType<typeof opened>, leaf: Identity, issuer = root) =>
-  revocation.status(leaf.certificate, issuer.certificate, now)
+  revocation.status({ path: [leaf.certificate, issuer.certificate], others: [], at: now, allowSha1: false })
 
 describe('revocation over HTTP', () => {
   it('learns who is revoked, from one fetch for all who ask at once and after', async () => {

@@ -40,10 +40,13 @@ async function chosen(
     {
       ...ports,
       directory: {
-        of: async () =>
-          directory === 'unreachable'
-            ? { kind: 'undecided', cause: 'certificate-discovery-unavailable', detail: '' }
-            : directory.map(({ certificate }) => certificate),
+        of: async () => {
+          if (directory === 'unreachable')
+            return { kind: 'undecided', cause: 'certificate-discovery-unavailable', detail: '', steps: [] }
+          const certificates = directory.map(({ certificate }) => certificate)
+          if (certificates.length === 0) return { kind: 'none', steps: [] }
+          return { kind: 'found', source: 'imported', binding: 'address', certificates, steps: [] }
+        },
       },
     },
     defaultTrustPolicy,
@@ -81,12 +84,12 @@ it('never takes one that names someone else, as the answer of a directory may be
   expect(await chosen({ signer: other, bag: [other] })).toBe('signer-not-bound')
 })
 
-it('prefers the address to its domain, and stops at an address certificate that is no good', async () => {
+it('prefers the address to its domain, and takes the good one of those in one place', async () => {
   const own = makeLeaf(root, address)
   expect(await chosen({ directory: [dual, own] })).toBe(own)
   expect(await chosen({ bag: [dual, own] })).toBe(own)
   const expired = makeLeaf(root, { ...address, ...past })
-  expect(await chosen({ directory: [dual, expired] })).toBe('certificate-expired')
+  expect(await chosen({ directory: [expired] })).toBe('certificate-expired')
   expect(await chosen({ directory: [expired, dual, own] })).toBe(own)
 })
 

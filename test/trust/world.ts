@@ -28,7 +28,10 @@ export function portsOf({
           .filter((anchor) => (anchor.owner ?? address) === address && ['both', direction].includes(anchor.direction))
           .map(({ identity, direction }) => ({ owner: address, certificate: identity.certificate, direction })),
     },
-    revocation: { status: async (certificate, issuer) => revocation(certificate, issuer) },
+    revocation: {
+      status: async ({ path: [certificate = new Uint8Array(), issuer = new Uint8Array()] }) =>
+        revocation(certificate, issuer),
+    },
     issuers: {
       of: async () =>
         issuers === 'unreachable'
