@@ -6,7 +6,7 @@
  *   node test/setup/programs.mjs openssl postgres …    one alone: prints where it stands
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, realpathSync } from 'node:fs'
+import { existsSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
@@ -33,6 +33,22 @@ export function findPostgres() {
     programs.every((program) => existsSync(join(folder, program))),
   )
 }
+
+/** The PKCS#11 module of SoftHSM, where its `softhsm2-util` is there too. */
+function findSoftHsm() {
+  const homes = [process.arch === 'arm64' ? 'aarch64-linux-gnu' : 'x86_64-linux-gnu', '.']
+  const modules = homes.map((home) => join('/usr/lib', home, 'softhsm', 'libsofthsm2.so'))
+  return onPath('softhsm2-util') && modules.find((path) => existsSync(path))
+}
+
+/** The folder of NIST's path validation suite, with `certs` and `crls` in it, as a package of Python's brings it. */
+function findPkits() {
+  const found = '/usr/lib/python3/dist-packages/cryptography_vectors/x509/PKITS_data'
+  return existsSync(join(found, 'certs')) && existsSync(join(found, 'crls')) ? found : undefined
+}
+
+/** Where the first of several programs stands, where all of them are there. */
+const together = (...names) => (names.every((name) => onPath(name)) ? onPath(names[0]) : undefined)
 
 /** Each program: how it is found, Debian's packages, what it is for, and what must be done before or between. */
 const programs = {
@@ -76,6 +92,47 @@ const programs = {
       spawnSync('debconf-set-selections', { env, input: answer, stdio: ['pipe', 2, 2] })
     },
   },
+  bind: {
+    find: () => onPath('named'),
+    packages: ['bind9'],
+    why: 'serves the zones of other gateways, and stands beside our name server',
+  },
+  dig: {
+    find: () => onPath('dig'),
+    packages: ['bind9-dnsutils'],
+    why: 'asks our name server as a stranger does',
+  },
+  slapd: {
+    find: () => together('slapd', 'slapadd', 'ldapsearch'),
+    packages: ['slapd', 'ldap-utils'],
+    why: 'serves the certificates of others over LDAP, and takes ours',
+    prepare() {
+      const answer = 'slapd slapd/no_configuration boolean true\n'
+      spawnSync('debconf-set-selections', { env, input: answer, stdio: ['pipe', 2, 2] })
+    },
+  },
+  softhsm: {
+    find: findSoftHsm,
+    packages: ['softhsm2'],
+    why: 'stands for a hardware token that holds keys',
+  },
+  pkits: {
+    find: findPkits,
+    packages: ['python3-cryptography-vectors'],
+    why: 'brings the path validation suite of NIST',
+  },
+}
+
+/** Installs packages; Debian starts none of their services meanwhile, where nobody has said yet what may start. */
+function install(packages) {
+  const policy = '/usr/sbin/policy-rc.d'
+  const ours = !existsSync(policy)
+  try {
+    if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 })
+    runs('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages])
+  } finally {
+    if (ours) rmSync(policy, { force: true })
+  }
 }
 
 /** Where a program stands, after installing it where root may; undefined where it is not to be had. */
@@ -86,7 +143,7 @@ export function ready(name) {
   say(`installing ${packages.join(', ')} by apt-get: ${why}`)
   runs('apt-get', ['update', '-qq'])
   prepare?.()
-  runs('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages])
+  install(packages)
   return find()
 }
 
