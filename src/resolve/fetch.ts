@@ -2,6 +2,7 @@ import { type LookupAddress, lookup as systemLookup } from 'node:dns'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
+import type { ConditionalFetch, Validators } from '../ports/fetch.js'
 
 /** What an outbound fetch on a stranger's word may do. */
 export interface FetchRules {
@@ -33,33 +34,65 @@ export const fetchRules: FetchRules = {
     ),
 }
 
+/** What is asked of a URL besides its bytes. */
+export interface FetchRequest {
+  /** Sent by POST, as this media type; without it the request is a GET. */
+  readonly post?: { readonly type: string; readonly body: Uint8Array }
+  /** Asks whether the copy that had these validators still is the one. */
+  readonly known?: Validators
+}
+
 export type Fetched =
-  | { readonly kind: 'fetched'; readonly body: Buffer }
-  /** Nothing usable came: what happened, in words. */
-  | { readonly kind: 'unreachable'; readonly detail: string }
+  | { readonly kind: 'fetched'; readonly body: Buffer; readonly validators?: Validators }
+  /** The copy that had the validators given still is the one (RFC 9110 §15.4.5). */
+  | { readonly kind: 'unchanged'; readonly detail: string }
+  /** Nothing usable came: what happened, in words. `silent` where the first host said nothing at all. */
+  | { readonly kind: 'unreachable'; readonly detail: string; readonly silent?: true }
   /** The rules forbid to try. */
   | { readonly kind: 'forbidden'; readonly detail: string }
 
 /** How one thing of a URL is fetched. */
-export type Fetch = (url: string) => Promise<Fetched>
+export type Fetch = (url: string, request?: FetchRequest) => Promise<Fetched>
 
 /**
- * Makes a fetch within rules, for things that are signed themselves (CRLs, issuer certificates, bundles). Every address is
- * checked after look-up and is the one connected to, so that a name cannot change its mind in between; each redirect is
- * checked anew. Never throws for what the far side does.
+ * Makes a fetch within rules, for things that are signed themselves (CRLs, OCSP answers, issuer certificates, bundles).
+ * Every address is checked after look-up and is the one connected to, so that a name cannot change its mind in between;
+ * each redirect is checked anew, and a POST follows only those that ask for the same again (RFC 9110 §15.4). Never throws
+ * for what the far side does.
  */
 export function fetchWithin(rules: Partial<FetchRules> = {}): Fetch {
   const all = { ...fetchRules, ...rules }
-  return async (url) => {
+  return async (url, request = {}) => {
     const ends = AbortSignal.timeout(all.timeoutMs)
     let next = url
-    for (let left = all.redirects; ; left--) {
+    for (let hop = 0; ; hop++) {
       const target = targetOf(next, all)
       if (typeof target === 'string') return { kind: 'forbidden', detail: target }
-      const got = await once(target, all, ends)
+      const got = await once(target, request, all, ends)
+      // What a host further on does says nothing of the one that was asked.
+      if (got.kind === 'unreachable' && hop > 0) return { kind: 'unreachable', detail: got.detail }
       if (got.kind !== 'redirect') return got
-      if (left === 0) return { kind: 'unreachable', detail: `${target.host} redirected too often` }
+      if (hop === all.redirects) return { kind: 'unreachable', detail: `${target.host} redirected too often` }
+      if (request.post && !got.repeats)
+        return { kind: 'unreachable', detail: `${target.host} redirected a POST to something else` }
       next = URL.canParse(got.location, target.href) ? new URL(got.location, target).href : got.location
+    }
+  }
+}
+
+/** The same as the port that asks only for what changed. */
+export function conditionalFetch(rules: Partial<FetchRules> = {}): ConditionalFetch {
+  const fetch = fetchWithin(rules)
+  return async (url, known) => {
+    const got = await fetch(url, known && { known })
+    switch (got.kind) {
+      case 'fetched':
+        return { kind: 'fetched', bytes: got.body, validators: got.validators ?? {} }
+      case 'unchanged':
+        return { kind: 'not-modified' }
+      case 'unreachable':
+      case 'forbidden':
+        return { kind: 'failed', detail: got.detail }
     }
   }
 }
@@ -78,58 +111,84 @@ function targetOf(text: string, rules: FetchRules): URL | string {
   return url
 }
 
-type OneAnswer = Fetched | { readonly kind: 'redirect'; readonly location: string }
+type OneAnswer = Fetched | { readonly kind: 'redirect'; readonly location: string; readonly repeats: boolean }
 
-function once(url: URL, rules: FetchRules, signal: AbortSignal): Promise<OneAnswer> {
+function once(url: URL, { post, known }: FetchRequest, rules: FetchRules, signal: AbortSignal): Promise<OneAnswer> {
   return new Promise((resolve) => {
-    const failed = (error: Error) =>
-      resolve(
-        error instanceof ForbiddenAddress
-          ? { kind: 'forbidden', detail: error.message }
-          : {
-              kind: 'unreachable',
-              detail: signal.aborted ? `${url.host} took too long` : `${url.host}: ${error.message}`,
-            },
-      )
+    let answered = false
+    const failed = (error: Error) => {
+      if (error instanceof ForbiddenAddress) return resolve({ kind: 'forbidden', detail: error.message })
+      const detail = signal.aborted ? `${url.host} took too long` : `${url.host}: ${error.message}`
+      resolve({ kind: 'unreachable', detail, ...(!answered && { silent: true }) })
+    }
     const send = url.protocol === 'https:' ? httpsRequest : httpRequest
-    const request = send(url, {
-      agent: false,
-      signal,
-      lookup: guardedLookup(rules),
-      maxHeaderSize: 16_384,
-      headers: { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': 'direct-gateway' },
-    })
-    request.on('error', failed)
-    request.on('response', (response) => {
-      response.on('error', failed)
-      receive(response, url, rules).then(resolve, failed)
-    })
-    request.end()
+    try {
+      const request = send(url, {
+        method: post ? 'POST' : 'GET',
+        agent: false,
+        signal,
+        lookup: guardedLookup(rules),
+        maxHeaderSize: 16_384,
+        headers: {
+          accept: '*/*',
+          'accept-encoding': 'identity',
+          'user-agent': 'direct-gateway',
+          ...(known?.etag && { 'if-none-match': known.etag }),
+          ...(known?.lastModified && { 'if-modified-since': known.lastModified }),
+          ...(post && { 'content-type': post.type, 'content-length': post.body.length }),
+        },
+      })
+      request.on('error', failed)
+      request.on('response', (response) => {
+        answered = true
+        response.on('error', failed)
+        receive(response, url, rules, known).then(resolve, failed)
+      })
+      request.end(post?.body)
+    } catch (error) {
+      failed(error as Error) // What the platform refuses to send.
+    }
   })
 }
 
-async function receive(response: IncomingMessage, url: URL, rules: FetchRules): Promise<OneAnswer> {
+async function receive(
+  response: IncomingMessage,
+  url: URL,
+  rules: FetchRules,
+  known: Validators | undefined,
+): Promise<OneAnswer> {
   const status = response.statusCode ?? 0
   const give = (answer: OneAnswer): OneAnswer => {
     response.destroy()
     return answer
   }
-  if (status >= 300 && status < 400 && response.headers.location)
-    return give({ kind: 'redirect', location: response.headers.location })
-  if (status !== 200) return give({ kind: 'unreachable', detail: `${url.host} answered ${status}` })
+  const unusable = (what: string) => give({ kind: 'unreachable', detail: `${url.host} answered ${what}` })
+  if (status === 304 && (known?.etag || known?.lastModified))
+    return give({ kind: 'unchanged', detail: `${url.host} says that nothing changed` })
+  if (status >= 300 && status < 400 && status !== 304 && response.headers.location)
+    return give({ kind: 'redirect', location: response.headers.location, repeats: status === 307 || status === 308 })
+  if (status !== 200) return unusable(`${status}`)
   const encoding = response.headers['content-encoding']
-  if (encoding && encoding !== 'identity')
-    return give({ kind: 'unreachable', detail: `${url.host} answered in ${encoding}, which was not asked for` })
+  if (encoding && encoding !== 'identity') return unusable(`in ${encoding.slice(0, 40)}, which was not asked for`)
+  const tooMuch = `more than ${rules.sizeBytes} bytes`
+  if (Number(response.headers['content-length']) > rules.sizeBytes) return unusable(tooMuch)
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > rules.sizeBytes)
-      return give({ kind: 'unreachable', detail: `${url.host} answered more than ${rules.sizeBytes} bytes` })
+    if (size > rules.sizeBytes) return unusable(tooMuch)
     chunks.push(chunk)
   }
   if (!response.complete) return { kind: 'unreachable', detail: `${url.host} broke off` }
-  return { kind: 'fetched', body: Buffer.concat(chunks) }
+  return { kind: 'fetched', body: Buffer.concat(chunks), validators: validatorsOf(response) }
+}
+
+/** Validators as they may be kept and sent again: short, and without anything that does not belong in a header. */
+function validatorsOf({ headers }: IncomingMessage): Validators {
+  const plain = (value: string | undefined) => (value && /^[\x20-\x7e]{1,200}$/.test(value) ? value : undefined)
+  const etag = plain(headers.etag)
+  const lastModified = plain(headers['last-modified'])
+  return { ...(etag && { etag }), ...(lastModified && { lastModified }) }
 }
 
 class ForbiddenAddress extends Error {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fetchWithin, isPublicAddress } from '../../src/resolve/fetch.js'
+import { conditionalFetch, fetchWithin, isPublicAddress } from '../../src/resolve/fetch.js'
 import { serve } from './server.js'
 
 let server: Awaited<ReturnType<typeof serve>>
@@ -17,6 +17,24 @@ beforeAll(async () => {
       response.write('abc', () => response.destroy())
     } else if (path === '/gzip') response.writeHead(200, { 'content-encoding': 'gzip' }).end('x')
     else if (path === '/loop') response.writeHead(302, { location: '/loop' }).end()
+    else if (path === '/dated') {
+      const validators = { etag: '"one"', 'last-modified': 'Sun, 01 Nov 2026 00:00:00 GMT' }
+      if (request.headers['if-none-match'] === '"one"') response.writeHead(304, validators).end()
+      else response.writeHead(200, validators).end('dated')
+    } else if (path === '/echo') {
+      const body: Buffer[] = []
+      request.on('data', (chunk: Buffer) => body.push(chunk))
+      request.on('end', () =>
+        response.end(`${request.method} ${request.headers['content-type']} ${Buffer.concat(body).toString('hex')}`),
+      )
+    } else if (path === '/again') response.writeHead(307, { location: '/echo' }).end()
+    else if (path === '/elsewhere') response.writeHead(303, { location: '/echo' }).end()
+    else if (path === '/304') response.writeHead(304).end()
+    else if (path === '/announced') response.writeHead(200, { 'content-length': '900000' }).write('a')
+    else if (path === '/drip') {
+      const timer = setInterval(() => response.write('a'), 20)
+      response.on('close', () => clearInterval(timer))
+    } else if (path === '/reset') request.socket.resetAndDestroy()
     else if (path === '/there') response.writeHead(302, { location: '/ok' }).end()
     else if (path === '/file') response.writeHead(302, { location: 'file:///etc/passwd' }).end()
     else if (path === '/private') response.writeHead(302, { location: 'http://10.0.0.1/' }).end()
@@ -39,8 +57,48 @@ describe('fetching', () => {
     ['/loop', 'unreachable'],
     ['/missing', 'unreachable'],
     ['/file', 'forbidden'],
+    ['/304', 'unreachable'],
+    ['/announced', 'unreachable'],
+    ['/drip', 'unreachable'],
+    ['/reset', 'unreachable'],
   ])('of %s is %s', async (path, kind) => {
     expect(await fetchWithin(inside)(server.base + path)).toMatchObject({ kind })
+  })
+
+  it('posts a body, also where it is asked to post it elsewhere, and never turns it into a GET', async () => {
+    const post = { type: 'application/ocsp-request', body: Uint8Array.of(1, 2) }
+    for (const path of ['/echo', '/again'])
+      expect(await fetchWithin(inside)(server.base + path, { post })).toMatchObject({
+        kind: 'fetched',
+        body: Buffer.from('POST application/ocsp-request 0102'),
+      })
+    expect(await fetchWithin(inside)(`${server.base}/elsewhere`, { post })).toMatchObject({
+      kind: 'unreachable',
+      detail: expect.stringContaining('redirected a POST'),
+    })
+  })
+
+  it('asks only for what changed where it is told what is known', async () => {
+    const fetch = conditionalFetch(inside)
+    const first = await fetch(`${server.base}/dated`)
+    if (first.kind !== 'fetched') throw new Error('nothing came')
+    expect(first.validators).toEqual({ etag: '"one"', lastModified: 'Sun, 01 Nov 2026 00:00:00 GMT' })
+    expect(await fetch(`${server.base}/dated`, first.validators)).toEqual({ kind: 'not-modified' })
+    expect(await fetch(`${server.base}/dated`, { etag: '"two"' })).toMatchObject({ kind: 'fetched' })
+    expect(await fetch(`${server.base}/missing`, first.validators)).toMatchObject({ kind: 'failed' })
+    // What cannot stand in a header is refused by the platform, and told as any other failure.
+    expect(await fetch(`${server.base}/dated`, { etag: 'a\r\nb: c' })).toMatchObject({ kind: 'failed' })
+  })
+
+  it('tells hosts that say nothing from those that answer badly', async () => {
+    const silent = async (url: string, rules = {}) => {
+      const got = await fetchWithin({ ...inside, ...rules })(url)
+      return got.kind === 'unreachable' && got.silent === true
+    }
+    expect(await silent('http://127.0.0.1:1025/')).toBe(true)
+    expect(await silent(`${server.base}/reset`)).toBe(true)
+    expect(await silent('http://name.test/', { lookup: () => new Promise(() => {}) })).toBe(true)
+    for (const path of ['/missing', '/slow', '/drip', '/loop']) expect(await silent(server.base + path)).toBe(false)
   })
 
   it('answers when nobody listens', async () => {
