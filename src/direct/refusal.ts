@@ -148,7 +148,44 @@ export const refusals = {
     help: 'A policy rule of this domain excludes the certificate; the detail names the rule.',
   },
 
+  // Sending: taking a message in.
+  'unknown-sender': {
+    reply: '550 5.1.8 Not an address that may send here',
+    help: 'The address that submits is not served here, or is disabled.',
+  },
+  'not-the-sender': {
+    reply: '550 5.7.1 From must be the address that submits',
+    help: 'From (or Sender) of the message is not the address that submits it.',
+  },
+  'no-recipients': {
+    reply: '554 5.5.1 No recipients',
+    help: 'The message names nobody to send it to.',
+  },
+  'already-encrypted': {
+    reply: '554 5.6.0 Submit the message itself, not an encrypted one',
+    help: 'The submitted message is encrypted already: the gateway signs and encrypts, so it must get the message itself.',
+  },
+  'message-id-reused': {
+    reply: '554 5.6.0 Message-ID was used before',
+    help: 'This sender has sent another message under the same Message-ID to the same recipients; each message needs its own.',
+  },
+
   // Sending to someone.
+  'blind-recipient': {
+    help: 'The recipient stands in neither To nor Cc: Direct knows no blind copies, and his gateway would refuse the message.',
+  },
+  'no-key-for-sender': {
+    help: 'No key of the sender may sign now: none was imported, or each is expired, retired or for encryption only.',
+  },
+  'sealing-failed': {
+    help: 'Signing and encrypting the message ended several times without an answer: it stalls or kills the thread that does it.',
+  },
+  'not-delivered': {
+    help: "The recipient's mail server refused the message for good; the detail has its words.",
+  },
+  'undelivered-too-long': {
+    help: "The recipient's mail server did not take the message until its time was over; the detail has the last trouble.",
+  },
   'no-recipient-certificate': {
     help: 'No certificate of the recipient can be encrypted to: none was found, or each has its own reason in the findings. Import one, or ask the recipient to publish it.',
   },

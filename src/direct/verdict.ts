@@ -53,6 +53,11 @@ export interface TrailStep {
     | 'notice-sent'
     | 'notice-failed'
     | 'judged-again'
+    | 'queued'
+    | 'attempted'
+    | 'sent'
+    | 'failed'
+    | 'reported'
     | 'alarm'
   readonly recipient?: DirectAddress
   readonly detail: string

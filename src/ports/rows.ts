@@ -95,9 +95,8 @@ export function isBlobName(text: string): boolean {
   return /^[0-9a-f]{64}$/.test(text)
 }
 
-/** Jobs hold their blobs under `spool/<job id>`; every other holder is the key of an entry. */
-const jobHolder = 'spool/'
-const heldQueue = 'inbound'
+/** Jobs hold their blobs under the name of their queue's holder and their id; every other holder is the key of an entry. */
+const jobHolders = { 'spool/': 'inbound', 'outbound/': 'outbound' } as const
 
 /** The rows that keep blobs alive (see body.ts): each names a blob and the row or job whose it is. */
 export const holdFamily: Family<'entry'> = {
@@ -108,11 +107,10 @@ export const holdFamily: Family<'entry'> = {
     sound(value.length === 0, 'the value is not empty')
     const name = key.slice('blob/'.length, 'blob/'.length + 64)
     const holder = key.slice('blob/'.length + 65)
+    const job = Object.entries(jobHolders).find(([prefix]) => holder.startsWith(prefix))
     return [
       { kind: 'blob', name },
-      holder.startsWith(jobHolder)
-        ? { kind: 'job', queue: heldQueue, id: holder.slice(jobHolder.length) }
-        : { kind: 'entry', key: holder },
+      job ? { kind: 'job', queue: job[1], id: holder.slice(job[0].length) } : { kind: 'entry', key: holder },
     ]
   },
 }
