@@ -183,6 +183,14 @@ export function smallInteger(found: Element | undefined): number {
   return digits.reduce((value, digit) => value * 256 + digit, 0)
 }
 
+/** A non-negative integer of at most 20 octets (RFC 5280 §5.2.3); Asn1Error for others. */
+export function bigInteger(found: Element | undefined): bigint {
+  const digits = content(expect(found, tags.integer))
+  if (digits.length === 0 || digits.length > 21 || (digits[0] as number) & 0x80)
+    throw new Asn1Error('integer out of range')
+  return BigInt(`0x${Buffer.from(digits).toString('hex')}`)
+}
+
 /** DER demands 0xff for true (X.690 §11.1); BER any non-zero octet. */
 export function truth(found: Element | undefined): boolean {
   const value = content(expect(found, tags.boolean))

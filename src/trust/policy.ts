@@ -13,6 +13,14 @@ export interface TrustPolicy {
   readonly requireEmailProtection: boolean
   /** Certificate policies of which the path must be valid for one (RFC 5280 §6.1.1 c); empty: any, and none too. */
   readonly requiredPolicies: readonly string[]
+  /** User inputs to path validation about policies (RFC 5280 §6.1.1 d to f); absent: explicit where policies are required. */
+  readonly policyInputs?: {
+    readonly explicit?: boolean
+    readonly inhibitMapping?: boolean
+    readonly inhibitAny?: boolean
+  }
+  /** DSA in paths and lists, with SHA-1: there so that NIST's path validation suite can be run in full, and set nowhere else. */
+  readonly allowDsa?: boolean
   /** How far ahead the clock of an issuer may be: a certificate counts as valid so much before its notBefore. Expiry is exact. */
   readonly clockSkewMs: number
 }

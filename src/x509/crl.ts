@@ -1,9 +1,16 @@
 import { oids } from '../asn1/oids.js'
 import * as asn1 from '../asn1/reader.js'
-import { sequenceOf } from '../asn1/writer.js'
-import { algorithmOf, type Certificate, keyUsage, publicKeyOf, readExtensions } from './certificate.js'
+import { der } from '../asn1/writer.js'
+import { algorithmOf, type Certificate, type Extension, keyUsage, publicKeyOf, readExtensions } from './certificate.js'
 import { comparableName, sameName } from './name.js'
-import { extensionValue } from './names.js'
+import {
+  type DistributionPoint,
+  directoryNames,
+  distributionPointsOf,
+  pointName,
+  readPoints,
+  reasonBits,
+} from './points.js'
 import { type Algorithm, schemeOf, signatureHolds, weaknessOf } from './signature.js'
 
 /** A certificate revocation list (RFC 5280 §5.1). Its entries stay bytes: a list of 100,000 would be as many objects. */
@@ -21,18 +28,36 @@ export interface Crl {
   readonly signature: Uint8Array
   /** The entries, one after the other. */
   readonly entries: Uint8Array
+  /** Why the list proves nothing to anybody here: something critical in it is not understood (RFC 5280 §5.2, §5.3). */
+  readonly unusable: string | undefined
   readonly scope: CrlScope
+  readonly number: bigint | undefined
+  /** BaseCRLNumber: set in a delta list, which tells only what changed since then (RFC 5280 §5.2.4). */
+  readonly baseNumber: bigint | undefined
+  readonly authorityKeyIdentifier: Uint8Array | undefined
+  /** Where delta lists to this one are to be had (RFC 5280 §5.2.6). */
+  readonly freshest: readonly DistributionPoint[]
+  /** From where on in `entries` whose certificates are meant, first to last; one run but for indirect lists. */
+  readonly issuerRuns: readonly IssuerRun[]
+}
+
+interface IssuerRun {
+  readonly from: number
+  /** Comparable names. */
+  readonly issuers: readonly string[]
 }
 
 /** What a list speaks of (issuingDistributionPoint, RFC 5280 §5.2.5). */
-interface CrlScope {
-  /** Why the list proves nothing here: indirect, delta, or critical extensions that are not processed. */
-  readonly unusable?: string
-  readonly only?: 'user' | 'authority'
-  /** Only some reasons: an entry proves revocation, its absence proves nothing. */
-  readonly someReasons: boolean
-  /** Comparable forms of the distribution point's names; undefined where the list names none. */
+export interface CrlScope {
+  readonly only: 'user' | 'authority' | 'attribute' | undefined
+  /** Also certificates of others than the issuer of the list. */
+  readonly indirect: boolean
+  /** Bits of ReasonFlags; undefined: all. */
+  readonly reasons: number | undefined
+  /** Names of the distribution point as `DistributionPoint` has them; undefined where the list names none. */
   readonly points: readonly string[] | undefined
+  /** DER of the extension, latin1; empty where there is none. Equal for lists of the same scope. */
+  readonly form: string
 }
 
 export interface MalformedCrl {
@@ -47,8 +72,27 @@ export type CrlAnswer =
   /** The list does not speak of this certificate, or not with this issuer's authority. */
   | { readonly kind: 'no-proof'; readonly detail: string }
 
-/** Reads a CRL, DER or PEM. Answers `malformed` for anything else; whether it may be believed is `crlAnswer`'s business. */
+export const crlLimits = {
+  /** Changes of certificateIssuer in one indirect list; each costs a name compared when it is read, about ten microseconds. */
+  issuerRuns: 5_000,
+}
+
+const known = new WeakMap<Uint8Array, Crl | MalformedCrl>()
+
+/**
+ * Reads a CRL, DER or PEM. Answers `malformed` for anything else; whether it may be believed is not asked here. The same
+ * array is read once: 100,000 entries take milliseconds.
+ */
 export function readCrl(bytes: Uint8Array): Crl | MalformedCrl {
+  let crl = known.get(bytes)
+  if (!crl) {
+    crl = readOnce(bytes)
+    known.set(bytes, crl)
+  }
+  return crl
+}
+
+function readOnce(bytes: Uint8Array): Crl | MalformedCrl {
   try {
     return parse(bytes[0] === asn1.tags.sequence ? bytes : fromPem(bytes))
   } catch (error) {
@@ -65,8 +109,8 @@ function fromPem(bytes: Uint8Array): Uint8Array {
   return Buffer.from(body, 'base64')
 }
 
-function parse(der: Uint8Array): Crl {
-  const [tbs, algorithm, signature, ...rest] = asn1.sequence(asn1.onlyElement(der), 4)
+function parse(bytes: Uint8Array): Crl {
+  const [tbs, algorithm, signature, ...rest] = asn1.sequence(asn1.onlyElement(bytes), 4)
   if (rest.length > 0) throw new asn1.Asn1Error('fields behind the signature')
   const fields = asn1.sequence(tbs, 8)
   const version = fields[0]?.tag === asn1.tags.integer ? asn1.smallInteger(fields.shift()) : 0
@@ -79,12 +123,20 @@ function parse(der: Uint8Array): Crl {
   const nextUpdate = isTime ? asn1.time(optional.shift()) : undefined
   const list = optional[0]?.tag === asn1.tags.sequence ? optional.shift() : undefined
   const holder = optional.shift()
-  if (optional.length > 0 || (holder && holder.tag !== 0xa0)) throw new asn1.Asn1Error('unknown fields in a CRL')
+  if (optional.length > 0 || (holder && (holder.tag !== 0xa0 || version !== 1)))
+    throw new asn1.Asn1Error('unknown fields in a CRL')
+  const extensions = holder ? readExtensions(asn1.children(holder, 1)[0]) : []
+  // RFC 5280 §5.2 takes over §4.2: at most one of each.
+  if (new Set(extensions.map(({ oid }) => oid)).size !== extensions.length)
+    throw new asn1.Asn1Error('an extension twice')
   const entries = list ? asn1.content(list) : new Uint8Array()
   const issuerName = asn1.whole(asn1.expect(issuer, 0x30))
+  const told = extensionsOf(extensions, issuerName)
+  const { unusable, issuerRuns } = surveyOf(entries, issuerName, told.scope.indirect)
+  const unknown = extensions.find(({ oid, critical }) => critical && !processedExtensions.has(oid))
   return {
     kind: 'crl',
-    sizeBytes: der.length,
+    sizeBytes: bytes.length,
     issuer: issuerName,
     thisUpdate: asn1.time(thisUpdate),
     nextUpdate,
@@ -92,67 +144,44 @@ function parse(der: Uint8Array): Crl {
     tbs: asn1.whole(asn1.expect(tbs, 0x30)),
     signature: asn1.bitOctets(signature),
     entries,
-    scope: scopeOf(holder && asn1.children(holder, 1)[0], issuerName, entries),
+    ...told,
+    unusable: unknown ? `the CRL has the critical extension ${unknown.oid}` : unusable,
+    issuerRuns,
   }
-}
-
-function scopeOf(found: asn1.Element | undefined, issuer: Uint8Array, entries: Uint8Array): CrlScope {
-  const extensions = found ? readExtensions(found) : []
-  const open: CrlScope = { someReasons: false, points: undefined }
-  // A delta list tells only what changed (RFC 5280 §5.2.4), whether it is marked critical or not.
-  if (extensions.some(({ oid }) => oid === oids.deltaCrlIndicator)) return { ...open, unusable: 'a delta CRL' }
-  const unknown = extensions.find(({ oid, critical }) => critical && !processedExtensions.has(oid))
-  if (unknown) return { ...open, unusable: `the critical extension ${unknown.oid}` }
-  if (hasCriticalEntry(entries)) return { ...open, unusable: 'a critical extension in an entry' }
-  const value = extensions.find(({ oid }) => oid === oids.issuingDistributionPoint)?.value
-  return value ? issuingPoint(asn1.onlyElement(value), issuer) : open
 }
 
 const processedExtensions = new Set<string>([
   oids.issuingDistributionPoint,
   oids.crlNumber,
+  oids.deltaCrlIndicator,
+  oids.freshestCrl,
   oids.authorityKeyIdentifier,
   oids.issuerAltName,
 ])
 
-function issuingPoint(found: asn1.Element, issuer: Uint8Array): CrlScope {
-  const fields = new Map(asn1.sequence(found, 6).map((field) => [field.tag, field]))
-  const flag = (tag: number) => {
-    const field = fields.get(tag)
-    return !!field && asn1.content(field).some((octet) => octet !== 0)
+function extensionsOf(extensions: readonly Extension[], issuer: Uint8Array) {
+  const value = (oid: string) => {
+    const found = extensions.find((extension) => extension.oid === oid)
+    return found && asn1.onlyElement(found.value)
   }
-  const name = fields.get(0xa0)
-  const points = name && pointNames(name, issuer)
-  const only = flag(0x81) ? ('user' as const) : flag(0x82) ? ('authority' as const) : undefined
-  const unusable = flag(0x84) ? 'an indirect CRL' : flag(0x85) ? 'a CRL of attribute certificates' : undefined
+  const number = value(oids.crlNumber)
+  const base = value(oids.deltaCrlIndicator)
+  const identifier = value(oids.authorityKeyIdentifier)
+  const key = identifier && asn1.sequence(identifier, 3).find(({ tag }) => tag === 0x80)
+  const freshest = value(oids.freshestCrl)
+  const point = value(oids.issuingDistributionPoint)
   return {
-    someReasons: fields.has(0x83),
-    points,
-    ...(only ? { only } : {}),
-    ...(unusable ? { unusable } : {}),
+    scope: point ? issuingPoint(point, issuer) : everything,
+    number: number && asn1.bigInteger(number),
+    baseNumber: base && asn1.bigInteger(base),
+    authorityKeyIdentifier: key && asn1.content(key),
+    freshest: freshest ? readPoints(freshest, issuer) : [],
   }
-}
-
-/** DistributionPointName (RFC 5280 §4.2.1.13): its full names, or the one relative to the issuer, in a form to compare. */
-function pointNames(holder: asn1.Element, issuer: Uint8Array): string[] {
-  const [name] = asn1.children(holder, 1)
-  if (name?.tag === 0xa0)
-    return asn1.children(name, 64).map((general) => {
-      const inner = general.tag === 0xa4 ? asn1.children(general, 1)[0] : undefined
-      return inner
-        ? `name ${comparableName(asn1.whole(inner))}`
-        : `${general.tag} ${Buffer.from(asn1.content(general)).toString('latin1')}`
-    })
-  if (name?.tag !== 0xa1) throw new asn1.Asn1Error('distribution point without a name')
-  const set = Uint8Array.from(asn1.whole(name))
-  set[0] = asn1.tags.set
-  return [`name ${comparableName(sequenceOf(asn1.content(asn1.onlyElement(issuer)), set))}`]
 }
 
 /**
- * What a list says about `certificate`, whose issuer is `issuer`, at a moment (Unix milliseconds; RFC 5280 §6.3.3): issued
- * under the issuer's name, signed with its key, which may sign CRLs, in force at that moment, and speaking of such
- * certificates at all. Anything less proves nothing. An entry revokes whatever its date: who took a key may set clocks.
+ * What a list says about `certificate`, whose issuer is `issuer`, at a moment (Unix milliseconds), for complete lists of the
+ * issuer itself only; trust/lists.ts processes the others.
  */
 export function crlAnswer(
   crl: Crl,
@@ -170,8 +199,9 @@ export function crlAnswer(
     if (doubt) return { kind: 'no-proof', detail: doubt }
     const scope = scopeDoubt(crl.scope, certificate)
     if (scope === 'out') return { kind: 'no-proof', detail: 'the CRL does not speak of such certificates' }
-    const entry = entryOf(crl.entries, certificate.serial)
-    if (entry) return { kind: 'revoked', ...entry }
+    const entry = entryOf(crl, certificate.serial, comparableName(certificate.issuer))
+    if (entry && entry.reason !== removeFromCrl)
+      return { kind: 'revoked', at: entry.at, reason: reasonWord(entry.reason) }
     return scope === 'some' ? { kind: 'no-proof', detail: 'the CRL covers some reasons only' } : { kind: 'good' }
   } catch (error) {
     if (error instanceof asn1.Asn1Error) return { kind: 'no-proof', detail: error.message }
@@ -180,7 +210,9 @@ export function crlAnswer(
 }
 
 function authorityDoubt(crl: Crl, certificate: Certificate, issuer: Certificate, allowSha1: boolean) {
-  if (crl.scope.unusable) return crl.scope.unusable
+  if (crl.unusable) return crl.unusable
+  if (crl.scope.indirect) return 'an indirect CRL'
+  if (crl.baseNumber !== undefined) return 'a delta CRL'
   if (!sameName(crl.issuer, certificate.issuer) || !sameName(crl.issuer, issuer.subject))
     return 'the CRL is of another issuer'
   if (issuer.keyUsage !== undefined && !(issuer.keyUsage & keyUsage.crlSign)) return 'the issuer may not sign CRLs'
@@ -211,25 +243,52 @@ function isSignedBy(crl: Crl, issuer: Certificate): boolean {
 /** Whether a list of this scope speaks of the certificate: `out`, for `some` reasons, or for `all`. */
 function scopeDoubt(scope: CrlScope, certificate: Certificate): 'out' | 'some' | 'all' {
   const isAuthority = certificate.basicConstraints?.ca === true
-  if (scope.only && (scope.only === 'authority') !== isAuthority) return 'out'
-  const points = distributionPointsOf(certificate)
-  if (scope.points === undefined) return scope.someReasons ? 'some' : 'all'
-  // RFC 5280 §6.3.3 b 2 i: a list for one distribution point speaks only of certificates that name that point.
-  const named = points.filter(({ names }) => names.some((name) => scope.points?.includes(name)))
+  if (scope.only && (scope.only !== 'user') !== isAuthority) return 'out'
+  if (scope.points === undefined) return scope.reasons === undefined ? 'all' : 'some'
+  const named = distributionPointsOf(certificate).filter(({ names }) =>
+    names?.some((name) => scope.points?.includes(name)),
+  )
   if (named.length === 0) return 'out'
-  return scope.someReasons || named.every(({ someReasons }) => someReasons) ? 'some' : 'all'
+  return scope.reasons !== undefined || named.every(({ reasons }) => reasons !== undefined) ? 'some' : 'all'
 }
 
-function distributionPointsOf(certificate: Certificate): { names: string[]; someReasons: boolean }[] {
-  const value = extensionValue(certificate, oids.crlDistributionPoints)
-  return (value ? asn1.sequence(value, 16) : []).map((point) => {
-    const fields = new Map(asn1.sequence(point, 3).map((field) => [field.tag, field]))
-    const name = fields.get(0xa0)
-    return { names: name ? pointNames(name, certificate.issuer) : [], someReasons: fields.has(0x81) }
-  })
+const everything: CrlScope = { only: undefined, indirect: false, reasons: undefined, points: undefined, form: '' }
+
+function issuingPoint(found: asn1.Element, issuer: Uint8Array): CrlScope {
+  const fields = new Map(asn1.sequence(found, 6).map((field) => [field.tag, field]))
+  const flag = (tag: number) => {
+    const field = fields.get(tag)
+    return !!field && asn1.truth({ ...field, tag: asn1.tags.boolean })
+  }
+  const kinds = (
+    [
+      [0x81, 'user'],
+      [0x82, 'authority'],
+      [0x85, 'attribute'],
+    ] as const
+  ).filter(([tag]) => flag(tag))
+  if (kinds.length > 1) throw new asn1.Asn1Error('a CRL only of several kinds')
+  const name = fields.get(0xa0)
+  const reasons = fields.get(0x83)
+  return {
+    only: kinds[0]?.[1],
+    indirect: flag(0x84),
+    reasons: reasons && reasonBits(reasons),
+    points: name && pointName(name, issuer).names,
+    form: Buffer.from(asn1.whole(found)).toString('latin1'),
+  }
 }
 
-const reasons: Readonly<Record<number, string>> = {
+/** An entry of a list: when its certificate was revoked (Unix milliseconds), and the CRLReason (RFC 5280 §5.3.1). */
+export interface CrlEntry {
+  readonly at: number
+  readonly reason: number
+}
+
+/** The CRLReason with which a delta list takes a certificate off the list that it goes with. */
+export const removeFromCrl = 8
+
+const reasonWords: Readonly<Record<number, string>> = {
   0: 'unspecified',
   1: 'keyCompromise',
   2: 'cACompromise',
@@ -240,26 +299,50 @@ const reasons: Readonly<Record<number, string>> = {
   9: 'privilegeWithdrawn',
   10: 'aACompromise',
 }
-const removeFromCrl = 8
 
-/** Looks for a serial number (content octets) without building anything for the entries passed over. */
-function entryOf(entries: Uint8Array, serial: Uint8Array): { at: number; reason: string } | undefined {
+/** A CRLReason by its name in RFC 5280 §5.3.1. */
+export function reasonWord(reason: number): string {
+  return reasonWords[reason] ?? `reason ${reason}`
+}
+
+/**
+ * The entry of a list for the certificate of `issuer` (a comparable name) with this serial number (content octets). Where
+ * it has several, one that revokes comes before one that takes off. Throws Asn1Error for a damaged entry.
+ */
+export function entryOf(crl: Crl, serial: Uint8Array, issuer: string): CrlEntry | undefined {
+  const { entries, issuerRuns } = crl
+  // Nearly always the bytes of the serial number are nowhere in the list: then its entries need not be walked.
+  const wanted = der(asn1.tags.integer, serial)
+  if (Buffer.from(entries.buffer, entries.byteOffset, entries.length).indexOf(wanted) < 0) return undefined
+  let removed: CrlEntry | undefined
+  for (const [i, { from, issuers }] of issuerRuns.entries()) {
+    if (!issuers.includes(issuer)) continue
+    const found = entryBetween(entries, from, issuerRuns[i + 1]?.from ?? entries.length, serial)
+    if (found && found.reason !== removeFromCrl) return found
+    removed ??= found
+  }
+  return removed
+}
+
+/** Looks for a serial number without building anything for the entries passed over. */
+function entryBetween(entries: Uint8Array, start: number, end: number, serial: Uint8Array): CrlEntry | undefined {
   const size = serial.length
-  for (let at = 0; at < entries.length; ) {
+  let removed: CrlEntry | undefined
+  for (let at = start; at < end; ) {
     const next = endOf(entries, at, asn1.tags.sequence)
+    const serialEnd = endOf(entries, contentAt, asn1.tags.integer)
     const from = contentAt
-    const serialEnd = endOf(entries, from, asn1.tags.integer)
-    const start = contentAt
-    let same = serialEnd - start === size
-    for (let i = 0; same && i < size; i++) same = entries[start + i] === serial[i]
+    let same = serialEnd - from === size
+    for (let i = 0; same && i < size; i++) same = entries[from + i] === serial[i]
     if (same) {
       const [, date, extensions] = asn1.sequence(asn1.element(entries, at), 3)
-      const reason = reasonOf(extensions)
-      if (reason !== removeFromCrl) return { at: asn1.time(date), reason: reasons[reason] ?? `reason ${reason}` }
+      const entry = { at: asn1.time(date), reason: reasonOf(extensions) }
+      if (entry.reason !== removeFromCrl) return entry
+      removed ??= entry
     }
     at = next
   }
-  return undefined
+  return removed
 }
 
 function reasonOf(found: asn1.Element | undefined): number {
@@ -267,9 +350,13 @@ function reasonOf(found: asn1.Element | undefined): number {
   return value ? (asn1.content(asn1.expect(asn1.onlyElement(value), asn1.tags.enumerated))[0] ?? 0) : 0
 }
 
-/** RFC 5280 §5.3: one critical extension in any entry that is not understood, and the whole list may not be used. */
-function hasCriticalEntry(entries: Uint8Array): boolean {
-  let found = false
+/**
+ * Goes through all entries once. RFC 5280 §5.3: one critical extension in any entry that is not understood, and the whole
+ * list may not be used. §5.3.3: certificateIssuer holds for its entry and those behind it.
+ */
+function surveyOf(entries: Uint8Array, issuer: Uint8Array, indirect: boolean) {
+  const issuerRuns: IssuerRun[] = [{ from: 0, issuers: [comparableName(issuer)] }]
+  let unusable: string | undefined
   for (let at = 0; at < entries.length; ) {
     const next = endOf(entries, at, asn1.tags.sequence)
     const serialEnd = endOf(entries, contentAt, asn1.tags.integer)
@@ -278,19 +365,34 @@ function hasCriticalEntry(entries: Uint8Array): boolean {
       throw new asn1.Asn1Error('CRL entry without a date')
     const dateEnd = endOf(entries, serialEnd, dateTag)
     if (dateEnd > next) throw new asn1.Asn1Error('CRL entry')
-    if (dateEnd < next && !found && hasTrue(entries, dateEnd, next))
-      found = readExtensions(asn1.element(entries, dateEnd, next)).some(
-        ({ oid, critical }) => critical && oid !== oids.reasonCode,
-      )
+    if (dateEnd < next && isTelling(entries, dateEnd, next)) {
+      const extensions = readExtensions(asn1.element(entries, dateEnd, next))
+      const unknown = extensions.find(({ oid, critical }) => critical && !processedInEntries.has(oid))
+      if (unknown) unusable ??= `an entry of the CRL has the critical extension ${unknown.oid}`
+      const named = extensions.find(({ oid }) => oid === oids.certificateIssuer)
+      if (named && !indirect) unusable ??= 'an entry of the CRL names another issuer, although it is not indirect'
+      else if (named) {
+        const names = directoryNames(asn1.expect(asn1.onlyElement(named.value), asn1.tags.sequence))
+        issuerRuns.push({ from: at, issuers: names.map(comparableName) })
+        if (issuerRuns.length > crlLimits.issuerRuns) throw new asn1.Asn1Error('a CRL of too many issuers')
+      }
+    }
     at = next
   }
-  return found
+  return { unusable, issuerRuns }
 }
 
-/** Whether something critical could stand there, a true BOOLEAN before an OCTET STRING: if not, the extensions need not be read. */
-function hasTrue(bytes: Uint8Array, from: number, to: number): boolean {
-  for (let i = from; i + 3 < to; i++)
+const processedInEntries = new Set<string>([oids.reasonCode, oids.certificateIssuer])
+
+/**
+ * Whether something could stand there that matters for the whole list: a true BOOLEAN before an OCTET STRING, or the
+ * identifier of certificateIssuer. If not, the extensions need not be read.
+ */
+function isTelling(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i + 3 < to; i++) {
     if (bytes[i] === asn1.tags.boolean && bytes[i + 1] === 1 && bytes[i + 3] === asn1.tags.octetString) return true
+    if (bytes[i] === 3 && bytes[i + 1] === 0x55 && bytes[i + 2] === 0x1d && bytes[i + 3] === 0x1d) return true
+  }
   return false
 }
 
