@@ -12,7 +12,7 @@ import type { Clock } from '../ports/world.js'
 import { encodeOutbound, type OutboundJob, outboundQueue } from '../spool/outbound.js'
 import type { SpooledJob } from '../spool/spooled.js'
 import type { Trail } from '../spool/trail.js'
-import { certificateToEncryptTo } from '../trust/encryption.js'
+import { certificatesToEncryptTo } from '../trust/encryption.js'
 import type { Verdict } from './judge.js'
 import { trustPolicyOf } from './policy.js'
 import type { Steps } from './steps.js'
@@ -122,7 +122,7 @@ async function prepare(
   if (signers.length === 0) return refused('no-key-for-recipient', `no key of ${owed.recipient} may sign now`)
 
   // To the signer where its key usage allows, else to another certificate bound to the sender.
-  const chosen = await certificateToEncryptTo(
+  const chosen = await certificatesToEncryptTo(
     {
       owner: owed.recipient,
       address: owed.to,
@@ -148,7 +148,7 @@ async function prepare(
   return steps.seal({
     message,
     signers,
-    recipients: [chosen.certificate],
+    recipients: chosen.certificates,
     outer: { from: owed.recipient, to: [owed.to], messageId, date: job.owedAt },
     at,
   })

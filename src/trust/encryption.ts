@@ -1,7 +1,7 @@
 import type { DirectAddress } from '../direct/address.js'
 import { type RefusalReason, type Refused, refused, type Undecided } from '../direct/refusal.js'
 import type { CandidateFinding } from '../direct/verdict.js'
-import type { CertificateDirectory } from '../ports/trust.js'
+import type { CertificateDirectory, DiscoveryStep } from '../ports/trust.js'
 import type { Certificate } from '../x509/certificate.js'
 import { bindsTo } from './binding.js'
 import { anchorsOf, findingOf, findingOfVerdict, isCause, type TrustPorts } from './decide.js'
@@ -28,67 +28,120 @@ export interface EncryptionQuestion {
   readonly at: number
 }
 
-export type EncryptionChoice = { readonly candidates: readonly CandidateFinding[] } & (
-  | { readonly kind: 'chosen'; readonly certificate: Uint8Array; readonly warnings: readonly RefusalReason[] }
+export const encryptionLimits = {
+  /** Good certificates of one recipient that a message is encrypted to: the old and the new one of a renewal, of two providers at most. */
+  perRecipient: 4,
+} as const
+
+export type EncryptionChoice = {
+  readonly candidates: readonly CandidateFinding[]
+  /** Where the directory looked; empty where nobody had to look. */
+  readonly steps: readonly DiscoveryStep[]
+} & (
+  | {
+      readonly kind: 'chosen'
+      /** DER, never none: those of the first source that had a good one, the one that is valid longest first. */
+      readonly certificates: readonly Uint8Array[]
+      readonly warnings: readonly RefusalReason[]
+    }
   | Refused
   | Undecided
 )
 
 /**
- * Chooses the certificate to encrypt to: the signer's own where it may encipher (keyEncipherment for RSA, keyAgreement for
- * EC), else one bound to the same address that came along, else one of the directory; each judged as a signer is, by path
- * and revocation. The directory stops at the first place that has any, so that an address certificate that is no good is not
- * passed over for one of its domain. Refused `no-recipient-certificate` where there is none, or
- * with its own reason where there was one.
+ * Chooses the certificates to encrypt to: the signer's own where it may encipher (keyEncipherment for RSA, keyAgreement for
+ * EC), else those bound to the same address that came along, else those of the directory; each judged as a signer is, by
+ * path and revocation. All good ones of one source serve, since nobody outside knows which of its keys a recipient has at
+ * hand while it renews them. The directory stops at the first place that has any, so that an address certificate that is no
+ * good is not passed over for one of its domain (Applicability Statement §5.3). Refused `no-recipient-certificate` where
+ * there is none, or with its own reason where there was one.
  */
-export async function certificateToEncryptTo(
+export async function certificatesToEncryptTo(
   { owner, address, purpose, signerCertificate, bag, at }: EncryptionQuestion,
   ports: TrustPorts & { readonly directory: CertificateDirectory },
   policy: TrustPolicy = defaultTrustPolicy,
 ): Promise<EncryptionChoice> {
-  const anchors = await anchorsOf(owner, purpose === 'notice' ? 'notice' : 'out', ports.anchors)
-  if ('kind' in anchors) return { ...anchors, candidates: [] }
+  const answered = await anchorsOf(owner, purpose === 'notice' ? 'notice' : 'out', ports.anchors)
+  if ('kind' in answered) return { ...answered, candidates: [], steps: [] }
+  const anchors = answered
   const budget = newPathBudget()
   const along = readCertificates(bag, trustLimits.bag)
-  const candidates = new Map<string, CandidateFinding>()
+  const findings = new Map<string, CandidateFinding>()
+  let judged = 0
 
-  const firstGood = async (list: readonly Certificate[]): Promise<EncryptionChoice | undefined> => {
+  /** The good ones of a list, judged in its order; `enough` of them end the search. */
+  async function goodOf(list: readonly Certificate[], enough: number) {
+    const good: Good[] = []
     for (const leaf of list) {
-      if (candidates.has(leaf.fingerprint) || candidates.size >= trustLimits.signers) continue
-      if (!bindsTo(leaf, address)) {
-        candidates.set(leaf.fingerprint, findingOf(leaf, [], 'signer-not-bound', 'no name of it is the recipient'))
+      if (findings.has(leaf.fingerprint)) continue
+      const binding = bindsTo(leaf, address)
+      if (!binding) {
+        findings.set(leaf.fingerprint, findingOf(leaf, [], 'signer-not-bound', 'no name of it is the recipient'))
         continue
       }
+      // Where the address has a good one of its own, its domain's are not asked to read along.
+      const [first] = good
+      if (first && bindsTo(first.leaf, address) !== binding) continue
+      if (good.length >= enough || judged >= trustLimits.signers) break
       const verdict = await judgeCertificate({ leaf, use: 'encrypt', anchors, bag: along, at, policy, budget }, ports)
-      candidates.set(leaf.fingerprint, findingOfVerdict(leaf, verdict))
-      if (verdict.kind === 'trusted')
-        return {
-          kind: 'chosen',
-          certificate: leaf.der,
-          warnings: verdict.warnings,
-          candidates: [...candidates.values()],
-        }
+      findings.set(leaf.fingerprint, findingOfVerdict(leaf, verdict))
+      // One that is out of its time costs nothing to judge, and must not crowd out the one that replaced it.
+      if (isCurrent(leaf, at)) judged++
+      if (verdict.kind === 'trusted') good.push({ leaf, warnings: verdict.warnings })
     }
-    return undefined
+    return good
   }
 
   const signer = signerCertificate ? readCertificates([signerCertificate], 1) : []
   const bound = along.filter((certificate) => bindsTo(certificate, address))
-  const chosen = (await firstGood(signer)) ?? (await firstGood(addressFirst(bound, address)))
-  if (chosen) return chosen
+  let good = await goodOf(signer, 1)
+  if (good.length === 0) good = await goodOf(inOrder(bound, address, at), 1)
+  if (good.length > 0) return chosen(good, [...findings.values()], [])
+
   const found = await ports.directory.of(address)
+  const { steps } = found
   if (found.kind === 'undecided')
-    return { kind: 'undecided', cause: found.cause, detail: found.detail, candidates: [...candidates.values()] }
+    return { kind: 'undecided', cause: found.cause, detail: found.detail, candidates: [...findings.values()], steps }
   const listed = found.kind === 'found' ? readCertificates(found.certificates, trustLimits.bag) : []
-  return (await firstGood(addressFirst(listed, address))) ?? noneOf([...candidates.values()], address)
+  good = await goodOf(inOrder(listed, address, at), encryptionLimits.perRecipient)
+  const candidates = [...findings.values()]
+  if (good.length > 0) return chosen(good, candidates, steps)
+  const unread = found.kind === 'found' && listed.length === 0
+  const none = unread
+    ? { ...refused('malformed-certificate', `${found.certificates.length} published, none readable`), candidates }
+    : noneOf(candidates, address)
+  return { ...none, steps }
 }
 
-function addressFirst(certificates: readonly Certificate[], address: DirectAddress): readonly Certificate[] {
-  const own = certificates.filter((certificate) => bindsTo(certificate, address) === 'address')
-  return [...own, ...certificates.filter((certificate) => !own.includes(certificate))]
+/** A certificate that may be encrypted to. */
+interface Good {
+  readonly leaf: Certificate
+  readonly warnings: readonly RefusalReason[]
 }
 
-function noneOf(candidates: readonly CandidateFinding[], address: DirectAddress): EncryptionChoice {
+function chosen(
+  good: readonly Good[],
+  candidates: readonly CandidateFinding[],
+  steps: readonly DiscoveryStep[],
+): EncryptionChoice {
+  const warnings = [...new Set(good.flatMap((one) => one.warnings))]
+  return { kind: 'chosen', certificates: good.map(({ leaf }) => leaf.der), warnings, candidates, steps }
+}
+
+function isCurrent({ notBefore, notAfter }: Certificate, at: number): boolean {
+  return at >= notBefore && at <= notAfter
+}
+
+/** Bound to the address before bound to its domain, in their time before out of it, valid longest first. */
+function inOrder(certificates: readonly Certificate[], address: DirectAddress, at: number): readonly Certificate[] {
+  const rank = (one: Certificate) => (bindsTo(one, address) === 'address' ? 0 : 2) + (isCurrent(one, at) ? 0 : 1)
+  return [...certificates].sort((a, b) => rank(a) - rank(b) || b.notAfter - a.notAfter)
+}
+
+function noneOf(
+  candidates: readonly CandidateFinding[],
+  address: DirectAddress,
+): (Refused | Undecided) & Pick<EncryptionChoice, 'candidates'> {
   const [first] = candidates
   const waiting = candidates.find(({ outcome }) => isCause(outcome))
   if (waiting && isCause(waiting.outcome))

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { TrustPorts } from '../../src/trust/decide.js'
-import { certificateToEncryptTo } from '../../src/trust/encryption.js'
+import { certificatesToEncryptTo } from '../../src/trust/encryption.js'
 import { defaultTrustPolicy } from '../../src/trust/policy.js'
 import { dayMs, type Identity, makeAuthority, makeLeaf } from '../fixtures/pki.js'
 import { alice, bob, portsOf } from './world.js'
@@ -28,7 +28,7 @@ async function chosen(
   },
   ports: TrustPorts = portsOf({ anchors: [root] }),
 ) {
-  const choice = await certificateToEncryptTo(
+  const choice = await certificatesToEncryptTo(
     {
       owner: bob,
       address: alice,
@@ -54,7 +54,7 @@ async function chosen(
   if (choice.kind === 'refused') return choice.reason
   if (choice.kind === 'undecided') return choice.cause
   return [...bag, ...(signer ? [signer] : []), ...(directory === 'unreachable' ? [] : directory)].find(
-    ({ certificate }) => Buffer.compare(certificate, choice.certificate) === 0,
+    ({ certificate }) => Buffer.compare(certificate, choice.certificates[0] as Uint8Array) === 0,
   )
 }
 
@@ -91,6 +91,38 @@ it('prefers the address to its domain, and takes the good one of those in one pl
   const expired = makeLeaf(root, { ...address, ...past })
   expect(await chosen({ directory: [expired] })).toBe('certificate-expired')
   expect(await chosen({ directory: [expired, dual, own] })).toBe(own)
+})
+
+it('encrypts to every good certificate of the place where they were found, the one valid longest first', async () => {
+  const [older, newer] = [dayMs, 3 * dayMs].map((ms) => makeLeaf(root, { ...address, notAfter: Date.now() + ms }))
+  const expired = Array.from({ length: 9 }, () => makeLeaf(root, { ...address, ...past }))
+  const directory = [...expired, older, dual, newer].flatMap((one) => one ?? [])
+  const choice = await certificatesToEncryptTo(
+    { owner: bob, address: alice, purpose: 'message', at: Date.now(), bag: [] },
+    {
+      ...portsOf({ anchors: [root] }),
+      directory: {
+        of: async () => ({
+          kind: 'found',
+          source: 'dns',
+          binding: 'address',
+          certificates: directory.map(({ certificate }) => certificate),
+          steps: [],
+        }),
+      },
+    },
+  )
+  const found = choice.kind === 'chosen' ? choice.certificates : []
+  expect(found.map((der) => directory.findIndex(({ certificate }) => Buffer.from(der).equals(certificate)))).toEqual([
+    directory.indexOf(newer as Identity),
+    directory.indexOf(older as Identity),
+  ])
+})
+
+it('says so where what was found is no certificate', async () => {
+  expect(await chosen({ directory: [{ certificate: Buffer.from('no') } as unknown as Identity] })).toBe(
+    'malformed-certificate',
+  )
 })
 
 it('sends messages by outgoing anchors only, notices by both', async () => {
