@@ -2,6 +2,7 @@ import { domainOf } from '../direct/address.js'
 import { undecided } from '../direct/refusal.js'
 import { StoreFailed } from '../ports/store.js'
 import type { Anchor, Direction } from '../ports/trust.js'
+import type { BundleAnchors } from './bundles.js'
 import {
   base64,
   described,
@@ -30,7 +31,7 @@ const prefix = 'directory/anchor/'
 const ownerPrefix = (owner: Owner) => `${prefix}${owner} `
 const directions: readonly string[] = ['in', 'out', 'both'] satisfies Direction[]
 
-export function openAnchors(rows: Rows, ports: DirectoryPorts): AnchorBook {
+export function openAnchors(rows: Rows, ports: DirectoryPorts, bundles: BundleAnchors): AnchorBook {
   const { clock } = ports
   const decode = once((found: readonly Row<AnchorRow>[]) => found.map(({ value }) => recordOf(value)))
   const ofOwner = async (owner: Owner) =>
@@ -41,6 +42,7 @@ export function openAnchors(rows: Rows, ports: DirectoryPorts): AnchorBook {
       anchors.filter((anchor) => anchor.direction === direction || anchor.direction === 'both'),
     )
   const servingIn = { in: serving('in'), out: serving('out') }
+  const joined = joining<Anchor>()
 
   const add: AnchorBook['add'] = async (anchor, by) => {
     const named = readOwner(anchor.owner)
@@ -87,10 +89,14 @@ export function openAnchors(rows: Rows, ports: DirectoryPorts): AnchorBook {
 
   const of: AnchorBook['of'] = async (address, direction) => {
     try {
-      const [own, shared] = await Promise.all([ofOwner(address), ofOwner(domainOf(address))])
+      const domain = domainOf(address)
+      const [own, shared, bundled] = await Promise.all([
+        ofOwner(address),
+        ofOwner(domain),
+        bundles.of(domain, direction),
+      ])
       const serving = servingIn[direction]
-      // Most addresses have no anchors of their own: then everyone in the domain gets the very same list.
-      return own.length === 0 ? serving(shared) : [...serving(own), ...serving(shared)]
+      return joined([serving(own), serving(shared), ...bundled])
     } catch (error) {
       if (error instanceof StoreFailed) return undecided('store-unavailable', error.message)
       throw error
@@ -102,6 +108,33 @@ export function openAnchors(rows: Rows, ports: DirectoryPorts): AnchorBook {
     remove,
     of,
     list: async (owner) => (owner ? ofOwner(owner) : decode(await rows.walk<AnchorRow>(prefix))),
+  }
+}
+
+/**
+ * Joins lists to one, and the same lists to the same one for as long as they are remembered: who makes anchors ready for a
+ * search does so once for each list. A single list that is not empty is that list, which many domains may share.
+ */
+function joining<T>(): (lists: readonly (readonly T[])[]) => readonly T[] {
+  interface Step {
+    readonly next: WeakMap<readonly T[], Step>
+    whole?: readonly T[]
+  }
+  const newStep = (): Step => ({ next: new WeakMap() })
+  const start = newStep()
+  const none: readonly T[] = []
+  return (lists) => {
+    const filled = lists.filter(({ length }) => length > 0)
+    const [first = none, second] = filled
+    if (!second) return first
+    let step = start
+    for (const list of filled) {
+      const known = step.next.get(list) ?? newStep()
+      step.next.set(list, known)
+      step = known
+    }
+    step.whole ??= filled.flat()
+    return step.whole
   }
 }
 

@@ -1,5 +1,7 @@
 import type { DirectAddress, DirectDomain } from '../direct/address.js'
+import type { Validators } from '../ports/fetch.js'
 import type { Keys } from '../ports/keys.js'
+import type { Batch } from '../ports/store.js'
 import type { Anchors, CertificateDirectory, Direction, Issuers } from '../ports/trust.js'
 import type { DomainPolicy } from './policy.js'
 import type { DirectoryRefusal } from './problem.js'
@@ -14,6 +16,7 @@ export interface Directory {
   readonly addresses: Addresses
   readonly keys: OwnKeys
   readonly anchors: AnchorBook
+  readonly bundles: BundleBook
   readonly peers: PeerBook
   readonly issuers: IssuerBook
   readonly tokens: Tokens
@@ -172,6 +175,148 @@ export interface AnchorBook extends Anchors {
   >
   list(owner?: Owner): Promise<readonly AnchorRecord[]>
   remove(owner: Owner, id: string, by: string): Promise<Done>
+}
+
+// --- Trust bundles ---
+
+/** What the keeper of a bundle says of it beside its certificates: plain words, believed by nobody. */
+export interface BundleMetadata {
+  readonly name?: string
+  readonly profile?: string
+  readonly distributionPoint?: string
+  /** Every word of the document in its order, by the path of element names that it stands under. */
+  readonly facts: readonly (readonly [path: string, value: string])[]
+}
+
+/** What was loaded of a bundle and found sound (see pipeline/bundles.ts); nothing of it is judged here. */
+export interface BundleContent {
+  /** DER. */
+  readonly certificates: readonly Uint8Array[]
+  /** SHA-256 of the bytes as they came, lower-case hex. */
+  readonly digest: string
+  /** SHA-256 of the certificate whose signature was verified and believed. */
+  readonly signedBy?: string
+  readonly metadata?: BundleMetadata
+  /** Certificates that do not parse, and were left out. */
+  readonly unreadable: number
+}
+
+/** How the loading of a bundle went; moments in Unix milliseconds. */
+export interface BundleStatus {
+  readonly triedAt?: number
+  /** When the source last said that the copy kept is the one it has. */
+  readonly confirmedAt?: number
+  /** Failures since then. */
+  readonly failures: number
+  readonly failure?: { readonly at: number; readonly fault: string; readonly detail: string }
+  /** When a person was last called, and whether because the copy had become old. */
+  readonly alarmedAt?: number
+  readonly alarmedAsOld?: boolean
+  /** When it is loaded again by itself; absent for one that came from a file. */
+  readonly nextAt?: number
+  /** What the source said of the copy, for asking whether it is still the one. */
+  readonly validators?: Validators
+}
+
+export interface BundleUse {
+  readonly domain: DirectDomain
+  readonly direction: Direction
+}
+
+/** The copy of a bundle that is in force. */
+export interface BundleCopy extends Omit<BundleContent, 'certificates'> {
+  /** When these certificates came into force. */
+  readonly loadedAt: number
+  readonly certificates: number
+  /** Certificates marked TEST ONLY, which were left out. */
+  readonly testOnly: number
+}
+
+export interface BundleRecord {
+  readonly name: string
+  /** Absent for a bundle that came from a file and is never loaded by itself. */
+  readonly url?: string
+  readonly refreshMs: number
+  /** Who must have signed it: this certificate, or one that chains to it. */
+  readonly signer?: {
+    /** SHA-256 of the certificate, lower-case hex. */
+    readonly id: string
+    readonly subject: string
+    readonly notAfter: number
+    /** DER. */
+    readonly certificate: Uint8Array
+  }
+  readonly addedAt: number
+  /** Id of its job in the queue `bundles`. */
+  readonly job: string
+  /** Absent until it was loaded for the first time. */
+  readonly copy?: BundleCopy
+  readonly status: BundleStatus
+  readonly uses: readonly BundleUse[]
+  /** Changes with every change of the bundle but its status and its uses; for `replace`, `change` and `note`. */
+  readonly revision: number
+}
+
+export interface BundleAnchor extends Omit<AnchorRecord, 'owner' | 'direction'> {
+  readonly warnings: readonly AnchorWarning[]
+}
+
+/** Where a bundle comes from. */
+export interface BundleSource {
+  readonly url?: string
+  /** The certificate of the signer, or of its authority, DER. */
+  readonly signer?: Uint8Array
+  /** Default a day: as often as the Trust Bundle Distribution IG asks at least. */
+  readonly refreshMs?: number
+}
+
+/** What was loaded, when it is loaded again, and what the source said of it. */
+export interface BundleLoad {
+  readonly content: BundleContent
+  readonly status: BundleStatus
+}
+
+export interface BundleBook {
+  /**
+   * Keeps a bundle, trusted by nobody until a domain uses it. Without `load` it is empty, and due at once. Refuses a bad
+   * name, URL or interval, one that is there already, domains that are not served, and a load without a usable certificate.
+   */
+  add(
+    bundle: BundleSource & { readonly name: string; readonly uses?: readonly BundleUse[] },
+    load: BundleLoad | undefined,
+    by: string,
+  ): Promise<{ readonly kind: 'added'; readonly bundle: BundleRecord } | DirectoryRefusal>
+  /** Another source for the same bundle: what is given replaces what was, the anchors where there is a `load`. */
+  change(
+    bundle: BundleRecord,
+    source: BundleSource,
+    load: BundleLoad | undefined,
+    by: string,
+  ): Promise<{ readonly kind: 'changed'; readonly bundle: BundleRecord } | DirectoryRefusal>
+  /** As the store has it now, not as it is remembered. */
+  get(name: string): Promise<BundleRecord | undefined>
+  list(): Promise<readonly BundleRecord[]>
+  anchorsOf(name: string): Promise<readonly BundleAnchor[]>
+  /**
+   * Makes these the anchors of the bundle, all at once: what is new is trusted and what is missing no longer, with an audit
+   * entry that names both. `also` becomes true with it. `changed-meanwhile` where the bundle is no longer as given.
+   */
+  replace(
+    bundle: BundleRecord,
+    load: BundleLoad,
+    by: string,
+    also?: Batch,
+  ): Promise<
+    | { readonly kind: 'replaced'; readonly added: readonly string[]; readonly removed: readonly string[] }
+    | DirectoryRefusal
+  >
+  /** Notes how loading went where the anchors stay; `also` becomes true with it. False where the bundle is no longer as given. */
+  note(bundle: BundleRecord, status: BundleStatus, also?: Batch): Promise<boolean>
+  /** From now on the domain trusts what the bundle has, in this direction; again changes the direction. */
+  attach(name: string, domain: string, direction: Direction, by: string): Promise<Done>
+  detach(name: string, domain: string, by: string): Promise<Done>
+  /** Forgets the bundle with its anchors; the domains that used it trust them no more. */
+  remove(name: string, by: string): Promise<Done>
 }
 
 // --- Certificates of others ---

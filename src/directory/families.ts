@@ -1,6 +1,7 @@
 import { parseAddress, parseDomain } from '../direct/address.js'
 import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
 import { readCertificate } from '../x509/certificate.js'
+import { bundleQueue } from './bundles.js'
 import { tokenScopes } from './directory.js'
 import { privateKeyPurpose } from './keys.js'
 
@@ -93,10 +94,73 @@ const token = entry('token', /^directory\/token\/[0-9a-f]{64}$/, ({ value }) => 
   return []
 })
 
+const bundleName = /^[a-z0-9][a-z0-9.-]{0,63}$/
+
+const bundle = entry('trust bundle', /^directory\/bundle\/[^ /]+$/, ({ key, value }) => {
+  const { url, refreshMs, signer, addedAt, job, copy } = jsonOf(value)
+  const name = partsOf(key).owner
+  sound(bundleName.test(name) && isMoment(addedAt) && isMoment(refreshMs), 'the value is not of a bundle')
+  if (signer !== undefined) checkCertificate(signer, undefined)
+  sound(typeof job === 'string' && job.startsWith(`${name} `), 'the bundle has no job')
+  return [
+    { kind: 'entry', key: `directory/bundle-status/${name}` },
+    ...(url === undefined ? [] : [{ kind: 'job' as const, queue: bundleQueue, id: job }]),
+    ...(copy === undefined ? [] : [{ kind: 'some' as const, prefix: `directory/bundle-anchor/${name} ` }]),
+  ]
+})
+
+const bundleStatus = entry('bundle status', /^directory\/bundle-status\/[^ /]+$/, ({ key, value }) => {
+  const { failures } = jsonOf(value)
+  sound(Number.isInteger(failures), 'the value is not of a status')
+  return [{ kind: 'entry', key: `directory/bundle/${partsOf(key).owner}` }]
+})
+
+const bundleAnchor = entry('bundle anchor', /^directory\/bundle-anchor\/[^ /]+ [0-9a-f]{64}$/, ({ key, value }) => {
+  const { owner, id } = partsOf(key)
+  const { certificate, addedAt } = jsonOf(value)
+  sound(isMoment(addedAt), 'the anchor has no time')
+  checkCertificate(certificate, id)
+  return [{ kind: 'entry', key: `directory/bundle/${owner}` }]
+})
+
+const bundleUse = entry('bundle use', /^directory\/bundle-use\/[^ /]+ [^ /]+$/, ({ key, value }) => {
+  const { owner, id } = partsOf(key)
+  const { direction, addedAt } = jsonOf(value)
+  sound(parseDomain(owner) === owner && isMoment(addedAt), 'the key names no domain, or there is no time')
+  sound(['in', 'out', 'both'].includes(String(direction)), 'the use has no direction')
+  return [{ kind: 'entry', key: `directory/bundle/${id}` }]
+})
+
+/** What a removed bundle leaves behind goes when it is due. */
+const bundleJob: Family<'job'> = {
+  kind: 'job',
+  name: 'bundle to load',
+  form: /^bundles$/,
+  check({ id, payload }) {
+    sound(/^[a-z0-9][a-z0-9.-]{0,63} [0-9a-f]{16}$/.test(id), 'the job names no bundle')
+    jsonOf(payload)
+    return []
+  },
+}
+
 const epoch = entry('directory epoch', /^directory\/epoch$/, ({ value }) => {
   sound(isMoment(Number(Buffer.from(value).toString() || Number.NaN)), 'the value is no time')
   return []
 })
 
 /** Every row that this room writes. */
-export const directoryFamilies: readonly RowFamily[] = [domain, address, ownKey, anchor, peer, issuer, token, epoch]
+export const directoryFamilies: readonly RowFamily[] = [
+  domain,
+  address,
+  ownKey,
+  anchor,
+  bundle,
+  bundleStatus,
+  bundleAnchor,
+  bundleUse,
+  bundleJob,
+  peer,
+  issuer,
+  token,
+  epoch,
+]

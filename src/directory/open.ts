@@ -1,5 +1,6 @@
 import { openAddresses } from './addresses.js'
 import { openAnchors } from './anchors.js'
+import { openBundleAnchors, openBundles } from './bundles.js'
 import type { Directory } from './directory.js'
 import { openDomains } from './domains.js'
 import { openIssuers } from './issuers.js'
@@ -16,7 +17,8 @@ export async function openDirectory(ports: DirectoryPorts): Promise<Directory> {
     domains: openDomains(rows, ports),
     addresses,
     keys: openKeys(rows, ports),
-    anchors: openAnchors(rows, ports),
+    anchors: openAnchors(rows, ports, openBundleAnchors(rows)),
+    bundles: openBundles(rows, ports),
     peers: openPeers(rows, ports),
     issuers: openIssuers(rows, ports),
     tokens: openTokens(rows, addresses, ports),

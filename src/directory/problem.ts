@@ -3,6 +3,11 @@ export const directoryProblems = {
   'bad-domain': 'Not a domain name: letters, digits and hyphens in labels, at most 253 characters.',
   'bad-address': 'Not a plain address of the form name@domain.',
   'bad-direction': 'The direction of an anchor is in, out or both.',
+  'bad-bundle-name':
+    'The name of a bundle is 1 to 64 lower-case letters, digits, hyphens and dots, beginning with a letter or digit.',
+  'bad-url': 'A bundle is fetched from an http or https URL without a user name, of at most 2,000 characters.',
+  'bad-interval': 'A bundle is loaded again after one minute at the soonest and one day at the latest.',
+  'nothing-to-trust': 'No certificate of the bundle could be taken.',
   'bad-scope': 'A token needs at least one known scope; `operator` is for tokens of the whole gateway only.',
   'bad-policy': 'A policy setting has a value that does not exist.',
   'already-exists': 'It is there already.',

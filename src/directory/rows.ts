@@ -1,5 +1,5 @@
 import type { Audit } from '../ports/audit.js'
-import { type Batch, type Entry, type Store, within } from '../ports/store.js'
+import { type Batch, type Entry, type Store, together, within } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
 import { recent } from '../x509/recent.js'
 import type { TestOnlyPolicy } from './certificate.js'
@@ -31,6 +31,13 @@ export const directoryLimits = {
   keysPerOwner: 64,
   /** A trust bundle has some hundreds of anchors. */
   anchorsPerOwner: 2000,
+  /** Communities that a domain is a member of, and those known to the gateway. */
+  bundlesPerDomain: 20,
+  bundles: 200,
+  /** As many as are read of one (see x509/bundle.ts). */
+  anchorsPerBundle: 2000,
+  /** Certificates named in the audit entry of a change; the others are counted. */
+  auditedAnchors: 200,
   peersPerOwner: 64,
   issuers: 10_000,
   domains: 10_000,
@@ -54,6 +61,8 @@ export interface RowChange {
   readonly require?: Batch['require']
   readonly put?: readonly { readonly key: string; readonly value: unknown }[]
   readonly del?: readonly string[]
+  /** What else becomes true with it: jobs, rows that are not remembered. */
+  readonly also?: Batch
   readonly action: string
   readonly by: string
   /** Ids only. */
@@ -70,7 +79,7 @@ export interface Rows {
   list<T>(prefix: string, limit: number): Promise<readonly Row<T>[]>
   /** All rows of a prefix, however many, read anew: for people and for work that must miss none. */
   walk<T>(prefix: string): Promise<readonly Row<T>[]>
-  /** False where a `require` did not hold; then nothing changed. */
+  /** False where a `require` or a lease did not hold; then nothing changed. */
   change(change: RowChange): Promise<boolean>
   refresh(): Promise<boolean>
 }
@@ -141,17 +150,18 @@ export async function openRows({ store, audit, clock }: DirectoryPorts): Promise
     caches.lists.delete(key.slice(0, key.lastIndexOf(' ') + 1))
   }
 
-  async function change({ require, put = [], del = [], action, by, subject }: RowChange): Promise<boolean> {
+  async function change({ require, put = [], del = [], also = {}, action, by, subject }: RowChange): Promise<boolean> {
     const at = clock.now()
     const touched = [...put.map(({ key }) => key), ...del]
     const json = (value: unknown) => Buffer.from(JSON.stringify(value))
     try {
-      const result = await store.commit({
+      const own: Batch = {
         ...(require ? { require } : {}),
         put: [...put.map(({ key, value }) => ({ key, value: json(value) })), { key: epochKey, value: json(at) }],
         del,
         append: [audit.entry({ at, action, actor: by, subject, outcome: 'success' })],
-      })
+      }
+      const result = await store.commit(together(own, also))
       return result.kind === 'committed'
     } finally {
       // Also after a conflict: what we remembered was old.

@@ -5,7 +5,10 @@ export type Direction = 'in' | 'out' | 'both'
 
 /** A trust anchor: a certificate that an address or a domain of ours chose to trust, in one direction or both. */
 export interface Anchor {
-  readonly owner: DirectAddress | DirectDomain
+  /** Absent for an anchor of a bundle, which the domains that use the bundle share. */
+  readonly owner?: DirectAddress | DirectDomain
+  /** The bundle that it came in. */
+  readonly bundle?: string
   /** DER. */
   readonly certificate: Uint8Array
   readonly direction: Direction
@@ -53,6 +56,8 @@ export interface RevocationSources {
   list(url: string): Promise<SourceAnswer>
   /** What the OCSP responder at the URL says to a DER OCSPRequest (RFC 6960 §A.1); remembered by URL and request. */
   ocsp(url: string, request: Uint8Array): Promise<SourceAnswer>
+  /** Says that these bytes, handed out before, proved nothing to who asked: their source is asked anew before long. */
+  doubt?(bytes: Uint8Array): void
 }
 
 /** Finds certificates that issued others, where the message did not bring them (AIA caIssuers, or imported ones). */
