@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { Piscina } from 'piscina'
-import { StepFailed, StepNotBegun, type Steps } from '../pipeline/steps.js'
+import { StepFailed, StepNotBegun } from '../pipeline/steps.js'
 import type { Log } from '../ports/observe.js'
+import type { ThreadSteps } from './steps.js'
 import type { ThreadData } from './thread.js'
 
 export interface PoolOptions {
@@ -34,13 +35,13 @@ export const poolLimits = {
   closeMs: 5_000,
 }
 
-export interface Pool extends Steps {
+export interface Pool extends ThreadSteps {
   /** Begins nothing more (StepNotBegun), and ends the threads once their steps have ended, or soon. */
   close(): Promise<void>
 }
 
 /**
- * Starts the worker threads that open, read and seal mail. A thread that dies takes its step with it (StepFailed), and
+ * Starts the worker threads that open, read and seal mail, make keys and sign certificates. A thread that dies takes its step with it (StepFailed), and
  * only that one, and is replaced. A step that finds too many before it is not begun (StepNotBegun).
  */
 export function startPool({
@@ -64,10 +65,10 @@ export function startPool({
   pool.on('error', (error: unknown) => log?.error('worker.failed', { cause: String(error) }))
   const turns = openTurns(threads, waiting)
 
-  async function run<Name extends keyof Steps>(
+  async function run<Name extends keyof ThreadSteps>(
     name: Name,
-    ...task: Parameters<Steps[Name]>
-  ): Promise<Awaited<ReturnType<Steps[Name]>>> {
+    ...task: Parameters<ThreadSteps[Name]>
+  ): Promise<Awaited<ReturnType<ThreadSteps[Name]>>> {
     if (!(await turns.take())) throw new StepNotBegun(name)
     const signal = AbortSignal.timeout(stepTimeoutMs)
     try {
@@ -84,6 +85,9 @@ export function startPool({
     open: (...task) => run('open', ...task),
     read: (...task) => run('read', ...task),
     seal: (...task) => run('seal', ...task),
+    newKey: (...task) => run('newKey', ...task),
+    signData: (...task) => run('signData', ...task),
+    bindKey: (...task) => run('bindKey', ...task),
     async close() {
       const late = new AbortController()
       await Promise.race([turns.close(), setTimeout(poolLimits.closeMs, undefined, { signal: late.signal })])

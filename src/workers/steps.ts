@@ -8,12 +8,14 @@ import { mimeLimits } from '../mime/limits.js'
 import { mailOf } from '../pipeline/open.js'
 import { readMail } from '../pipeline/read.js'
 import type { Steps, WireBody } from '../pipeline/steps.js'
+import type { KeyArithmetic } from '../ports/arithmetic.js'
 import type { OwnedKey, PrivateKey } from '../ports/keys.js'
 import { VaultFailed } from '../ports/vault.js'
 import { privateKeyFrom } from '../smime/key.js'
 import { openLarge, openMessage } from '../smime/open.js'
 import { sealMessage } from '../smime/seal.js'
 import { type Certificate, readCertificate } from '../x509/certificate.js'
+import { openArithmetic } from './arithmetic.js'
 
 /** Unwrapped private keys a thread keeps; beyond this the one kept longest is unwrapped again when needed. */
 const keysKept = 1_000
@@ -66,11 +68,15 @@ function openKeys(keyring: Keyring): (all: readonly OwnedKey[]) => ReadyKeys {
   }
 }
 
+/** All that a worker thread does. */
+export interface ThreadSteps extends Steps, KeyArithmetic {}
+
 /** The steps in this very thread: what a pool thread runs, and what tests run without a pool. Throws for a bad master key. */
-export function openSteps(masterKey: Uint8Array): Steps {
+export function openSteps(masterKey: Uint8Array): ThreadSteps {
   const master = readMasterKey(masterKey)
   if (master.kind === 'refused') throw new Error(master.detail)
-  const keysOf = openKeys(openKeyring({ current: master.key }, { bytes: (size) => new Uint8Array(randomBytes(size)) }))
+  const keyring = openKeyring({ current: master.key }, { bytes: (size) => new Uint8Array(randomBytes(size)) })
+  const keysOf = openKeys(keyring)
 
   return {
     async open(body, owned, policy) {
@@ -107,6 +113,7 @@ export function openSteps(masterKey: Uint8Array): Steps {
         ...(digest && { policy: { digest } }),
       })
     },
+    ...openArithmetic(keyring),
   }
 }
 

@@ -1,6 +1,5 @@
 import { workerData } from 'node:worker_threads'
-import type { Steps } from '../pipeline/steps.js'
-import { openSteps } from './steps.js'
+import { openSteps, type ThreadSteps } from './steps.js'
 
 /** What the pool hands to its threads when they start. */
 export interface ThreadData {
@@ -9,7 +8,7 @@ export interface ThreadData {
 }
 
 /** One step with its arguments, as the pool posts it. */
-export type Task = { readonly [Name in keyof Steps]: Parameters<Steps[Name]> }
+export type Task = { readonly [Name in keyof ThreadSteps]: Parameters<ThreadSteps[Name]> }
 
 // Small Buffers share memory, and what is posted brings all the memory that it shares: an answer would take pieces of
 // private keys along to the main thread. Here each has its own.
@@ -21,3 +20,6 @@ const steps = openSteps((workerData as ThreadData).masterKey)
 export const open = (task: Task['open']) => steps.open(...task)
 export const read = (task: Task['read']) => steps.read(...task)
 export const seal = (task: Task['seal']) => steps.seal(...task)
+export const newKey = (task: Task['newKey']) => steps.newKey(...task)
+export const signData = (task: Task['signData']) => steps.signData(...task)
+export const bindKey = (task: Task['bindKey']) => steps.bindKey(...task)
