@@ -1,0 +1,46 @@
+import { type DirectAddress, type DirectDomain, domainOf } from '../direct/address.js'
+
+export const certRecordLimits = {
+  /** Certificates taken from one name; a signing and an encryption certificate, and their successors, are four. */
+  certificates: 32,
+  /** URLs fetched for one name. */
+  urls: 2,
+}
+
+/** One CERT record (RFC 4398 §2), as far as Direct uses it. */
+export type CertRecord =
+  /** Type PKIX: a certificate in DER, unread. */
+  | { readonly kind: 'certificate'; readonly der: Uint8Array }
+  /** Type IPKIX: where to fetch it. */
+  | { readonly kind: 'url'; readonly url: string }
+  /** Other types: keys of SPKI and OpenPGP, revocation lists. */
+  | { readonly kind: 'other'; readonly type: number }
+
+/**
+ * Reads the RDATA of a CERT record, at least 5 octets: type, key tag, algorithm, and what follows. Key tag and algorithm
+ * are not looked at: they hint at a key that only the certificate itself can tell.
+ */
+export function readCertRecord(rdata: Uint8Array): CertRecord {
+  const bytes = Buffer.from(rdata.buffer, rdata.byteOffset, rdata.byteLength)
+  const type = bytes.readUInt16BE(0)
+  const body = bytes.subarray(5)
+  if (type === 1) return { kind: 'certificate', der: body }
+  if (type !== 4) return { kind: 'other', type }
+  const [url = ''] = body.toString('latin1').split('\0', 1) // Some writers end it as C strings end.
+  return { kind: 'url', url: url.trim() }
+}
+
+/** The name that CERT records of an address or a domain are under: `@` becomes a dot (RFC 4398 §3.1, as Direct reads it). */
+export function certNameOf(owner: DirectAddress | DirectDomain): string {
+  return owner.replace('@', '.')
+}
+
+/**
+ * The names under which certificates of an address may stand, the exact one first: a tag behind a plus sign is the
+ * recipient's own affair (RFC 5233), and who publishes does not know of it.
+ */
+export function spellings(address: DirectAddress): readonly DirectAddress[] {
+  const local = address.slice(0, address.lastIndexOf('@'))
+  const plus = local.indexOf('+')
+  return plus < 1 ? [address] : [address, `${local.slice(0, plus)}@${domainOf(address)}` as DirectAddress]
+}
