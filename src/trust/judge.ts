@@ -214,8 +214,9 @@ const policyKeys = new WeakMap<TrustPolicy, string>()
 function policyKey(policy: TrustPolicy): string {
   let key = policyKeys.get(policy)
   if (key === undefined) {
-    const { allowSha1InPaths, requireEmailProtection, requiredPolicies, clockSkewMs } = policy
-    key = JSON.stringify([allowSha1InPaths, requireEmailProtection, clockSkewMs, [...requiredPolicies].sort()])
+    // Whatever is not about revocation, which is asked for every time, decides which paths are valid.
+    const { revocation, requirePublishedRevocation, ...rules } = policy
+    key = JSON.stringify(rules)
     policyKeys.set(policy, key)
   }
   return key

@@ -161,12 +161,18 @@ const remembered = recent<boolean>(trustLimits.rememberedSignatures)
 
 /**
  * Whether the key of `issuer` signed `certificate`. A signature that policy refuses is `refused` without being checked: it
- * still shows where a path would have gone, so that the refusal can name its reason.
+ * still shows where a path would have gone, so that the refusal can name its reason. One with DSA is `unchecked` until the
+ * whole path is known (see dsa.ts).
  */
-function linkOf(certificate: Certificate, issuer: Certificate, search: PathSearch): 'holds' | 'refused' | 'broken' {
+function linkOf(
+  certificate: Certificate,
+  issuer: Certificate,
+  search: PathSearch,
+): 'holds' | 'refused' | 'unchecked' | 'broken' {
   const { policy, budget } = search
+  if (digestFlaw(certificate, policy)) return 'refused'
   const scheme = schemeOf(certificate.signatureAlgorithm)
-  if (!scheme || digestFlaw(certificate, policy)) return 'refused'
+  if (!scheme) return 'unchecked'
   // By key, not by certificate: an authority that others certified twenty times has one key to check.
   const pair = certificate.fingerprint + identifiersOf(issuer).key
   let holds = remembered.get(pair)

@@ -1,6 +1,7 @@
 import type { Certificate } from '../x509/certificate.js'
 import { sameName } from '../x509/name.js'
 import { anyPolicy, type CertificatePolicies, policiesOf } from '../x509/policies.js'
+import type { TrustPolicy } from './policy.js'
 
 /** A policy for which the path is valid down to one depth. */
 interface Node {
@@ -23,13 +24,22 @@ interface Counters {
 /**
  * What is wrong with the certificate policies of a path (leaf first, anchor last), in words; undefined when nothing is
  * (RFC 5280 §6.1 as updated by RFC 9618). With `required`, the path must be valid for one of them; without, policies count only
- * where a certificate of the path demands them. The anchor's policyConstraints hold too (RFC 5937 §3.2). Throws Asn1Error.
+ * where a certificate of the path demands them, unless `inputs` say otherwise (§6.1.1 d to f). The anchor's policyConstraints hold too (RFC 5937 §3.2).
+ * Throws Asn1Error.
  */
-export function policyViolation(path: readonly Certificate[], required: readonly string[]): string | undefined {
+export function policyViolation(
+  path: readonly Certificate[],
+  required: readonly string[],
+  inputs: TrustPolicy['policyInputs'] = {},
+): string | undefined {
   const length = path.length - 1
   const anchor = path[length]
   if (length === 0 || !anchor) return undefined
-  const counters: Counters = { explicit: required.length > 0 ? 0 : length + 1, mapping: length + 1, any: length + 1 }
+  const counters: Counters = {
+    explicit: (inputs.explicit ?? required.length > 0) ? 0 : length + 1,
+    mapping: inputs.inhibitMapping ? 0 : length + 1,
+    any: inputs.inhibitAny ? 0 : length + 1,
+  }
   lower(counters, policiesOf(anchor))
   let graph: Graph | undefined = [new Map([[anyPolicy, { policy: anyPolicy, parents: [], expected: [anyPolicy] }]])]
   for (let i = length - 1; i >= 0; i--) {

@@ -6,11 +6,15 @@ import { nameText, sameName } from '../x509/name.js'
 import { type NameConstraints, nameConstraintsOf } from '../x509/names.js'
 import { schemeOf, weaknessOf } from '../x509/signature.js'
 import { constraintViolation } from './constraints.js'
+import { dsaSignatureHolds, isDsa, isDsaSignature } from './dsa.js'
 import { policyViolation } from './policies.js'
 import type { TrustPolicy } from './policy.js'
 
 /** What an end-entity certificate is to be used for. */
 export type CertificateUse = 'sign' | 'encrypt'
+
+/** The uses of end-entity certificates, and signing revocation lists. */
+export type PathUse = CertificateUse | 'list'
 
 /** Why a certificate, or the path it stands on, does not hold. */
 export interface Flaw {
@@ -33,11 +37,12 @@ const processed = new Set<string>([
   oids.policyConstraints,
   oids.inhibitAnyPolicy,
   oids.crlDistributionPoints,
+  oids.freshestCrl,
   oids.authorityInfoAccess,
 ])
 
 /** What is wrong with an end-entity certificate by itself, whoever issued it; undefined for a sound one. */
-export function leafFlaw(leaf: Certificate, use: CertificateUse, at: number, policy: TrustPolicy): Flaw | undefined {
+export function leafFlaw(leaf: Certificate, use: PathUse, at: number, policy: TrustPolicy): Flaw | undefined {
   return usageFlaw(leaf, use, policy) ?? commonFlaw(leaf, at, policy)
 }
 
@@ -48,7 +53,7 @@ export function leafFlaw(leaf: Certificate, use: CertificateUse, at: number, pol
  */
 export function pathFlaw(
   path: readonly Certificate[],
-  use: CertificateUse,
+  use: PathUse,
   at: number,
   policy: TrustPolicy,
 ): Flaw | undefined {
@@ -59,13 +64,13 @@ export function pathFlaw(
       const isAnchor = i === path.length - 1
       const found =
         (i === 0 ? leafFlaw(certificate, use, at, policy) : issuerFlaw(path, i, at, policy)) ??
-        (isAnchor ? undefined : digestFlaw(certificate, policy)) ??
+        (isAnchor ? undefined : (digestFlaw(certificate, policy) ?? dsaFlaw(path, i, policy))) ??
         namesFlaw(certificate, i, isAnchor, constraints)
       if (found) return found
       const own = i === 0 ? undefined : nameConstraintsOf(certificate)
       if (own) constraints.push(own)
     }
-    const violation = policyViolation(path, policy.requiredPolicies)
+    const violation = policyViolation(path, policy.requiredPolicies, policy.policyInputs)
     return violation ? { reason: 'certificate-policy', detail: `the path has ${violation}` } : undefined
   } catch (error) {
     if (!(error instanceof Asn1Error)) throw error
@@ -74,29 +79,38 @@ export function pathFlaw(
 }
 
 /** Validity, key and critical extensions: what holds for every certificate. */
-function commonFlaw(certificate: Certificate, at: number, { clockSkewMs }: TrustPolicy): Flaw | undefined {
+function commonFlaw(certificate: Certificate, at: number, policy: TrustPolicy): Flaw | undefined {
   const who = nameText(certificate.subject)
   if (at > certificate.notAfter)
     return { reason: 'certificate-expired', detail: `${who} expired ${new Date(certificate.notAfter).toISOString()}` }
-  if (at + clockSkewMs < certificate.notBefore)
+  if (at + policy.clockSkewMs < certificate.notBefore)
     return {
       reason: 'certificate-not-yet-valid',
       detail: `${who} is valid from ${new Date(certificate.notBefore).toISOString()}`,
     }
-  const weakness = weaknessOf(publicKeyOf(certificate))
+  const weakness = policy.allowDsa && isDsa(certificate) ? undefined : weaknessOf(publicKeyOf(certificate))
   if (weakness) return { reason: 'weak-key', detail: `${who} has ${weakness}` }
   const unknown = certificate.extensions.find(({ critical, oid }) => critical && !processed.has(oid))
   if (unknown) return { reason: 'critical-extension', detail: `${who} has the critical extension ${unknown.oid}` }
   return undefined
 }
 
-function usageFlaw(leaf: Certificate, use: CertificateUse, policy: TrustPolicy): Flaw | undefined {
+function usageFlaw(leaf: Certificate, use: PathUse, policy: TrustPolicy): Flaw | undefined {
   const who = nameText(leaf.subject)
+  if (use === 'list')
+    return maySignLists(leaf)
+      ? undefined
+      : { reason: 'key-usage', detail: `${who} may not sign revocation lists: keyUsage does not allow it` }
   if (use === 'encrypt' && leaf.publicKeyAlgorithm === oids.rsassaPss)
     return { reason: 'key-usage', detail: `${who} has a key that only signs` }
   if (leaf.keyUsage !== undefined && !(leaf.keyUsage & usageBits(leaf, use)))
     return { reason: 'key-usage', detail: `${who} may not ${use}: keyUsage does not allow it` }
   return extendedUsageFlaw(leaf, policy)
+}
+
+/** RFC 5280 §6.3.3 f: where keyUsage is there, it has cRLSign. */
+export function maySignLists(certificate: Certificate): boolean {
+  return certificate.keyUsage === undefined || (certificate.keyUsage & keyUsage.crlSign) !== 0
 }
 
 /** Direct asks for digitalSignature to sign and keyEncipherment to encrypt; an EC key encrypts by keyAgreement (RFC 5753 §7). */
@@ -148,6 +162,7 @@ export function isSelfIssued(certificate: Certificate): boolean {
 /** MD5 is never accepted, SHA-1 and SHA-224 by policy only. */
 export function digestFlaw(certificate: Certificate, policy: TrustPolicy): Flaw | undefined {
   const who = nameText(certificate.subject)
+  if (policy.allowDsa && isDsaSignature(certificate.signatureAlgorithm)) return undefined
   const scheme = schemeOf(certificate.signatureAlgorithm)
   if (!scheme)
     return { reason: 'unsupported-algorithm', detail: `${who} is signed with ${certificate.signatureAlgorithm.oid}` }
@@ -159,6 +174,14 @@ export function digestFlaw(certificate: Certificate, policy: TrustPolicy): Flaw 
 /** Digests below 128 bits of strength that the policy switch lets pass. */
 export function isLegacyDigest(digest: string): boolean {
   return digest === 'sha1' || digest === 'sha224'
+}
+
+/** Links signed with DSA are not checked while a path is searched, as the key may inherit what its issuer says. */
+function dsaFlaw(path: readonly Certificate[], i: number, policy: TrustPolicy): Flaw | undefined {
+  const { signatureAlgorithm, tbs, signature, subject, issuer } = path[i] as Certificate
+  if (!policy.allowDsa || !isDsaSignature(signatureAlgorithm)) return undefined
+  if (dsaSignatureHolds(tbs, signature, path.slice(i + 1))) return undefined
+  return { reason: 'path-signature', detail: `${nameText(subject)} was not signed by the key of ${nameText(issuer)}` }
 }
 
 function namesFlaw(
