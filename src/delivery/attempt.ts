@@ -1,7 +1,7 @@
 import type { DirectDomain } from '../direct/address.js'
 import { domainOf } from '../direct/address.js'
 import type { ExchangeAnswer, Exchanges } from '../ports/exchange.js'
-import { converse, type Dial, type Mail, type TlsPolicy } from './dialogue.js'
+import { type Apart, converse, type Dial, type Mail, type TlsPolicy } from './dialogue.js'
 import { type DeliveryLimits, deliveryLimits } from './limits.js'
 
 /** Where mail for a domain goes instead of its mail exchangers. */
@@ -27,18 +27,21 @@ export interface AttemptOptions {
   readonly limits?: Partial<DeliveryLimits>
 }
 
-export type AttemptOutcome =
+/** What became of the message for every recipient that is not named `apart`. */
+export type AttemptOutcome = { readonly apart?: readonly Apart[] } & (
   | { readonly kind: 'delivered'; readonly host: string; readonly reply: string }
   | { readonly kind: 'temporary'; readonly host?: string; readonly detail: string }
   | { readonly kind: 'permanent'; readonly host?: string; readonly detail: string }
+)
 
-/** One attempt to hand over one message. Never throws for what name servers or the far side do. */
+/** One attempt to hand over one message to recipients of one domain. Never throws for what name servers or the far side do. */
 export type Attempt = (mail: Mail) => Promise<AttemptOutcome>
 
 /**
  * Makes attempts: hosts in their order, each address of each, until one takes the message or refuses it for good
  * (RFC 5321 §5.1). A host whose STARTTLS fails is dialled again without, unless TLS is required. Where a message was
- * sent and its reply never came, nobody else is tried in the same attempt: it may have arrived.
+ * sent and its reply never came, nobody else is tried in the same attempt: it may have arrived. A recipient whose RCPT is
+ * refused for good is named at no further host.
  */
 export function openAttempts(options: AttemptOptions): Attempt {
   const limits = { ...deliveryLimits, ...options.limits }
@@ -53,7 +56,9 @@ export function openAttempts(options: AttemptOptions): Attempt {
   }
 
   return async (mail) => {
-    const { answer, route } = await lookUp(domainOf(mail.to))
+    const [first] = mail.to
+    if (first === undefined) throw new TypeError('mail has at least one recipient')
+    const { answer, route } = await lookUp(domainOf(first))
     if (answer.kind !== 'hosts') return answer
     const dials = answer.hosts.flatMap(({ name, addresses }) =>
       addresses.map((address): Dial => {
@@ -64,26 +69,37 @@ export function openAttempts(options: AttemptOptions): Attempt {
     )
 
     const deadline = AbortSignal.timeout(limits.attemptMs)
+    let waiting = mail.to
+    const apart: Apart[] = []
     let last: AttemptOutcome = { kind: 'temporary', detail: 'no host to dial' }
     for (const dial of dials.slice(0, limits.dials)) {
-      let outcome = await converse(mail, dial, options.hostname, limits, deadline)
+      const turn = { ...mail, to: waiting }
+      let outcome = await converse(turn, dial, options.hostname, limits, deadline)
       if (outcome.kind === 'no-tls' && dial.tls === 'opportunistic') {
-        outcome = await converse(mail, { ...dial, tls: 'off' }, options.hostname, limits, deadline)
+        outcome = await converse(turn, { ...dial, tls: 'off' }, options.hostname, limits, deadline)
       }
       const host = `${dial.host}[${dial.address}]:${dial.port}`
+      const others = outcome.apart ?? []
       switch (outcome.kind) {
         case 'delivered':
-          return { kind: 'delivered', host, reply: outcome.reply }
+          return told({ kind: 'delivered', host, reply: outcome.reply }, [...apart, ...others])
         case 'permanent':
-          return { kind: 'permanent', host, detail: outcome.detail }
+          return told({ kind: 'permanent', host, detail: outcome.detail }, [...apart, ...others])
         case 'in-doubt':
-          return { kind: 'temporary', host, detail: `${outcome.detail}; the message may have arrived` }
+          return told({ kind: 'temporary', host, detail: `${outcome.detail}; the message may have arrived` }, apart)
         case 'no-tls':
         case 'temporary':
           last = { kind: 'temporary', host, detail: outcome.detail }
       }
-      if (deadline.aborted) break
+      const refused = others.filter(({ kind }) => kind === 'permanent')
+      apart.push(...refused)
+      waiting = waiting.filter((recipient) => !refused.some((one) => one.recipient === recipient))
+      if (deadline.aborted || waiting.length === 0) break
     }
-    return last
+    return told(last, apart)
   }
+}
+
+function told(outcome: AttemptOutcome, apart: readonly Apart[]): AttemptOutcome {
+  return apart.length > 0 ? { ...outcome, apart } : outcome
 }

@@ -10,12 +10,23 @@ import type { DeliveryLimits } from './limits.js'
  */
 export type TlsPolicy = 'opportunistic' | 'required' | 'off'
 
-/** One message to one recipient, in wire form: the bytes of DATA before dot-stuffing, CRLF lines. */
+/** The bytes of DATA before dot-stuffing, CRLF lines: in memory, or read piece by piece, anew for each dialogue. */
+export type Wire = Uint8Array | { readonly sizeBytes: number; chunks(): AsyncIterable<Uint8Array> }
+
+/** One message to recipients of one domain, in wire form. */
 export interface Mail {
   /** null: `<>`. */
   readonly from: DirectAddress | null
-  readonly to: DirectAddress
-  readonly wire: Uint8Array
+  /** At least one. */
+  readonly to: readonly DirectAddress[]
+  readonly wire: Wire
+}
+
+/** A recipient that fared otherwise than the message: a reply to his RCPT alone. */
+export interface Apart {
+  readonly recipient: DirectAddress
+  readonly kind: 'temporary' | 'permanent'
+  readonly detail: string
 }
 
 /** One address of one host. */
@@ -29,7 +40,10 @@ export interface Dial {
   readonly ca?: string
 }
 
-export type DialogueOutcome =
+export type DialogueOutcome = {
+  /** Recipients for whom the outcome is another one; absent where there are none. */
+  readonly apart?: readonly Apart[]
+} & (
   | { readonly kind: 'delivered'; readonly reply: string }
   /** The host refused this message for good: a 5xx to MAIL, RCPT, DATA or the message. */
   | { readonly kind: 'permanent'; readonly detail: string }
@@ -39,9 +53,13 @@ export type DialogueOutcome =
   | { readonly kind: 'no-tls'; readonly detail: string }
   /** The message was sent and its reply never came: it may have arrived, so nobody else may be tried now. */
   | { readonly kind: 'in-doubt'; readonly detail: string }
+)
 
 /** An error of the SMTP client, as far as it says what happened. */
-type ClientError = Pick<SMTPConnection.SMTPError, 'message' | 'code' | 'response' | 'responseCode'>
+type ClientError = Pick<SMTPConnection.SMTPError, 'message' | 'code' | 'response' | 'responseCode'> & {
+  readonly recipient?: unknown
+  readonly rejectedErrors?: readonly ClientError[] | undefined
+}
 
 /** Holds one dialogue (RFC 5321 §3.3) with one address of one host. Never throws for what the far side does. */
 export async function converse(
@@ -69,7 +87,7 @@ export async function converse(
   let giveUp: () => void = () => undefined
   const outcome = await new Promise<DialogueOutcome>((resolve) => {
     const fail = (error: ClientError) =>
-      resolve(readFailure(error, { sent, upgrading: client.upgrading === true }, limits))
+      resolve(readFailure(error, { sent, upgrading: client.upgrading === true }, mail, limits))
     const cut = (detail: string) => resolve({ kind: sent ? 'in-doubt' : 'temporary', detail })
     giveUp = () => cut('the time limit of the attempt was reached')
     deadline.addEventListener('abort', giveUp)
@@ -79,11 +97,13 @@ export async function converse(
     client.once('end', () => setImmediate(cut, 'the connection was closed'))
     client.connect((failure) => {
       if (failure) return fail(failure)
-      const wire = Readable.from(wireOf(mail.wire, onSent), { objectMode: false })
+      const wire = Readable.from(piecesOf(mail.wire, onSent), { objectMode: false })
       client.send(envelopeOf(mail), wire, (error, sending) => {
         if (error) return fail(error)
         const reply = forPeople(sending.response, limits)
-        if (/^2\d\d(?:[ -]|$)/.test(sending.response)) resolve({ kind: 'delivered', reply })
+        const apart = apartOf(sending.rejectedErrors, mail, limits)
+        if (/^2\d\d(?:[ -]|$)/.test(sending.response))
+          resolve({ kind: 'delivered', reply, ...(apart.length > 0 && { apart }) })
         else resolve({ kind: 'in-doubt', detail: `unreadable reply: ${reply}` })
       })
     })
@@ -143,19 +163,38 @@ function clientOptions(dial: Dial, helo: string, limits: DeliveryLimits): SMTPCo
 }
 
 function envelopeOf({ from, to, wire }: Mail): SMTPConnection.Envelope {
-  return { from: from ?? false, to: [to], size: wire.length, use8BitMime: wire.some((byte) => byte > 0x7f) }
+  // What is streamed was sealed by us, and that is base64 throughout.
+  const [size, use8BitMime] =
+    wire instanceof Uint8Array ? [wire.length, wire.some((byte) => byte > 0x7f)] : [wire.sizeBytes, false]
+  return { from: from ?? false, to: [...to], size, use8BitMime }
 }
 
+const pieceBytes = 65_536
+
 /** The message in pieces; `onSent` once the last one was taken, so that the final dot may be on its way. */
-function* wireOf(wire: Uint8Array, onSent: () => void): Generator<Uint8Array> {
-  const pieceBytes = 65_536
+function piecesOf(wire: Wire, onSent: () => void): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
+  return wire instanceof Uint8Array ? inPieces(wire, onSent) : streamed(wire, onSent)
+}
+
+function* inPieces(wire: Uint8Array, onSent: () => void): Generator<Uint8Array> {
   for (let at = 0; at < wire.length; at += pieceBytes) yield wire.subarray(at, at + pieceBytes)
+  onSent()
+}
+
+async function* streamed(wire: Exclude<Wire, Uint8Array>, onSent: () => void): AsyncGenerator<Uint8Array> {
+  let left = wire.sizeBytes
+  for await (const chunk of wire.chunks()) {
+    left -= chunk.length
+    yield chunk
+  }
+  if (left !== 0) throw new Error('the stored message is not as long as it was')
   onSent()
 }
 
 function readFailure(
   error: ClientError,
   { sent, upgrading }: { sent: boolean; upgrading: boolean },
+  mail: Mail,
   limits: DeliveryLimits,
 ): DialogueOutcome {
   const detail = forPeople(error.response ?? error.message, limits)
@@ -164,12 +203,29 @@ function readFailure(
     return { kind: 'permanent', detail } // larger than the SIZE the server announced (RFC 1870 §6)
   }
   if (aboutTheMessage && isReply(error.response)) {
-    // 503 says that the dialogue went wrong, not the message.
-    const permanent = /^5/.test(error.response) && error.responseCode !== 503
-    return { kind: permanent ? 'permanent' : 'temporary', detail }
+    const kind = kindOf(error.response)
+    const apart = apartOf(error.rejectedErrors, mail, limits).filter(
+      (one) => one.kind !== kind || one.detail !== detail,
+    )
+    return { kind, detail, ...(apart.length > 0 && { apart }) }
   }
   if (upgrading || error.code === 'ETLS') return { kind: 'no-tls', detail }
   return { kind: sent ? 'in-doubt' : 'temporary', detail }
+}
+
+/** 503 says that the dialogue went wrong, not the message. */
+function kindOf(response: string): 'permanent' | 'temporary' {
+  return /^5(?!03)/.test(response) ? 'permanent' : 'temporary'
+}
+
+/** The recipients that were refused by themselves, each with the reply to his RCPT (RFC 5321 §3.3). */
+function apartOf(errors: readonly ClientError[] | undefined, { to }: Mail, limits: DeliveryLimits): Apart[] {
+  return (errors ?? []).flatMap((error) => {
+    const recipient = to.find((one) => one === error.recipient)
+    if (recipient === undefined) return []
+    const kind = isReply(error.response) ? kindOf(error.response) : 'temporary'
+    return [{ recipient, kind, detail: forPeople(error.response ?? error.message, limits) }]
+  })
 }
 
 /** A reply as RFC 5321 §4.2 has it: anything else is noise, whatever digit it begins with. */

@@ -1,15 +1,17 @@
-import { domainOf } from '../direct/address.js'
+import { type DirectAddress, domainOf } from '../direct/address.js'
 import type { Refused, Undecided } from '../direct/refusal.js'
 import { startWork, type Work } from '../pipeline/work.js'
+import type { Blobs } from '../ports/blobs.js'
 import type { Log, Metrics } from '../ports/observe.js'
 import { type Batch, type ClaimedJob, type Store, together } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
-import { decodeOutbound, encodeOutbound, type OutboundJob, outboundQueue } from '../spool/outbound.js'
-import type { Attempt } from './attempt.js'
+import { decodeOutbound, encodeOutbound, type OutboundJob, outboundQueue, releaseHold } from '../spool/outbound.js'
+import type { Attempt, AttemptOutcome } from './attempt.js'
+import type { Wire } from './dialogue.js'
 import { openLanes } from './lanes.js'
 import { defaultSchedule, nextAttemptAt, type Schedule } from './schedule.js'
 
-/** What became of one try, or of the mail. Only `retry` is not the end. */
+/** What became of one try, or of the mail, for one recipient or several. Only `retry` is not the end. */
 export type DeliveryOutcome =
   | { readonly kind: 'delivered'; readonly host: string; readonly reply: string }
   /** A host refused it for good, or its domain takes no mail. */
@@ -20,8 +22,13 @@ export type DeliveryOutcome =
   | { readonly kind: 'expired'; readonly host?: string; readonly detail: string }
   | { readonly kind: 'retry'; readonly host?: string; readonly detail: string; readonly nextAt: number }
 
+/** An outcome with those it came to; several recipients of one message may fare differently. */
+export type DeliveryResult = DeliveryOutcome & { readonly to: readonly DirectAddress[] }
+
 export interface DeliveryOptions {
   readonly store: Store
+  /** Where large messages lie. */
+  readonly blobs?: Pick<Blobs, 'get'>
   readonly clock: Clock
   readonly random: Random
   readonly log: Log
@@ -32,10 +39,10 @@ export interface DeliveryOptions {
     job: OutboundJob,
   ) => Promise<{ readonly kind: 'sealed'; readonly wire: Uint8Array } | Refused | Undecided>
   /**
-   * What else becomes true with an outcome: a step in the trail, an audit entry, a notice to the sender. Called anew
-   * when its batch conflicted. It must not end the job.
+   * What else becomes true with the results of one try, which name each recipient once: steps in the trail, audit entries,
+   * notices to the sender. Called anew when its batch conflicted. It must not end the job.
    */
-  readonly outcomeParts: (job: OutboundJob, outcome: DeliveryOutcome) => Batch | Promise<Batch>
+  readonly outcomeParts: (job: OutboundJob, results: readonly DeliveryResult[]) => Batch | Promise<Batch>
   readonly schedule?: Schedule
   readonly queue?: string
   /** Messages in hand at once. */
@@ -93,43 +100,60 @@ export function startDelivery(options: DeliveryOptions): Work {
     throw new Error(`Settling an outbound job conflicted ${workerLimits.rounds} times`)
   }
 
-  async function finish(job: ClaimedJob, mail: OutboundJob, outcome: DeliveryOutcome): Promise<void> {
-    const ending: Batch = { ack: [{ job }], del: [begunKey(mail)] }
+  /** Makes what a try came to true, with the end of the job or its next try at `nextAt` for those who still wait. */
+  async function conclude(
+    job: ClaimedJob,
+    mail: OutboundJob,
+    results: readonly DeliveryResult[],
+    nextAt?: number,
+  ): Promise<void> {
+    const ended = nextAt === undefined
+    const waiting = { ...mail, to: results.flatMap(({ kind, to }) => (kind === 'retry' ? to : [])) }
+    const ending: Batch = ended
+      ? together({ ack: [{ job }], del: [begunKey(mail)] }, releaseHold(mail))
+      : { release: [{ job, dueAt: nextAt, payload: encodeOutbound(waiting) }], del: [begunKey(mail)] }
     await settle(async () => {
       try {
-        return together(ending, await options.outcomeParts(mail, outcome))
+        return together(ending, await options.outcomeParts(mail, results))
       } catch (error) {
+        if (!ended) throw error
         // What is at an end stays at an end: mail that arrived is not sent again because its paperwork failed.
-        log.error('delivery.outcome-not-told', { id: mail.id, outcome: outcome.kind, cause: String(error) })
+        log.error('delivery.outcome-not-told', { id: mail.id, outcome: words(results), cause: String(error) })
         return ending
       }
     })
-    metrics.count('delivery_outcomes', { outcome: outcome.kind, kind: mail.kind })
-    log.info('delivery.ended', { id: mail.id, trail: mail.trail, outcome: outcome.kind })
+    for (const { kind } of results) metrics.count('delivery_outcomes', { outcome: kind, kind: mail.kind })
+    const told = { id: mail.id, trail: mail.trail }
+    if (ended) log.info('delivery.ended', { ...told, outcome: words(results) })
+    else log.info('delivery.retry', { ...told, tries: mail.tries, waitMs: nextAt - clock.now() })
   }
 
-  /** Gives the job back for its next try, or ends it where there is none. `mail.tries` counts the try that failed. */
-  async function retry(
+  /**
+   * Ends a try that left somebody waiting: the job comes back for them, or their time is over. `mail.tries` counts the try;
+   * `others` are those of its recipients who wait no more.
+   */
+  function retry(
     job: ClaimedJob,
     mail: OutboundJob,
-    trouble: { host?: string; detail: string },
-    planned?: number,
-  ) {
+    trouble: { readonly host?: string; readonly detail: string },
+    { planned, others = [], apart = [] }: Retry = {},
+  ): Promise<void> {
     const nextAt = planned ?? nextAttemptAt(mail, clock.now(), schedule, options.random)
-    if (nextAt === undefined || clock.now() >= mail.owedAt + schedule.lifetimeMs[mail.kind]) {
-      return finish(job, mail, { ...trouble, kind: 'expired' })
-    }
-    const ending: Batch = { release: [{ job, dueAt: nextAt, payload: encodeOutbound(mail) }], del: [begunKey(mail)] }
-    await settle(async () => together(ending, await options.outcomeParts(mail, { ...trouble, kind: 'retry', nextAt })))
-    metrics.count('delivery_outcomes', { outcome: 'retry', kind: mail.kind })
-    log.info('delivery.retry', { id: mail.id, trail: mail.trail, tries: mail.tries, waitMs: nextAt - clock.now() })
+    const over = nextAt === undefined || clock.now() >= mail.owedAt + schedule.lifetimeMs[mail.kind]
+    const named = new Set([...others, ...apart].flatMap(({ to }) => to))
+    const all = mail.to.filter((recipient) => !named.has(recipient))
+    const groups = [...(all.length > 0 ? [{ ...trouble, to: all }] : []), ...apart]
+    const ends = groups.map(
+      (group): DeliveryResult => (over ? { ...group, kind: 'expired' } : { ...group, kind: 'retry', nextAt }),
+    )
+    return over ? conclude(job, mail, [...others, ...ends]) : conclude(job, mail, [...others, ...ends], nextAt)
   }
 
   async function make(job: ClaimedJob, mail: OutboundJob): Promise<void> {
     const made = await options.prepare(mail)
     switch (made.kind) {
       case 'refused':
-        return finish(job, mail, { kind: 'refused', refusal: made })
+        return conclude(job, mail, [{ kind: 'refused', refusal: made, to: mail.to }])
       case 'undecided':
         return retry(job, { ...mail, tries: mail.tries + 1 }, { detail: `${made.cause}: ${made.detail}` })
       case 'sealed': {
@@ -150,22 +174,37 @@ export function startDelivery(options: DeliveryOptions): Work {
     if (before) {
       // The process died in that try. If it got further than we know, the bytes are the same.
       const detail = `try ${before.tries} was interrupted`
-      return retry(job, { ...mail, tries: before.tries }, { detail }, Math.max(before.nextAt, clock.now()))
+      const planned = Math.max(before.nextAt, clock.now())
+      return retry(job, { ...mail, tries: before.tries }, { detail }, { planned })
+    }
+    const wire = await wireOf(mail)
+    if (!wire) {
+      log.error('delivery.message-lost', { id: mail.id, trail: mail.trail })
+      return conclude(job, mail, [{ kind: 'failed', detail: 'the stored message is gone', to: mail.to }])
     }
     const tried: OutboundJob = { ...mail, tries: mail.tries + 1 }
     const nextAt = nextAttemptAt(tried, clock.now(), schedule, options.random) ?? clock.now()
     const begun: Begun = { tries: tried.tries, nextAt }
     await store.commit({ put: [{ key: begunKey(mail), value: Buffer.from(JSON.stringify(begun)) }] })
     const startedAt = performance.now()
-    const outcome = await options.attempt({ from: mail.from, to: mail.to, wire: mail.body })
+    const outcome = await options.attempt({ from: mail.from, to: mail.to, wire })
     metrics.observe('delivery_attempt_seconds', (performance.now() - startedAt) / 1000, { outcome: outcome.kind })
-    switch (outcome.kind) {
-      case 'delivered':
-        return finish(job, tried, outcome)
-      case 'permanent':
-        return finish(job, tried, { ...outcome, kind: 'failed' })
-      case 'temporary':
-        return retry(job, tried, without(outcome, 'kind'))
+    const { ended, waiting, trouble } = sorted(tried, outcome)
+    if (waiting.length === 0 && !trouble) return conclude(job, tried, ended)
+    return retry(job, tried, trouble ?? { detail: '' }, { others: ended, apart: waiting })
+  }
+
+  /** The bytes to send; undefined where their blob is gone. */
+  async function wireOf({ body, blob }: OutboundJob): Promise<Wire | undefined> {
+    if (!blob) return body
+    const { blobs } = options
+    if (!(await blobs?.get(blob.name))) return undefined
+    return {
+      sizeBytes: blob.sizeBytes,
+      async *chunks() {
+        const chunks = await blobs?.get(blob.name)
+        if (chunks) yield* chunks
+      },
     }
   }
 
@@ -183,7 +222,7 @@ export function startDelivery(options: DeliveryOptions): Work {
     }
     if (mail.stage === 'owed') return make(job, mail)
 
-    const lane = await lanes.enter(domainOf(mail.to), job.id)
+    const lane = await lanes.enter(domainOf(mail.to[0] as DirectAddress), job.id)
     if (lane.kind === 'busy') return park(job, lane.before)
     try {
       await send(job, mail)
@@ -211,7 +250,41 @@ function begunKey(mail: OutboundJob): string {
   return `delivery/begun/${mail.id}`
 }
 
-function without<T extends object, K extends keyof T>(value: T, key: K): Omit<T, K> {
-  const { [key]: _, ...rest } = value
-  return rest
+/** What a retry may be told beyond its trouble. */
+interface Retry {
+  /** When the next try was planned before this one began. */
+  readonly planned?: number
+  /** Recipients at their end. */
+  readonly others?: readonly DeliveryResult[]
+  /** Recipients who wait for reasons of their own. */
+  readonly apart?: readonly Trouble[]
+}
+
+/** Recipients who wait, and why. */
+interface Trouble {
+  readonly to: readonly DirectAddress[]
+  readonly host?: string
+  readonly detail: string
+}
+
+/** One try's outcome, recipient by recipient: those at their end, those who wait for a reply of their own, and why the rest wait. */
+function sorted({ to }: OutboundJob, { apart = [], ...outcome }: AttemptOutcome) {
+  const host = outcome.host === undefined ? {} : { host: outcome.host }
+  const rest = to.filter((recipient) => !apart.some((one) => one.recipient === recipient))
+  const ended: DeliveryResult[] = []
+  const waiting: Trouble[] = []
+  if (outcome.kind === 'delivered' && rest.length > 0)
+    ended.push({ kind: 'delivered', host: outcome.host, reply: outcome.reply, to: rest })
+  if (outcome.kind === 'permanent' && rest.length > 0)
+    ended.push({ kind: 'failed', ...host, detail: outcome.detail, to: rest })
+  for (const { recipient, kind, detail } of apart) {
+    if (kind === 'permanent') ended.push({ kind: 'failed', ...host, detail, to: [recipient] })
+    else waiting.push({ ...host, detail, to: [recipient] })
+  }
+  const trouble = outcome.kind === 'temporary' && rest.length > 0 ? { ...host, detail: outcome.detail } : undefined
+  return { ended, waiting, trouble }
+}
+
+function words(results: readonly DeliveryResult[]): string {
+  return [...new Set(results.map(({ kind }) => kind))].join(' ')
 }

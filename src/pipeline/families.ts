@@ -1,5 +1,5 @@
 import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
-import { decodeOutbound } from '../spool/outbound.js'
+import { decodeOutbound, outboundHold } from '../spool/outbound.js'
 import { outboundOwner } from './notices.js'
 
 /** Mail on its way out; what is owed is sealed, what was made is as the wire will show it. */
@@ -12,8 +12,10 @@ const outbound: Family<'job'> = {
     sound(job !== undefined, 'the payload is no outgoing mail')
     sound(job.id === id && isMoment(job.owedAt), 'the job has the id of another, or no time')
     if (job.stage === 'owed') jsonOf(await vault.open(outboundOwner, id, job.body))
-    else sound(job.stage === 'sealed' && job.body.length > 0, 'the mail is at no stage, or has no bytes')
-    return []
+    else
+      sound(job.stage === 'sealed' && (job.body.length > 0 || job.blob !== undefined), 'the mail has no stage or bytes')
+    const held = outboundHold(job)
+    return held === undefined ? [] : [{ kind: 'entry', key: held }]
   },
 }
 

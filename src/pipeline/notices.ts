@@ -9,7 +9,7 @@ import { type Batch, together } from '../ports/store.js'
 import type { Issuers, Revocation } from '../ports/trust.js'
 import type { Vault } from '../ports/vault.js'
 import type { Clock } from '../ports/world.js'
-import { encodeOutbound, type OutboundJob, outboundQueue } from '../spool/outbound.js'
+import { enqueueOutbound, type OutboundJob } from '../spool/outbound.js'
 import type { SpooledJob } from '../spool/spooled.js'
 import type { Trail } from '../spool/trail.js'
 import { certificatesToEncryptTo } from '../trust/encryption.js'
@@ -54,7 +54,7 @@ export interface Notices {
     readonly messageId: string
   }): Promise<{ readonly parts: Batch; readonly detail?: string }>
   /** What else becomes true with each try and with the end: a step in the trail, and an alarm where the notice is never sent. */
-  outcome(job: OutboundJob, outcome: NoticeOutcome): Batch
+  outcome(job: OutboundJob, results: readonly NoticeOutcome[]): Batch
   /** Makes the wire form of an owed notice: composed, signed by its recipient, encrypted to the sender of the message. */
   prepare(job: OutboundJob): Promise<{ readonly kind: 'sealed'; readonly wire: Uint8Array } | Refused | Undecided>
 }
@@ -74,7 +74,7 @@ const certificatesKept = 20
 export function openNotices(ports: NoticePorts): Notices {
   return {
     owed: (input) => owe(ports, input),
-    outcome: (job, outcome) => told(ports, job, outcome),
+    outcome: (job, results) => together(...results.map((result) => told(ports, job, result))),
     prepare: (job) => prepare(ports, job),
   }
 }
@@ -99,14 +99,14 @@ async function owe(
     trail: spooled.id,
     kind: 'mdn',
     from: null,
-    to,
+    to: [to],
     stage: 'owed',
     body: await vault.seal(outboundOwner, id, Buffer.from(JSON.stringify(owed))),
     owedAt: clock.now(),
     tries: 0,
   }
   return {
-    parts: { enqueue: [{ queue: outboundQueue, id, payload: encodeOutbound(job), dueAt: job.owedAt }] },
+    parts: enqueueOutbound(job, job.owedAt),
     detail: `processed, to ${to}`,
   }
 }
@@ -158,14 +158,15 @@ function told({ trail, audit, clock }: NoticePorts, job: OutboundJob, outcome: N
   const at = clock.now()
   const step: TrailStep = { at, ...stepOf(outcome) }
   if (outcome.kind === 'retry') return trail.steps(job.trail, [step])
-  const entry = { at, actor: 'system', subject: { spool: job.trail, notice: job.id, to: job.to } }
+  const to = job.to.join(' ') // one: a notice answers one sender
+  const entry = { at, actor: 'system', subject: { spool: job.trail, notice: job.id, to } }
   if (outcome.kind === 'delivered') {
     const sent = audit.entry({ ...entry, action: 'notice.send', outcome: 'success' })
     return together(trail.steps(job.trail, [step]), { append: [sent] })
   }
   // The sender will take his message for lost: somebody must look.
   const reason = outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind
-  const alarm: TrailStep = { at, step: 'alarm', detail: `the notice to ${job.to} is not sent: ${reason}` }
+  const alarm: TrailStep = { at, step: 'alarm', detail: `the notice to ${to} is not sent: ${reason}` }
   return together(trail.steps(job.trail, [step, alarm]), {
     append: ['notice.send', 'alarm'].map((action) => audit.entry({ ...entry, action, outcome: 'failed', reason })),
   })

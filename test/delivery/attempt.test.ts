@@ -8,7 +8,7 @@ import { type Behaviour, loopback, type ScriptedPeer, type Step, scriptedPeer, s
 
 const mail: Mail = {
   from: null,
-  to: 'to@peer.example' as DirectAddress,
+  to: ['to@peer.example' as DirectAddress],
   wire: Buffer.from('Content-Type: application/pkcs7-mime\r\n\r\n.dot\r\nbody\r\n'),
 }
 const quick = { connectMs: 500, greetingMs: 300, idleMs: 300, lastReplyMs: 300, attemptMs: 3000 }
@@ -307,7 +307,7 @@ describe('which host', () => {
       defaultRoute: { host: 'two.example' },
     }
     await attempt(peer.port, options)
-    await attempt(peer.port, options, { ...mail, to: 'a@constructor' as DirectAddress })
+    await attempt(peer.port, options, { ...mail, to: ['a@constructor' as DirectAddress] })
     expect(asked).toEqual(['one.example', 'two.example'])
   })
 

@@ -40,7 +40,7 @@ async function until(holds: () => boolean): Promise<void> {
 }
 
 function owed(id: string, over: Partial<OutboundJob> = {}): OutboundJob {
-  const to = 'to@peer.example' as DirectAddress
+  const to = ['to@peer.example' as DirectAddress]
   return {
     id,
     trail: `trail-${id}`,
@@ -82,9 +82,11 @@ function delivering(store: Store, attempt: Attempt, options: Partial<DeliveryOpt
       prepared.push(job.id)
       return { kind: 'sealed', wire }
     },
-    outcomeParts(job, outcome) {
-      outcomes.push({ id: job.id, outcome })
-      return { put: [{ key: `told/${job.id}/${outcomes.length}`, value: Buffer.from(outcome.kind) }] }
+    outcomeParts(job, results) {
+      for (const { to: _, ...outcome } of results) outcomes.push({ id: job.id, outcome: outcome as DeliveryOutcome })
+      return {
+        put: [{ key: `told/${job.id}/${outcomes.length}`, value: Buffer.from(results.map(({ kind }) => kind).join()) }],
+      }
     },
     ...options,
   })
@@ -269,7 +271,7 @@ describe('a death in the middle', () => {
         await enqueue(await openMemoryStore({ clock, disk }), owed('a'))
         const sent: string[] = []
         const attempt: Attempt = async (mail) => {
-          sent.push(Buffer.from(mail.wire).toString())
+          sent.push(Buffer.from(mail.wire as Uint8Array).toString())
           return { kind: 'delivered', host: 'h', reply: '250 ok' }
         }
         let dead = false
@@ -311,12 +313,12 @@ describe('a death in the middle', () => {
 test('one destination has two connections, others do not wait for it', async () => {
   const store = await openMemoryStore({ clock })
   const jobs = Array.from({ length: 8 }, (_, i) => owed(`slow-${i}`, { stage: 'sealed', body: wire }))
-  const other = owed('other', { stage: 'sealed', body: wire, to: 'a@other.example' as DirectAddress, owedAt: start })
+  const other = owed('other', { stage: 'sealed', body: wire, to: ['a@other.example' as DirectAddress], owedAt: start })
   await enqueue(store, ...jobs, other)
   let dialling = 0
   let most = 0
   const order: string[] = []
-  const { outcomes } = delivering(store, async ({ to }) => {
+  const { outcomes } = delivering(store, async ({ to: [to = ''] }) => {
     if (to.endsWith('@peer.example')) {
       most = Math.max(most, ++dialling)
       await sleep(30)

@@ -44,7 +44,7 @@ function deliver(route: Route): Promise<AttemptOutcome> {
     defaultRoute: route,
     limits: { greetingMs: 1000, idleMs: 1000 },
   })
-  return attempt({ from: null, to: 'to@served.example' as DirectAddress, wire: Buffer.from(`${header}body\r\n`) })
+  return attempt({ from: null, to: ['to@served.example' as DirectAddress], wire: Buffer.from(`${header}body\r\n`) })
 }
 
 const overTls = () => fixture?.kept.map(({ envelope }) => envelope.peer.tls)

@@ -99,14 +99,14 @@ async function outbound(jumpMs: number, schedule: Schedule, chance: Dice, startA
     random: { bytes: (size) => chance.bytes(size) },
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
     metrics: { count: () => undefined, observe: () => undefined, gauge: () => undefined },
-    async attempt({ to }) {
+    async attempt({ to: [to = ''] }) {
       step.set(to, (step.get(to) ?? 0) + 1)
       if (jumped) after.add(to)
       return { kind: 'temporary', detail: 'nobody is at home' }
     },
     prepare: async () => ({ kind: 'sealed', wire: new Uint8Array() }),
-    outcomeParts(job, outcome) {
-      if (outcome.kind === 'expired') gaveUp.add(job.to)
+    outcomeParts(_job, results) {
+      for (const { kind, to } of results) if (kind === 'expired') for (const one of to) gaveUp.add(one)
       return {}
     },
     schedule,
@@ -116,7 +116,7 @@ async function outbound(jumpMs: number, schedule: Schedule, chance: Dice, startA
   for (let n = 0; n < jobs; n++) {
     const to = `dr@far-${n}.example` as DirectAddress
     const job: OutboundJob = {
-      ...{ id: `job-${n}`, trail: `trail-${n}`, kind: 'message', from: null, to, stage: 'sealed' },
+      ...{ id: `job-${n}`, trail: `trail-${n}`, kind: 'message', from: null, to: [to], stage: 'sealed' },
       ...{ body: Buffer.from('x'), owedAt: time.at, tries: 0 },
     }
     await store.commit({
