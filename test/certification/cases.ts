@@ -1,0 +1,118 @@
+/** The cases of the certification suites that this harness runs, as the suites call them. */
+export const groups = ['discovery', 'hosting', 'bundles', 'receiving'] as const
+export type Group = (typeof groups)[number]
+
+/** Required by a suite; conditional; a matter of policy, where the suites differ; our own. */
+export type Kind = 'R' | 'C' | 'P' | 'X'
+
+export interface Case {
+  readonly id: string
+  readonly group: Group
+  readonly kind: Kind
+  readonly title: string
+}
+
+export const cases: readonly Case[] = [
+  { id: 'DISC-D1', group: 'discovery', kind: 'R', title: 'Addr-bound DNS CERT beats expired domain/LDAP certs' },
+  { id: 'DISC-D2', group: 'discovery', kind: 'R', title: 'Domain-bound DNS CERT; RRset has an expired sibling' },
+  { id: 'DISC-D3', group: 'discovery', kind: 'R', title: 'No DNS CERT -> SRV -> LDAP addr' },
+  { id: 'DISC-D4', group: 'discovery', kind: 'R', title: 'LDAP domain entry; expired sibling with same mail=' },
+  { id: 'DISC-D5', group: 'discovery', kind: 'R', title: 'Expired addr-bound in DNS, valid domain-bound exists' },
+  { id: 'DISC-D6', group: 'discovery', kind: 'R', title: 'Expired domain-bound in DNS only' },
+  {
+    id: 'DISC-D7',
+    group: 'discovery',
+    kind: 'R',
+    title: 'Expired addr-bound in LDAP, valid domain-bound in same LDAP',
+  },
+  { id: 'DISC-D8', group: 'discovery', kind: 'R', title: 'Expired domain-bound in LDAP' },
+  { id: 'DISC-D9', group: 'discovery', kind: 'R', title: 'Valid + expired addr-bound in one RRset' },
+  { id: 'DISC-D10', group: 'discovery', kind: 'R', title: 'SRV prio 0 host has no A record, prio 1 works' },
+  { id: 'DISC-D11', group: 'discovery', kind: 'R', title: 'No CERT, no SRV' },
+  { id: 'DISC-D12', group: 'discovery', kind: 'R', title: 'Only SRV target is unreachable' },
+  { id: 'DISC-D13', group: 'discovery', kind: 'R', title: 'SRV + LDAP up, no entries' },
+  { id: 'DISC-D14', group: 'discovery', kind: 'R', title: 'RSA-4096 cert, TC bit, TCP retry' },
+  { id: 'DISC-D15', group: 'discovery', kind: 'R', title: 'SRV priority order' },
+  { id: 'DISC-D16', group: 'discovery', kind: 'R', title: 'SRV weight: highest first at equal priority' },
+  { id: 'DISC-D17', group: 'discovery', kind: 'R', title: '2 revoked + 1 good addr-bound certs' },
+  { id: 'DISC-D18', group: 'discovery', kind: 'R', title: 'Leaf issued by intermediate; AIA fetch' },
+  { id: 'DISC-SS', group: 'discovery', kind: 'R', title: 'ONE message to all 18 addresses' },
+  { id: 'DISC-SS2', group: 'discovery', kind: 'R', title: 'both LDAPs hold VALID addr certs' },
+  { id: 'DISC-SS3', group: 'discovery', kind: 'R', title: 'single revoked addr cert' },
+  { id: 'HOST-H1', group: 'hosting', kind: 'R', title: 'addr-bound via our DNS (CERT at local.domain)' },
+  { id: 'HOST-H2', group: 'hosting', kind: 'R', title: 'domain-bound via our DNS' },
+  {
+    id: 'HOST-H3',
+    group: 'hosting',
+    kind: 'R',
+    title: 'addr-bound via our LDAP (SRV, RootDSE namingContexts, mail=addr)',
+  },
+  { id: 'HOST-H4', group: 'hosting', kind: 'R', title: 'domain-bound via our LDAP (mail=domain)' },
+  { id: 'HOST-DT', group: 'hosting', kind: 'R', title: 'lookup of any registered address' },
+  { id: 'BUNDLE-P7B', group: 'bundles', kind: 'R', title: 'unsigned DER p7b, no metadata' },
+  { id: 'BUNDLE-PEM', group: 'bundles', kind: 'X', title: 'PEM p7b' },
+  { id: 'BUNDLE-META', group: 'bundles', kind: 'X', title: 'p7b + XML metadata' },
+  { id: 'BUNDLE-P7M', group: 'bundles', kind: 'R', title: 'signed p7m' },
+  { id: 'BUNDLE-REFRESH', group: 'bundles', kind: 'X', title: 'anchor removed at next poll' },
+  { id: 'BUNDLE-BADFETCH', group: 'bundles', kind: 'X', title: 'bundle URL 500/garbage/empty' },
+  {
+    id: 'RCV-DT-ExceptionPathBadNotificationRequestHeader',
+    group: 'receiving',
+    kind: 'R',
+    title: 'delivered; processed MDN; NO dispatched MDN',
+  },
+  { id: 'RCV-DT-ExceptionPathEC', group: 'receiving', kind: 'R', title: 'rejected; no MDN of any kind; not delivered' },
+  { id: 'RCV-DT-ExceptionPathInvalidDigest', group: 'receiving', kind: 'R', title: 'rejected; no MDN' },
+  { id: 'RCV-DT-ExceptionPathNT', group: 'receiving', kind: 'R', title: 'rejected; no MDN' },
+  { id: 'RCV-DT-ExceptionPathRevokedCert', group: 'receiving', kind: 'R', title: 'CRL fetched, rejected; no MDN' },
+  { id: 'RCV-DT-HappyPathDeliveryIG', group: 'receiving', kind: 'R', title: 'processed + dispatched MDN' },
+  { id: 'RCV-DT-HappyPathAllCapsLocalPart', group: 'receiving', kind: 'R', title: 'processed only' },
+  { id: 'RCV-DT-HappyPathLowerCaseLocalPart', group: 'receiving', kind: 'R', title: 'processed only' },
+  { id: 'RCV-DT-HappyPathTextOnly', group: 'receiving', kind: 'R', title: 'processed only' },
+  { id: 'RCV-DT-HappyPathCDAOnly', group: 'receiving', kind: 'R', title: 'processed only; attachment byte-identical' },
+  { id: 'RCV-DT-HappyPathImageOnly', group: 'receiving', kind: 'R', title: 'processed only; bytes identical' },
+  { id: 'RCV-DT-HappyPathPDFOnly', group: 'receiving', kind: 'R', title: 'processed only; bytes identical' },
+  { id: 'RCV-DT-HappyPathMixedContent', group: 'receiving', kind: 'R', title: 'processed only' },
+  {
+    id: 'RCV-DT-HappyPathMultiCertsEC',
+    group: 'receiving',
+    kind: 'R',
+    title: 'processed only (2 SignerInfos: valid + expired)',
+  },
+  { id: 'RCV-DT-HappyPathMultiCertsNT', group: 'receiving', kind: 'R', title: 'processed only (valid + untrusted)' },
+  { id: 'RCV-DT-HappyPathMultiCertsNTRSO', group: 'receiving', kind: 'R', title: 'processed only (untrusted first)' },
+  {
+    id: 'RCV-DT-HappyPathOAEPSHA1',
+    group: 'receiving',
+    kind: 'R',
+    title: 'processed only (RSAES-OAEP, default params = SHA-1)',
+  },
+  {
+    id: 'RCV-DT-HappyPathOAEPSHA256',
+    group: 'receiving',
+    kind: 'R',
+    title: 'processed only (OAEP SHA-256 + MGF1-SHA-256)',
+  },
+  { id: 'RCV-ETT-GOOD256', group: 'receiving', kind: 'R', title: 'GOOD, SHA-256, wrapped' },
+  { id: 'RCV-ETT-GOOD1', group: 'receiving', kind: 'P', title: 'GOOD, SHA-1 (v1.2 menu)' },
+  { id: 'RCV-ETT-INVALID', group: 'receiving', kind: 'R', title: 'INVALID_CERT' },
+  { id: 'RCV-ETT-EXPIRED', group: 'receiving', kind: 'R', title: 'EXPIRED_CERT' },
+  { id: 'RCV-ETT-DIFF', group: 'receiving', kind: 'R', title: 'DIFFERENT_TRUST_ANCHOR' },
+  { id: 'RCV-ETT-AIA', group: 'receiving', kind: 'R', title: 'BAD_AIA' },
+  { id: 'RCV-ETT-DIGEST', group: 'receiving', kind: 'R', title: 'INVALID_DIGEST (header added after signing)' },
+  { id: 'RCV-ETT-ECP256', group: 'receiving', kind: 'C', title: 'GOOD_ECDSA_CERT, P-256/SHA-256' },
+  { id: 'RCV-ETT-ECP384', group: 'receiving', kind: 'C', title: 'GOOD_ECDSA_CERT, P-384/SHA-384' },
+  { id: 'RCV-ETT-WILD', group: 'receiving', kind: 'C', title: 'WILD_CARD_DOMAIN_CERT' },
+  { id: 'RCV-ETT-EMAIL', group: 'receiving', kind: 'P', title: 'CERT_WITH_EMAIL_ADDRESS' },
+  { id: 'RCV-ETT-LT2048', group: 'receiving', kind: 'C', title: 'CERT_LESS_THAN_2048_BITS' },
+  { id: 'RCV-ETT-NOCRL', group: 'receiving', kind: 'P', title: 'CERT_WITH_NO_CRL' },
+  { id: 'RCV-ETT-NONB', group: 'receiving', kind: 'C', title: 'CERT_WITH_NO_NOTBEFORE' },
+  { id: 'RCV-ETT-NONA', group: 'receiving', kind: 'C', title: 'CERT_WITH_NO_NOTAFTER' },
+  { id: 'RCV-ETT-R3072', group: 'receiving', kind: 'C', title: 'CERT_WITH_3072_BITS' },
+  { id: 'RCV-ETT-R4096', group: 'receiving', kind: 'C', title: 'CERT_WITH_4096_BITS' },
+  { id: 'RCV-ETT-S384', group: 'receiving', kind: 'C', title: 'SHA-384 signature' },
+  { id: 'RCV-ETT-S512', group: 'receiving', kind: 'C', title: 'SHA-512 signature' },
+  { id: 'RCV-ETT-OAEP', group: 'receiving', kind: 'C', title: 'OAEP-RSA' },
+  { id: 'RCV-ETT-CBC', group: 'receiving', kind: 'C', title: 'AES-CBC 128/192/256' },
+  { id: 'RCV-ETT-GCM', group: 'receiving', kind: 'C', title: 'AES-GCM' },
+]
