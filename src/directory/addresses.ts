@@ -1,8 +1,9 @@
 import { type DirectAddress, domainOf, parseAddress } from '../direct/address.js'
 import { within } from '../ports/store.js'
 import type { Random } from '../ports/world.js'
-import type { Address, Addresses } from './directory.js'
+import { type Address, type Addresses, type ProofingLevel, proofingLevels, type Standing } from './directory.js'
 import { domainKey } from './domains.js'
+import { type DomainPolicy, defaultPolicy } from './policy.js'
 import { problem } from './problem.js'
 import { type DirectoryPorts, directoryLimits, type Rows } from './rows.js'
 
@@ -13,7 +14,13 @@ const addressKey = (address: DirectAddress) =>
   `${prefix}${domainOf(address)} ${address.slice(0, address.lastIndexOf('@'))}`
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
-export function openAddresses(rows: Rows, { store, clock, random }: DirectoryPorts): Addresses {
+/** What a domain demands of the identity behind its addresses. */
+type Demanding = { readonly identityProofing?: 'none' | ProofingLevel }
+
+export function openAddresses(
+  rows: Rows,
+  { store, clock, random, defaults = defaultPolicy }: DirectoryPorts,
+): Addresses {
   const add: Addresses['add'] = async (text, kind, by, options = {}) => {
     const address = parseAddress(text)
     if (!address) return problem('bad-address', text)
@@ -63,19 +70,47 @@ export function openAddresses(rows: Rows, { store, clock, random }: DirectoryPor
     return entries.length > count && last ? { items, next: last.address } : { items }
   }
 
-  const setDisabled: Addresses['setDisabled'] = async (address, disabled, by) => {
-    const row = await rows.get<AddressRow>(addressKey(address))
-    if (!row) return problem('address-not-served', address)
-    if (row.value.disabled === disabled) return { kind: 'done' }
-    const changed = await rows.change({
-      require: [{ key: row.key, version: row.version }],
-      put: [{ key: row.key, value: { ...row.value, disabled } }],
-      action: disabled ? 'address.disabled' : 'address.enabled',
+  /** Puts what `next` makes of the row in its place; nothing is written where it makes nothing. */
+  async function changeRow(
+    address: DirectAddress,
+    by: string,
+    next: (
+      row: AddressRow,
+    ) =>
+      | { readonly row: AddressRow; readonly action: string; readonly facts?: Readonly<Record<string, string>> }
+      | undefined,
+  ): ReturnType<Addresses['remove']> {
+    const found = await rows.get<AddressRow>(addressKey(address))
+    if (!found) return problem('address-not-served', address)
+    const changed = next(found.value)
+    if (!changed) return { kind: 'done' }
+    const done = await rows.change({
+      require: [{ key: found.key, version: found.version }],
+      put: [{ key: found.key, value: changed.row }],
+      action: changed.action,
       by,
-      subject: { address },
+      subject: { address, ...changed.facts },
     })
-    return changed ? { kind: 'done' } : problem('changed-meanwhile', address)
+    return done ? { kind: 'done' } : problem('changed-meanwhile', address)
   }
+
+  const setDisabled: Addresses['setDisabled'] = (address, disabled, by) =>
+    changeRow(address, by, (row) =>
+      row.disabled === disabled
+        ? undefined
+        : { row: { ...row, disabled }, action: disabled ? 'address.disabled' : 'address.enabled' },
+    )
+
+  const prove: Addresses['prove'] = async (address, { level, method }, by) => {
+    const how = method.trim()
+    if (!proofingLevels.includes(level) || how === '' || how.length > directoryLimits.labelCharacters)
+      return problem('bad-proofing', level)
+    const proofing = { level, method: how, by, at: clock.now() }
+    return changeRow(address, by, (row) => ({ row: { ...row, proofing }, action: 'address.proofed', facts: { level } }))
+  }
+
+  const unprove: Addresses['unprove'] = (address, by) =>
+    changeRow(address, by, ({ proofing, ...row }) => proofing && { row, action: 'address.unproofed' })
 
   const remove: Addresses['remove'] = async (address, by) => {
     const row = await rows.get<AddressRow>(addressKey(address))
@@ -91,14 +126,32 @@ export function openAddresses(rows: Rows, { store, clock, random }: DirectoryPor
     return changed ? { kind: 'done' } : problem('changed-meanwhile', address)
   }
 
-  const isServed: Addresses['isServed'] = async (address) => {
-    const domain = await rows.get(domainKey(domainOf(address)))
-    if (!domain) return false
+  const standing: Addresses['standing'] = async (address) => {
+    const domain = await rows.get<{ readonly policy: Partial<DomainPolicy> }>(domainKey(domainOf(address)))
+    if (!domain) return undefined
     const row = await rows.get<AddressRow>(addressKey(address))
-    return row !== undefined && !row.value.disabled
+    return row && standingOf(row.value, { ...defaults, ...domain.value.policy })
   }
 
-  return { add, get, list, isServed, setDisabled, remove }
+  return {
+    add,
+    get,
+    list,
+    isServed: async (address) => (await standing(address)) === 'live',
+    standing,
+    setDisabled,
+    prove,
+    unprove,
+    remove,
+  }
+}
+
+function standingOf({ disabled, proofing }: AddressRow, policy: DomainPolicy): Standing {
+  if (disabled) return 'disabled'
+  const { identityProofing: demanded = 'none' } = policy as DomainPolicy & Demanding
+  if (demanded === 'none') return 'live'
+  const reached = proofing ? proofingLevels.indexOf(proofing.level) : -1
+  return reached >= proofingLevels.indexOf(demanded) ? 'live' : 'awaiting-proofing'
 }
 
 /** A random UUID (RFC 9562 §5.4). */

@@ -1,6 +1,8 @@
 import type { DirectAddress, DirectDomain } from '../direct/address.js'
+import type { KeyKind } from '../ports/arithmetic.js'
 import type { Validators } from '../ports/fetch.js'
 import type { Keys } from '../ports/keys.js'
+import type { KeyUse } from '../ports/registrar.js'
 import type { Batch } from '../ports/store.js'
 import type { Anchors, CertificateDirectory, Direction, Issuers } from '../ports/trust.js'
 import type { DomainPolicy } from './policy.js'
@@ -76,7 +78,25 @@ export interface Address {
   /** A disabled address takes no mail and opens no session, but keeps its mailbox. */
   readonly disabled: boolean
   readonly createdAt: number
+  /** That the person behind the address is who they say; absent until somebody vouched for it. */
+  readonly proofing?: Proofing
 }
+
+/** Identity assurance levels of NIST SP 800-63A, weakest first. */
+export const proofingLevels = ['ial1', 'ial2', 'ial3'] as const
+export type ProofingLevel = (typeof proofingLevels)[number]
+
+/** Who vouched for the identity of a person, when, and how; in the operator's words, never a document's number. */
+export interface Proofing {
+  readonly level: ProofingLevel
+  readonly method: string
+  readonly by: string
+  /** Unix milliseconds. */
+  readonly at: number
+}
+
+/** `awaiting-proofing`: its domain demands more proof of identity than there is. */
+export type Standing = 'live' | 'disabled' | 'awaiting-proofing'
 
 export interface Addresses {
   /** Serves an address of a served domain. `record` joins a patient's further address to the record of the first. */
@@ -93,8 +113,14 @@ export interface Addresses {
     readonly after?: string
     readonly limit?: number
   }): Promise<Page<Address>>
-  /** Whether mail to the address is accepted: known, not disabled, in a served domain. */
+  /** Whether the address is live, so that mail to it is accepted: known, not disabled, proofed as its domain demands. */
   isServed(address: DirectAddress): Promise<boolean>
+  /** Where the address stands on its way to being live; undefined for one that is not known, or whose domain is not served. */
+  standing(address: DirectAddress): Promise<Standing | undefined>
+  /** Vouches for the person behind the address; an earlier word is replaced. Refuses a level that does not exist and empty or long methods. */
+  prove(address: DirectAddress, proofing: Pick<Proofing, 'level' | 'method'>, by: string): Promise<Done>
+  /** Takes the word back: where the domain demands proofing, the address takes no more mail. */
+  unprove(address: DirectAddress, by: string): Promise<Done>
   setDisabled(address: DirectAddress, disabled: boolean, by: string): Promise<Done>
   remove(address: DirectAddress, by: string): Promise<Done>
 }
@@ -118,8 +144,20 @@ export interface KeyRecord {
   /** A retired key signs no more, but still opens old mail. */
   readonly retired: boolean
   readonly addedAt: number
+  /** Who registered its certificate, where we asked for it ourselves: such keys are renewed. */
+  readonly registered?: KeyRegistration
   /** DER. */
   readonly certificate: Uint8Array
+  /** Further certificates up to the anchor, DER. */
+  readonly chain: readonly Uint8Array[]
+}
+
+/** How a certificate was registered: all that a renewal asks for again. */
+export interface KeyRegistration {
+  /** Name of the registrar. */
+  readonly registrar: string
+  readonly use: KeyUse
+  readonly kind: KeyKind
 }
 
 export type KeyWarning = 'expired' | 'not-yet-valid' | 'signs-nothing' | 'encrypts-nothing' | 'broken-chain'
@@ -135,6 +173,19 @@ export interface OwnKeys extends Keys {
       readonly certificate: Uint8Array
       readonly chain?: readonly Uint8Array[]
       readonly pkcs8: Uint8Array
+    },
+    by: string,
+  ): Promise<
+    { readonly kind: 'added'; readonly key: KeyRecord; readonly warnings: readonly KeyWarning[] } | DirectoryRefusal
+  >
+  /** The same for a key that is wrapped already, under the fingerprint of its certificate, and was checked to belong to it. */
+  addBound(
+    key: {
+      readonly owner: Owner
+      readonly certificate: Uint8Array
+      readonly chain: readonly Uint8Array[]
+      readonly wrapped: Uint8Array
+      readonly registered: KeyRegistration
     },
     by: string,
   ): Promise<

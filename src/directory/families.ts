@@ -2,7 +2,7 @@ import { parseAddress, parseDomain } from '../direct/address.js'
 import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
 import { readCertificate } from '../x509/certificate.js'
 import { bundleQueue } from './bundles.js'
-import { tokenScopes } from './directory.js'
+import { type Proofing, proofingLevels, tokenScopes } from './directory.js'
 import { privateKeyPurpose } from './keys.js'
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -33,9 +33,15 @@ const domain = entry('domain', /^directory\/domain\/[^ /]+$/, ({ key, value }) =
   return []
 })
 
+function isProofing(value: unknown): boolean {
+  const { level, method, by, at } = (value ?? {}) as { readonly [name in keyof Proofing]?: unknown }
+  const known: readonly unknown[] = proofingLevels
+  return known.includes(level) && typeof method === 'string' && typeof by === 'string' && isMoment(at)
+}
+
 const address = entry('address', /^directory\/address\/[^ /]+ [^ ]+$/, ({ key, value }) => {
   const { owner, id } = partsOf(key)
-  const { kind, mailbox, record, disabled, createdAt } = jsonOf(value)
+  const { kind, mailbox, record, disabled, createdAt, proofing } = jsonOf(value)
   sound(parseAddress(`${id}@${owner}`) === `${id}@${owner}`, 'the key names no address')
   sound(kind === 'patient' || kind === 'provider', 'the address is of no kind')
   sound(typeof mailbox === 'string' && uuid.test(mailbox), 'the address has no mailbox')
@@ -44,6 +50,7 @@ const address = entry('address', /^directory\/address\/[^ /]+ [^ ]+$/, ({ key, v
     'a patient has a record, others none',
   )
   sound(typeof disabled === 'boolean' && isMoment(createdAt), 'the value is not of an address')
+  sound(proofing === undefined || isProofing(proofing), 'nobody vouched at any time, or for no level')
   return []
 })
 

@@ -21,7 +21,7 @@ import {
   validityWarnings,
   weakness,
 } from './certificate.js'
-import type { KeyRecord, KeyWarning, Owner, OwnKeys } from './directory.js'
+import type { KeyRecord, KeyRegistration, KeyWarning, Owner, OwnKeys } from './directory.js'
 import { domainKey } from './domains.js'
 import { problem } from './problem.js'
 import { type DirectoryPorts, directoryLimits, type Row, type Rows } from './rows.js'
@@ -38,6 +38,15 @@ interface KeyRow {
   readonly wrapped: string
   readonly retired: boolean
   readonly addedAt: number
+  readonly registered?: KeyRegistration
+}
+
+/** What of a new key is the same however it came. */
+interface Fitting {
+  readonly kind: 'fitting'
+  readonly owner: Owner
+  readonly certificate: Certificate
+  readonly chain: readonly Certificate[]
 }
 
 const prefix = 'directory/key/'
@@ -53,6 +62,25 @@ export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
   )
 
   const add: OwnKeys['add'] = async (key, by) => {
+    const fitting = await fittingOf(key)
+    if (fitting.kind === 'refused') return fitting
+    const mismatch = checkPrivateKey(fitting.certificate, key.pkcs8)
+    if (mismatch) return mismatch
+    return keep(fitting, keyring.wrap(privateKeyPurpose, fitting.certificate.fingerprint, key.pkcs8), {}, by)
+  }
+
+  const addBound: OwnKeys['addBound'] = async (key, by) => {
+    const fitting = await fittingOf(key)
+    if (fitting.kind === 'refused') return fitting
+    return keep(fitting, key.wrapped, { registered: key.registered }, by)
+  }
+
+  /** Checks what does not need the private key. */
+  async function fittingOf(key: {
+    readonly owner: string
+    readonly certificate: Uint8Array
+    readonly chain?: readonly Uint8Array[]
+  }) {
     const named = readOwner(key.owner)
     if (named.kind === 'refused') return named
     const { owner } = named
@@ -63,21 +91,29 @@ export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
     if (!names(certificate, owner)) return problem('not-bound', `${owner} is not in ${nameText(certificate.subject)}`)
     const weak = weakness(certificate)
     if (weak) return problem('weak-key', weak)
-    const mismatch = checkPrivateKey(certificate, key.pkcs8)
-    if (mismatch) return mismatch
     const chain = readChain(key.chain ?? [], ports)
     if (chain.kind === 'refused') return chain
     const existing = await rows.list(ownerPrefix(owner), directoryLimits.keysPerOwner)
     if (existing.length >= directoryLimits.keysPerOwner) return problem('too-many', owner)
+    const fitting: Fitting = { kind: 'fitting', owner, certificate, chain: chain.certificates }
+    return fitting
+  }
 
+  async function keep(
+    { owner, certificate, chain }: Fitting,
+    wrapped: Uint8Array,
+    registered: Pick<KeyRow, 'registered'>,
+    by: string,
+  ): ReturnType<OwnKeys['add']> {
     const id = certificate.fingerprint
     const row: KeyRow = {
       owner,
       certificate: base64(certificate.der),
-      chain: chain.certificates.map(({ der }) => base64(der)),
-      wrapped: base64(keyring.wrap(privateKeyPurpose, id, key.pkcs8)),
+      chain: chain.map(({ der }) => base64(der)),
+      wrapped: base64(wrapped),
       retired: false,
       addedAt: clock.now(),
+      ...registered,
     }
     const storeKey = ownerPrefix(owner) + id
     const changed = await rows.change({
@@ -88,7 +124,7 @@ export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
       subject: { owner, certificate: id },
     })
     if (!changed) return problem('already-exists', id)
-    return { kind: 'added', key: recordOf(row), warnings: warningsOf(certificate, chain.certificates, clock.now()) }
+    return { kind: 'added', key: recordOf(row), warnings: warningsOf(certificate, chain, clock.now()) }
   }
 
   const list: OwnKeys['list'] = async (owner) => {
@@ -142,6 +178,7 @@ export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
 
   return {
     add,
+    addBound,
     list,
     retire,
     rewrap,
@@ -196,9 +233,11 @@ function recordOf(row: KeyRow): KeyRecord {
     ...described(certificate),
     ...usesOf(certificate),
     issuer: nameText(certificate.issuer),
+    chain: row.chain.map(bytes),
     owner: row.owner,
     retired: row.retired,
     addedAt: row.addedAt,
+    ...(row.registered && { registered: row.registered }),
   }
 }
 

@@ -10,6 +10,7 @@ export const directoryProblems = {
   'nothing-to-trust': 'No certificate of the bundle could be taken.',
   'bad-scope': 'A token needs at least one known scope; `operator` is for tokens of the whole gateway only.',
   'bad-policy': 'A policy setting has a value that does not exist.',
+  'bad-proofing': 'Proof of identity needs a level (ial1, ial2 or ial3) and the method in a few words.',
   'already-exists': 'It is there already.',
   'not-found': 'There is no such thing.',
   'domain-not-served': 'The domain is not one this gateway serves; add it with `direct-gateway domain add`.',
