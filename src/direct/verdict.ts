@@ -13,6 +13,57 @@ export interface CandidateFinding {
   readonly path: readonly string[]
 }
 
+/** A certificate as a witness is told of it. */
+export interface WitnessedCertificate {
+  /** SHA-256, lower-case hex. */
+  readonly fingerprint: string
+  /** RFC 4514 form, for people. */
+  readonly subject: string
+  readonly issuer: string
+  /** Lower-case hex. */
+  readonly serial: string
+  /** Unix milliseconds, both inclusive. */
+  readonly notBefore: number
+  readonly notAfter: number
+}
+
+/** One thing that happened while a certificate was judged. `leaf` is the fingerprint of that certificate. */
+export type TrustStep = { readonly leaf: string } & (
+  | {
+      readonly kind: 'judging'
+      readonly certificate: WitnessedCertificate
+      readonly use: 'sign' | 'encrypt'
+      /** How many anchors there are to end at. */
+      readonly anchors: number
+    }
+  /** What is wrong with the certificate by itself, policy rules included: no path is looked for. */
+  | { readonly kind: 'flaw'; readonly reason: RefusalReason; readonly detail: string }
+  /** A path that was tried: leaf first, anchor last; `remembered` from an earlier decision; without a flaw it is valid. */
+  | {
+      readonly kind: 'path'
+      readonly certificates: readonly WitnessedCertificate[]
+      readonly remembered: boolean
+      readonly flaw?: { readonly reason: RefusalReason; readonly detail: string }
+    }
+  /** What was learnt about the revocation of one certificate of the path told last. */
+  | {
+      readonly kind: 'revocation'
+      readonly fingerprint: string
+      readonly answer: 'good' | 'revoked' | 'not-published' | 'unavailable'
+      readonly detail: string
+    }
+  /** Who issued a certificate was asked for: how many were found, or why nobody answered. */
+  | { readonly kind: 'issuers'; readonly fingerprint: string; readonly found: number; readonly detail: string }
+  /** No path was found, or no other one: why the search ended. */
+  | { readonly kind: 'search-ended'; readonly reason: RefusalReason; readonly detail: string }
+  | { readonly kind: 'verdict'; readonly outcome: CandidateFinding['outcome']; readonly detail: string }
+)
+
+/** Is told everything that a trust decision looked at, in order, as it happens. Changes nothing, and must not throw. */
+export interface TrustWitness {
+  tell(step: TrustStep): void
+}
+
 /** The trust decision for one recipient: three outcomes, with every candidate's own reason. */
 export type RecipientVerdict = {
   readonly recipient: DirectAddress

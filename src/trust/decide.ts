@@ -9,7 +9,7 @@ import {
   undecided,
 } from '../direct/refusal.js'
 import type { Signer } from '../direct/signer.js'
-import type { CandidateFinding, RecipientVerdict } from '../direct/verdict.js'
+import type { CandidateFinding, RecipientVerdict, TrustWitness } from '../direct/verdict.js'
 import type { Anchor, Anchors, Issuers, Revocation } from '../ports/trust.js'
 import { type Certificate, readCertificate } from '../x509/certificate.js'
 import { nameText } from '../x509/name.js'
@@ -36,6 +36,8 @@ export interface TrustQuestion {
    * it as well.
    */
   readonly direction?: TrustDirection
+  /** Is told what each certificate bound to the sender went through. */
+  readonly witness?: TrustWitness | undefined
 }
 
 export interface TrustPorts {
@@ -56,7 +58,7 @@ export async function decideTrust(
   ports: TrustPorts,
   policy: TrustPolicy = defaultTrustPolicy,
 ): Promise<RecipientVerdict> {
-  const { recipient, sender, signers, at, direction = 'in' } = question
+  const { recipient, sender, signers, at, direction = 'in', witness } = question
   const anchors = await anchorsOf(recipient, direction, ports.anchors)
   if ('kind' in anchors) return { ...anchors, recipient, candidates: [] }
   const budget = newPathBudget()
@@ -76,7 +78,7 @@ export async function decideTrust(
       continue
     }
     bag ??= readCertificates(question.bag, trustLimits.bag)
-    const verdict = await judgeCertificate({ leaf, use: 'sign', anchors, bag, at, policy, budget }, ports)
+    const verdict = await judgeCertificate({ leaf, use: 'sign', anchors, bag, at, policy, budget, witness }, ports)
     const finding = findingOfVerdict(leaf, verdict)
     candidates.push(finding)
     bound.set(leaf.fingerprint, finding)

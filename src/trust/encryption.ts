@@ -1,6 +1,6 @@
 import type { DirectAddress } from '../direct/address.js'
 import { type RefusalReason, type Refused, refused, type Undecided } from '../direct/refusal.js'
-import type { CandidateFinding } from '../direct/verdict.js'
+import type { CandidateFinding, TrustWitness } from '../direct/verdict.js'
 import type { CertificateDirectory, DiscoveryStep } from '../ports/trust.js'
 import type { Certificate } from '../x509/certificate.js'
 import { bindsTo } from './binding.js'
@@ -26,6 +26,8 @@ export interface EncryptionQuestion {
   readonly bag: readonly Uint8Array[]
   /** Unix milliseconds. */
   readonly at: number
+  /** Is told what each certificate of the recipient went through. */
+  readonly witness?: TrustWitness | undefined
 }
 
 export const encryptionLimits = {
@@ -57,7 +59,7 @@ export type EncryptionChoice = {
  * there is none, or with its own reason where there was one.
  */
 export async function certificatesToEncryptTo(
-  { owner, address, purpose, signerCertificate, bag, at }: EncryptionQuestion,
+  { owner, address, purpose, signerCertificate, bag, at, witness }: EncryptionQuestion,
   ports: TrustPorts & { readonly directory: CertificateDirectory },
   policy: TrustPolicy = defaultTrustPolicy,
 ): Promise<EncryptionChoice> {
@@ -83,7 +85,8 @@ export async function certificatesToEncryptTo(
       const [first] = good
       if (first && bindsTo(first.leaf, address) !== binding) continue
       if (good.length >= enough || judged >= trustLimits.signers) break
-      const verdict = await judgeCertificate({ leaf, use: 'encrypt', anchors, bag: along, at, policy, budget }, ports)
+      const question = { leaf, use: 'encrypt', anchors, bag: along, at, policy, budget, witness } as const
+      const verdict = await judgeCertificate(question, ports)
       findings.set(leaf.fingerprint, findingOfVerdict(leaf, verdict))
       // One that is out of its time costs nothing to judge, and must not crowd out the one that replaced it.
       if (isCurrent(leaf, at)) judged++

@@ -1,5 +1,6 @@
 import type { RefusalReason, UndecidedCause } from '../direct/refusal.js'
-import type { Issuers, Revocation } from '../ports/trust.js'
+import type { CandidateFinding, TrustWitness, WitnessedCertificate } from '../direct/verdict.js'
+import type { Issuers, Revocation, RevocationAnswer } from '../ports/trust.js'
 import { type Certificate, readCertificate } from '../x509/certificate.js'
 import { nameText } from '../x509/name.js'
 import { recent } from '../x509/recent.js'
@@ -19,6 +20,8 @@ export interface CertificateQuestion {
   readonly at: number
   readonly policy: TrustPolicy
   readonly budget: PathBudget
+  /** Is told every path, flaw and answer; nobody by default, which costs nothing. */
+  readonly witness?: TrustWitness | undefined
 }
 
 /** Whether a certificate may be relied on, with the path that says so or comes nearest to it: leaf first, anchor last. */
@@ -47,15 +50,36 @@ export async function judgeCertificate(
   question: CertificateQuestion,
   ports: { readonly revocation: Revocation; readonly issuers: Issuers },
 ): Promise<CertificateVerdict> {
-  const { leaf, use, at, policy, anchors } = question
+  const { leaf, use, anchors, witness } = question
+  witness?.tell({
+    leaf: leaf.fingerprint,
+    kind: 'judging',
+    certificate: witnessed(leaf),
+    use,
+    anchors: anchors.byFingerprint.size,
+  })
+  const verdict = await judge(question, ports)
+  witness?.tell({ leaf: leaf.fingerprint, kind: 'verdict', ...outcomeOf(verdict) })
+  return verdict
+}
+
+async function judge(
+  question: CertificateQuestion,
+  ports: { readonly revocation: Revocation; readonly issuers: Issuers },
+): Promise<CertificateVerdict> {
+  const { leaf, use, at, policy, anchors, witness } = question
   const memory = `${leaf.fingerprint}${use}${anchors.key}${policyKey(policy)}`
   const proven = provenPaths.get(memory)
   if (proven && at >= proven.from && at <= proven.until) {
+    tellPath(question, proven.path, true)
     const verdict = await askRevocation(proven.path, question, ports.revocation)
     if (verdict.kind === 'trusted') return verdict
   }
   const own = leafFlaw(leaf, use, at, policy)
-  if (own) return { kind: 'refused', ...own, path: [] }
+  if (own) {
+    witness?.tell({ leaf: leaf.fingerprint, kind: 'flaw', ...own })
+    return { kind: 'refused', ...own, path: [] }
+  }
 
   const others = [...question.bag]
   const asked = new Set<string>()
@@ -73,7 +97,7 @@ export async function judgeCertificate(
     const found = await bestPath(question, search, ports.revocation)
     if (found.verdict.kind === 'trusted') provenPaths.set(memory, provenOf(found.verdict.path))
     if (found.complete) return found.verdict
-    const more = await askIssuers(search, asked, ports.issuers)
+    const more = await askIssuers(question, search, asked, ports.issuers)
     missing ??= more.undecided && { kind: 'undecided', ...more.undecided, path: found.verdict.path }
     const added = withoutKnown(more.certificates, others).slice(0, trustLimits.issuers)
     if (added.length === 0) return missing ?? found.verdict
@@ -95,6 +119,7 @@ async function bestPath(
   for (const path of chainsOf(leaf, search)) {
     if (++judged > trustLimits.judgedPaths) break
     const flaw = pathFlaw(path, use, at, policy)
+    tellPath(question, path, false, flaw)
     if (flaw) {
       invalid ??= { kind: 'refused', ...flaw, path }
       continue
@@ -114,13 +139,51 @@ async function bestPath(
           ? 'no anchor is configured'
           : `no path from ${nameText(leaf.subject)}, issued by ${nameText(leaf.issuer)}, ends at an anchor`,
     }
+  question.witness?.tell({ leaf: leaf.fingerprint, kind: 'search-ended', ...flaw })
   return { verdict: invalid ?? { kind: 'refused', ...flaw, path: [] }, complete: false }
+}
+
+function tellPath(
+  { witness, leaf }: CertificateQuestion,
+  path: readonly Certificate[],
+  remembered: boolean,
+  flaw?: Flaw,
+) {
+  witness?.tell({
+    leaf: leaf.fingerprint,
+    kind: 'path',
+    certificates: path.map(witnessed),
+    remembered,
+    ...(flaw ? { flaw } : {}),
+  })
+}
+
+function witnessed({ fingerprint, subject, issuer, serial, notBefore, notAfter }: Certificate): WitnessedCertificate {
+  return {
+    fingerprint,
+    subject: nameText(subject),
+    issuer: nameText(issuer),
+    serial: Buffer.from(serial).toString('hex'),
+    notBefore,
+    notAfter,
+  }
+}
+
+function outcomeOf(verdict: CertificateVerdict): { outcome: CandidateFinding['outcome']; detail: string } {
+  switch (verdict.kind) {
+    case 'trusted':
+      return { outcome: 'trusted', detail: verdict.warnings.join(', ') }
+    case 'refused':
+      return { outcome: verdict.reason, detail: verdict.detail }
+    case 'undecided':
+      return { outcome: verdict.cause, detail: verdict.detail }
+  }
 }
 
 /** Asks for every certificate of a valid path but the anchor, all at once. */
 async function askRevocation(
   path: readonly Certificate[],
-  { policy, at, bag }: CertificateQuestion,
+  { policy, at, bag, leaf, witness }: CertificateQuestion,
   revocation: Revocation,
 ): Promise<CertificateVerdict> {
   const warnings = warningsOf(path)
@@ -131,8 +194,18 @@ async function askRevocation(
   const answers = await Promise.all(
     path.slice(0, -1).map((_, i) => revocation.status({ path: ders.slice(i), others, at, allowSha1 })),
   )
+  if (witness)
+    for (const [i, answer] of answers.entries())
+      witness.tell({
+        leaf: leaf.fingerprint,
+        kind: 'revocation',
+        fingerprint: (path[i] as Certificate).fingerprint,
+        answer: answer.kind,
+        detail: wordsOf(answer),
+      })
   let waits: CertificateVerdict | undefined
   for (const [i, answer] of answers.entries()) {
+    if (answer.kind === 'good') continue
     const who = nameText((path[i] as Certificate).subject)
     if (answer.kind === 'revoked')
       return {
@@ -155,6 +228,11 @@ async function askRevocation(
   return waits ?? { kind: 'trusted', path, warnings: [...warnings] }
 }
 
+function wordsOf(answer: RevocationAnswer): string {
+  if (answer.kind === 'revoked') return `${new Date(answer.at).toISOString()}: ${answer.reason}`
+  return answer.kind === 'unavailable' ? answer.detail : ''
+}
+
 /** A leaf that its own authority revoked is revoked on every path. */
 function isFinal(verdict: CertificateVerdict, leaf: Certificate): boolean {
   return verdict.kind === 'refused' && verdict.reason === 'revoked' && verdict.path[0] === leaf
@@ -162,6 +240,7 @@ function isFinal(verdict: CertificateVerdict, leaf: Certificate): boolean {
 
 /** Asks for issuers of the certificates reached that were not asked for yet, within `trustLimits.issuerQuestions`. */
 async function askIssuers(
+  { leaf, witness }: CertificateQuestion,
   search: PathSearch,
   asked: Set<string>,
   issuers: Issuers,
@@ -172,9 +251,18 @@ async function askIssuers(
   for (const { fingerprint } of questions) asked.add(fingerprint)
   const certificates: Certificate[] = []
   let undecided: { cause: UndecidedCause; detail: string } | undefined
-  for (const answer of await Promise.all(questions.map(({ der }) => issuers.of(der)))) {
+  const answers = await Promise.all(questions.map(({ der }) => issuers.of(der)))
+  for (const [i, answer] of answers.entries()) {
+    const found = 'kind' in answer ? [] : readCertificates(answer, trustLimits.issuers)
     if ('kind' in answer) undecided ??= { cause: answer.cause, detail: answer.detail }
-    else certificates.push(...readCertificates(answer, trustLimits.issuers))
+    certificates.push(...found)
+    witness?.tell({
+      leaf: leaf.fingerprint,
+      kind: 'issuers',
+      fingerprint: (questions[i] as Certificate).fingerprint,
+      found: found.length,
+      detail: 'kind' in answer ? answer.detail : '',
+    })
   }
   return undecided ? { certificates, undecided } : { certificates }
 }
