@@ -37,6 +37,12 @@ export const metricTable = {
   api_requests_total: { kind: 'counter', help: 'HTTP requests.', labels: ['route', 'method', 'status'] },
   api_request_seconds: { kind: 'histogram', help: 'HTTP requests, by route.', labels: ['route'] },
   api_authentication_failures_total: { kind: 'counter', help: 'Requests with a token that is none of ours.' },
+  bundle_refreshes_total: { kind: 'counter', help: 'Loads of trust bundles, by outcome.', labels: ['outcome'] },
+  bundle_confirmed_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When the source of a trust bundle last confirmed the copy in force, Unix seconds.',
+    labels: ['bundle'],
+  },
   event_loop_delay_seconds: {
     kind: 'gauge',
     help: 'Delay of the event loop over the last interval.',
