@@ -120,9 +120,8 @@ export function recipientsOf(structure: string): readonly string[] {
 const serialOf = (text: string) => text.toUpperCase().replace(/^0+(?=.)/, '')
 
 /** The serial number of a certificate in the same form. */
-export async function serialNumberOf(openssl: OpenSsl, { certificatePath }: Party): Promise<string> {
-  const text = await textOf(openssl, 'x509', '-noout', '-serial', '-in', certificatePath)
-  return serialOf(text.trim().replace(/^serial=/, ''))
+export function serialNumberOf({ certificate }: Party): string {
+  return serialOf(partAt(read(certificate), 0, 1).bytes?.toString('hex') ?? '')
 }
 
 function lastLine(error: unknown): string {

@@ -62,3 +62,18 @@ export function outerFaults(wire: string): string[] {
 }
 
 const unfolded = (text: string) => text.replace(/\r?\n[ \t]+/g, ' ').replace(/\r\n/g, '\n')
+
+/** What the tools demand of what is inside the encryption: multipart/signed around a wrapped message. */
+export function innerFaults(entity: string): string[] {
+  const text = unfolded(entity)
+  const header = text.slice(0, text.indexOf('\n\n'))
+  const rules: readonly (readonly [boolean, string])[] = [
+    [/^content-type:\s*multipart\/signed/im.test(header), 'not multipart/signed'],
+    [/protocol="application\/pkcs7-signature"/i.test(header), 'protocol is not "application/pkcs7-signature"'],
+    [/micalg="?(sha-?1|sha-?256|sha-?384|sha-?512)"?/i.test(header), 'micalg is none that the tools know'],
+    [/^content-type:\s*application\/pkcs7-signature/im.test(text), 'the second part is no signature'],
+    [/name="?smime\.p7s/i.test(text), 'the signature is not named smime.p7s'],
+    [/^content-type:\s*message\/rfc822/im.test(text), 'not wrapped'],
+  ]
+  return rules.filter(([good]) => !good).map(([, fault]) => fault)
+}
