@@ -193,6 +193,8 @@ export interface OwnKeys extends Keys {
   >
   /** Keys of one owner, or of all, newest first. */
   list(owner?: Owner): Promise<readonly KeyRecord[]>
+  /** The same for an owner that a stranger named: no name without keys is remembered, and each takes the same time. */
+  asked(owner: Owner): Promise<readonly KeyRecord[]>
   retire(owner: Owner, id: string, by: string): Promise<Done>
   /** Wraps every key that is still under an older master key again; answers how many. */
   rewrap(by: string): Promise<number>

@@ -134,6 +134,9 @@ export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
     return decode(found).map(({ record }) => record)
   }
 
+  const asked: OwnKeys['asked'] = async (owner) =>
+    decode(await rows.listAsked<KeyRow>(ownerPrefix(owner), directoryLimits.keysPerOwner)).map(({ record }) => record)
+
   const retire: OwnKeys['retire'] = async (owner, id, by) => {
     const row = await rows.get<KeyRow>(ownerPrefix(owner) + id)
     if (!row) return problem('not-found', id)
@@ -180,6 +183,7 @@ export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
     add,
     addBound,
     list,
+    asked,
     retire,
     rewrap,
     toDecrypt: (address) => unlessDown(async () => (await ofAddress(address)).map(({ owned }) => owned)),

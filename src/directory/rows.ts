@@ -77,6 +77,11 @@ export interface Rows {
   get<T>(key: string): Promise<Row<T> | undefined>
   /** All rows of a prefix that ends in `/` or a space, up to `limit` of them, in order of their keys. */
   list<T>(prefix: string, limit: number): Promise<readonly Row<T>[]>
+  /**
+   * The same for a prefix that a stranger chose. What is empty is read anew each time: it takes no room here, and as long
+   * for a name that is known otherwise as for one that is not.
+   */
+  listAsked<T>(prefix: string, limit: number): Promise<readonly Row<T>[]>
   /** All rows of a prefix, however many, read anew: for people and for work that must miss none. */
   walk<T>(prefix: string): Promise<readonly Row<T>[]>
   /** False where a `require` or a lease did not hold; then nothing changed. */
@@ -143,6 +148,12 @@ export async function openRows({ store, audit, clock }: DirectoryPorts): Promise
     })
   }
 
+  async function listAsked(prefix: string, limit: number) {
+    const known = await caches.lists.get(prefix)
+    if (known && known.length > 0) return known
+    return (await readAll(prefix, 1)).length > 0 ? list(prefix, limit) : []
+  }
+
   /** A reader that began before the change may still be reading the old rows: it is forgotten too, being remembered by its promise. */
   function forget(key: string) {
     caches.rows.delete(key)
@@ -180,6 +191,7 @@ export async function openRows({ store, audit, clock }: DirectoryPorts): Promise
   return {
     get: get as Rows['get'],
     list: list as Rows['list'],
+    listAsked: listAsked as Rows['listAsked'],
     walk: walk as Rows['walk'],
     change,
     refresh,
