@@ -19,14 +19,14 @@ import { startWork } from './pipeline/work.js'
 import type { Blobs } from './ports/blobs.js'
 import type { Log } from './ports/observe.js'
 import { StoreFailed } from './ports/store.js'
-import { aiaIssuers, issuerFetchRules } from './resolve/aia.js'
-import { crlRevocation } from './resolve/crl.js'
-import { fetchWithin } from './resolve/fetch.js'
+import { aiaIssuers } from './resolve/aia.js'
+import { openEvidence } from './resolve/evidence.js'
 import { openExchanges } from './resolve/mx.js'
 import { startSmtp } from './smtp/server.js'
 import { outboundQueue } from './spool/outbound.js'
 import { inboundQueue } from './spool/spool.js'
 import { levelLimits } from './store/level/level.js'
+import { openRevocation, type Unavailable } from './trust/revocation.js'
 import { startPool } from './workers/pool.js'
 
 export interface Gateway {
@@ -158,9 +158,11 @@ function startWorkers(
   })
   closers.push(() => steps.close())
   const reach = { timeoutMs: config.fetch.timeoutMs, allowPrivate: config.fetch.allowPrivateAddresses }
-  const revocation = crlRevocation({ fetch: fetchWithin(reach), clock })
-  const issuerFetch = fetchWithin({ ...issuerFetchRules, ...reach })
-  const issuers = aiaIssuers({ fetch: issuerFetch, clock, imported: directory.issuers })
+  const evidence = openEvidence({ reach, store, clock, metrics })
+  closers.push(() => evidence.close())
+  const issuers = aiaIssuers({ imported: directory.issuers, evidence })
+  const onUnavailable = silenceAlarm(house, log)
+  const revocation = openRevocation({ sources: evidence.revocation, issuers, clock, onUnavailable })
   const notices = openNotices({ directory, vault: house.vault, trail, audit, steps, revocation, issuers, clock })
 
   const { outbound } = config
@@ -206,6 +208,19 @@ function startWorkers(
   closers.push((graceMs) => inbound.stop(graceMs))
   closers.push(watchQueues({ store, metrics, log, clock }, [inboundQueue, outboundQueue]))
   return inbound
+}
+
+/** Tells that nobody says whether certificates are revoked: an alarm, as under `soft` mail goes on without the answer. */
+function silenceAlarm({ store, audit }: House, log: Log): (told: Unavailable) => void {
+  return ({ host, certificate, detail }) => {
+    const reason = 'revocation-unavailable'
+    log.error('alarm', { reason, host, certificate, detail })
+    const subject = { domain: host, certificate }
+    const entry = { at: clock.now(), action: 'alarm', actor: 'system', subject, outcome: 'failed' as const, reason }
+    store.commit({ append: [audit.entry(entry)] }).catch((error: unknown) => {
+      log.error('alarm.not-kept', { cause: causeOf(error) })
+    })
+  }
 }
 
 async function startHttp({ house, config, log, metrics, health, closers }: Parts): Promise<string> {

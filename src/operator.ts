@@ -20,6 +20,7 @@ import { holdFamily, type RowFamily } from './ports/rows.js'
 import { StoreFailed, together } from './ports/store.js'
 import { VaultFailed } from './ports/vault.js'
 import { recordFamilies } from './record/families.js'
+import { resolveFamilies } from './resolve/families.js'
 import { newRequest } from './smime/csr.js'
 import { readPkcs12 } from './smime/pkcs12.js'
 import { spoolFamilies } from './spool/families.js'
@@ -45,6 +46,7 @@ export const rowFamilies: readonly RowFamily[] = [
   ...keyringFamilies,
   ...pipelineFamilies,
   ...deliveryFamilies,
+  ...resolveFamilies,
   ...auditFamilies,
   ...upkeepFamilies,
 ]

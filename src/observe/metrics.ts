@@ -29,6 +29,16 @@ export const metricTable = {
   delivery_attempt_seconds: { kind: 'histogram', help: 'One attempt to hand over mail.', labels: ['outcome'] },
   delivery_unreadable: { kind: 'counter', help: 'Jobs of the outbound queue that cannot be read: damage.' },
   delivery_errors: { kind: 'counter', help: 'Rounds of the delivery worker that failed.' },
+  evidence_fetches_total: {
+    kind: 'counter',
+    help: 'Revocation lists, OCSP answers and issuers asked for over the network, by outcome.',
+    labels: ['kind', 'outcome'],
+  },
+  evidence_store_failures_total: {
+    kind: 'counter',
+    help: 'Fetched lists, answers and issuers that the store could not keep or give.',
+    labels: ['kind'],
+  },
   queue_oldest_seconds: {
     kind: 'gauge',
     help: 'How long the most overdue job of a queue that nobody holds has waited.',

@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { DirectAddress } from '../../src/direct/address.js'
-import { crlRevocation } from '../../src/resolve/crl.js'
+import { openEvidence } from '../../src/resolve/evidence.js'
 import { decideTrust } from '../../src/trust/decide.js'
 import { defaultTrustPolicy } from '../../src/trust/policy.js'
+import { openRevocation } from '../../src/trust/revocation.js'
 import { certificatesIn } from '../../src/x509/bundle.js'
 
 /** An authority as an operator would run it with OpenSSL, judged by us: certificates, .p7c and CRL are its bytes alone. */
@@ -134,6 +135,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
+const clock = { now: () => Date.now() }
 const certificate = (name: string) => certificatesIn(read(`${name}.pem`))[0] as Uint8Array
 
 async function judged(name: string, bag: readonly Uint8Array[], requiredPolicies: readonly string[] = []) {
@@ -148,12 +150,17 @@ async function judged(name: string, bag: readonly Uint8Array[], requiredPolicies
     },
     {
       anchors: { of: async () => [{ owner: recipient, certificate: certificate('root'), direction: 'both' }] },
-      revocation: crlRevocation({
-        clock: { now: Date.now },
-        fetch: async (url) =>
-          url === 'http://crl.test/middle.crl'
-            ? { kind: 'fetched', body: Buffer.from(read('middle.crl')) }
-            : { kind: 'unreachable', detail: url },
+      revocation: openRevocation({
+        clock,
+        issuers: { of: async () => [] },
+        sources: openEvidence({
+          clock,
+          reach: {},
+          fetch: async (url) =>
+            url === 'http://crl.test/middle.crl'
+              ? { kind: 'fetched', body: Buffer.from(read('middle.crl')) }
+              : { kind: 'unreachable', detail: url },
+        }).revocation,
       }),
       issuers: { of: async () => [] },
     },

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { oids } from '../../src/asn1/oids.js'
 import { context, integer, objectIdentifier, sequenceOf, setOf } from '../../src/asn1/writer.js'
 import { aiaIssuers } from '../../src/resolve/aia.js'
-import { fetchWithin } from '../../src/resolve/fetch.js'
+import { openEvidence } from '../../src/resolve/evidence.js'
 import { type Identity, makeAuthority, makeIntermediate, makeLeaf, pem } from '../fixtures/pki.js'
 import { decide, portsOf, wordOf } from '../trust/world.js'
 import { serve } from './server.js'
@@ -28,8 +28,7 @@ const root = makeAuthority()
 const opened = (imported: readonly Identity[] = []) =>
   aiaIssuers({
     imported: { of: async () => imported.map(({ certificate }) => certificate) },
-    fetch: fetchWithin({ allowPrivate: true, timeoutMs: 300 }),
-    clock: { now: () => now },
+    evidence: openEvidence({ reach: { allowPrivate: true, timeoutMs: 300 }, clock: { now: () => now } }),
   })
 
 function under(issuer: Identity, ...paths: readonly string[]): Identity {
@@ -98,6 +97,35 @@ describe('issuers over HTTP', () => {
     expect(await judged(under(stranger, '/ca'), opened())).toBe('no-anchor')
     answers.set('/wrong', makeIntermediate(root).certificate)
     expect(await judged(under(makeIntermediate(root), '/wrong'), opened())).toBe('no-anchor')
+  })
+
+  it('are looked for further on where the first place gave somebody else', async () => {
+    const middle = makeIntermediate(root)
+    answers.set('/wrong', makeIntermediate(root).certificate)
+    answers.set('/ca', middle.certificate)
+    expect(await judged(under(middle, '/wrong', '/ca'), opened())).toBe('trusted')
+    expect(await judged(under(middle, '/wrong', '/missing'), opened())).toBe('issuer-unavailable')
+  })
+
+  it('are looked for in three places, and what was left out is said', async () => {
+    const middle = makeIntermediate(root)
+    answers.set('/ca', middle.certificate)
+    const found = await opened().of(under(middle, '/1', '/2', 'ldap://x.test/cn=a', '/ca', '/ca').certificate)
+    expect(found).toMatchObject({
+      cause: 'issuer-unavailable',
+      detail: expect.stringMatching(/404; .*404; the scheme ldap: is not fetched; 2 more places were not asked/),
+    })
+    expect(server.hits.has('/ca')).toBe(false)
+  })
+
+  it('are garbage where they do not parse, whatever their first byte says', async () => {
+    const middle = makeIntermediate(root)
+    for (const body of [Uint8Array.of(0x30, 3, 2, 1, 1), Buffer.alloc(70_000, 0x30), p7c(), new Uint8Array()]) {
+      answers.set('/ca', body)
+      expect(await judged(under(middle, '/ca'), opened())).toBe('issuer-unavailable')
+    }
+    answers.set('/ca', p7c({ ...middle, certificate: sequenceOf(integer(1)) }, middle))
+    expect(await judged(under(middle, '/ca'), opened())).toBe('trusted')
   })
 
   it('that point to each other without end are given up', async () => {

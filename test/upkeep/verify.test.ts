@@ -23,6 +23,8 @@ describe('a whole installation', () => {
       'peer certificate',
       'issuer',
       'token',
+      'fetched evidence',
+      'bytes of fetched evidence',
       'proof of the master key',
       'mark of the home',
       'pause of the blob sweep',
