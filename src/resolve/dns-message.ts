@@ -1,4 +1,13 @@
-import { type Answer, decode, encode, type Packet, type RecordType } from 'dns-packet'
+import { encode, type Packet, type RecordType } from 'dns-packet'
+import {
+  DnsBytesError,
+  type DnsMessage,
+  type DnsRecord,
+  dnsTypes,
+  internetClass,
+  nameAt,
+  readDnsMessage,
+} from './dns-reader.js'
 
 /** Record types that are asked for, and what one record of each holds. */
 export interface RecordOf {
@@ -54,7 +63,7 @@ export type ReadMessage<Type extends AskedType = AskedType> =
   /** No such name, or none of this type; undefined TTL where the server tells none (RFC 2308 §5). */
   | { readonly kind: 'none'; readonly detail: string; readonly ttlSeconds: number | undefined }
   /** The name is an alias, and what it stands for is not told here. */
-  | { readonly kind: 'alias'; readonly name: string; readonly aliases: number; readonly ttlSeconds: number }
+  | { readonly kind: 'alias'; readonly name: string; readonly ttlSeconds: number }
 
 /** Whether a name can be asked at all: labels of 1 to 63 octets, 253 characters together (RFC 1035 §2.3.4). */
 export function isAskable(name: string): boolean {
@@ -111,21 +120,21 @@ export function readMessage<Type extends AskedType>(
   // Some servers do not repeat a question that they did not understand.
   if (counts[0] === 0 && !tells) return { kind: 'failure', detail: code, code }
   if (counts[0] !== 1) return garbage('not one question')
-  let message: ReturnType<typeof decode>
   try {
-    message = decode(truncated ? questionOnly(bytes) : bytes)
+    // Of a truncated message only the question is read: the rest may end anywhere.
+    const message = readDnsMessage(bytes, truncated ? [1, 0, 0, 0] : counts)
+    const [asked] = message.questions
+    if (asked?.name !== fold(question.name) || asked.type !== dnsTypes[question.type] || asked.class !== internetClass)
+      return garbage('another question')
+    if (truncated) return { kind: 'truncated' }
+    if (!tells) return { kind: 'failure', detail: code, code }
+    if (extendedCode(message) !== 0) return { kind: 'failure', detail: 'an extended response code', code: 'EXTENDED' }
+    const authoritative = (bytes.readUInt8(2) & 0x04) !== 0
+    return follow(bytes, question, message, { code, authoritative, aliases: limits.aliases })
   } catch (error) {
-    return garbage(error instanceof Error ? error.message : String(error))
+    if (error instanceof DnsBytesError) return garbage(error.message)
+    throw error
   }
-  const [asked] = message.questions ?? []
-  if (!asked || fold(asked.name) !== fold(question.name) || asked.type !== question.type || asked.class !== 'IN')
-    return garbage('another question')
-  if (truncated) return { kind: 'truncated' }
-  if (!tells) return { kind: 'failure', detail: code, code }
-  if (extendedCode(message.additionals ?? []) !== 0)
-    return { kind: 'failure', detail: 'an extended response code', code: 'EXTENDED' }
-  const authoritative = (bytes.readUInt8(2) & 0x04) !== 0
-  return follow(question, message.answers ?? [], message.authorities ?? [], code, authoritative, limits)
 }
 
 /** RFC 1035 §4.1.1, RFC 2136 §2.2. */
@@ -145,94 +154,79 @@ const codes = [
 
 /** From the name asked through its aliases (RFC 1034 §3.6.2) to records, to nothing, or to where another question begins. */
 function follow<Type extends AskedType>(
+  bytes: Buffer,
   question: Question<Type>,
-  answers: readonly Answer[],
-  authorities: readonly Answer[],
-  code: string,
-  authoritative: boolean,
-  limits: typeof dnsMessageLimits,
+  { answers, authorities }: DnsMessage,
+  said: { readonly code: string; readonly authoritative: boolean; readonly aliases: number },
 ): ReadMessage<Type> {
   let name = fold(question.name)
   let ttlSeconds = Number.POSITIVE_INFINITY
   const seen = new Set([name])
   for (;;) {
-    const own = answers.filter((answer) => fold(answer.name) === name && isInternet(answer))
-    const records: RecordOf[Type][] = []
-    for (const answer of own) {
-      if (answer.type !== question.type) continue
-      const record = recordFrom(question.type, answer)
-      if (record === undefined) return { kind: 'garbage', detail: `a ${question.type} record that does not read` }
-      records.push(record)
-      ttlSeconds = Math.min(ttlSeconds, ttlOf(answer))
+    const own = answers.filter((record) => record.name === name && record.class === internetClass)
+    const asked = own.filter(({ type }) => type === dnsTypes[question.type])
+    if (asked.length > 0) {
+      const records = asked.map((record) => readers[question.type](bytes, record) as RecordOf[Type])
+      return { kind: 'records', records, ttlSeconds: Math.min(ttlSeconds, ...asked.map(({ ttl }) => ttl)) }
     }
-    if (records.length > 0) return { kind: 'records', records, ttlSeconds }
-    const alias = own.find((answer) => answer.type === 'CNAME')
-    if (alias?.type !== 'CNAME') break
-    ttlSeconds = Math.min(ttlSeconds, ttlOf(alias))
-    name = fold(alias.data)
+    const alias = own.find(({ type }) => type === dnsTypes.CNAME)
+    if (!alias) break
+    ttlSeconds = Math.min(ttlSeconds, alias.ttl)
+    name = onlyName(bytes, alias)
     if (seen.has(name)) return { kind: 'failure', detail: 'aliases in a circle', code: 'ALIAS' }
     seen.add(name)
-    if (seen.size > limits.aliases + 1) return { kind: 'failure', detail: 'too many aliases', code: 'ALIAS' }
+    if (seen.size > said.aliases + 1) return { kind: 'failure', detail: 'too many aliases', code: 'ALIAS' }
   }
-  const start = authorities.find((answer) => answer.type === 'SOA')
-  const negativeSeconds = negativeTtl(start)
-  const noneSeconds = negativeSeconds === undefined ? undefined : Math.min(negativeSeconds, ttlSeconds)
-  if (code === 'NXDOMAIN') return { kind: 'none', detail: 'no such name', ttlSeconds: noneSeconds }
+  const start = authorities.find(({ type }) => type === dnsTypes.SOA)
+  const negativeSeconds = start && Math.min(negativeTtl(bytes, start), ttlSeconds)
+  if (said.code === 'NXDOMAIN') return { kind: 'none', detail: 'no such name', ttlSeconds: negativeSeconds }
   // What an alias stands for may belong to another zone, of which this server does not tell.
-  if (seen.size > 1 && !start) return { kind: 'alias', name, aliases: seen.size - 1, ttlSeconds }
+  if (seen.size > 1 && !start) return { kind: 'alias', name, ttlSeconds }
   // RFC 2308 §2.2: name servers without a start of authority are a referral, which says nothing of what there is.
-  if (!start && !authoritative && authorities.some((answer) => answer.type === 'NS'))
+  if (!start && !said.authoritative && authorities.some(({ type }) => type === dnsTypes.NS))
     return { kind: 'failure', detail: 'refers to other servers', code: 'REFERRAL' }
-  return { kind: 'none', detail: `no ${question.type} record`, ttlSeconds: noneSeconds }
+  return { kind: 'none', detail: `no ${question.type} record`, ttlSeconds: negativeSeconds }
 }
 
-/** Undefined where the record is not what its type says. */
-function recordFrom<Type extends AskedType>(type: Type, answer: Answer): RecordOf[Type] | undefined {
-  return readers[type]('data' in answer ? answer.data : undefined)
-}
-
-const readers: { readonly [Type in AskedType]: (data: unknown) => RecordOf[Type] | undefined } = {
+/** What one record of each type holds; DnsBytesError where it is not what its type says. */
+const readers: { readonly [Type in AskedType]: (bytes: Buffer, record: DnsRecord) => RecordOf[Type] } = {
   // A copy, so that one certificate does not keep the whole message.
-  CERT: (data) => (Buffer.isBuffer(data) && data.length >= 5 ? Uint8Array.from(data) : undefined),
-  A: (data) => (typeof data === 'string' ? data : undefined),
-  AAAA: (data) => (typeof data === 'string' ? data : undefined),
-  NS: (data) => (typeof data === 'string' ? fold(data) : undefined),
-  SRV(data) {
-    const { priority, weight, port, target } = (data ?? {}) as Partial<Record<string, unknown>>
-    if (typeof priority !== 'number' || typeof weight !== 'number' || typeof port !== 'number') return undefined
-    return typeof target === 'string' ? { priority, weight, port, target: fold(target) } : undefined
+  CERT: (bytes, { from, to }) => Uint8Array.from(bytes.subarray(from, sized(to - from >= 5, to))),
+  A: (bytes, { from, to }) => [...bytes.subarray(from, sized(to - from === 4, to))].join('.'),
+  AAAA: (bytes, { from, to }) => {
+    const groups = bytes.toString('hex', from, sized(to - from === 16, to)).match(/.{4}/g) ?? []
+    return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1) // RFC 5952: the form that people read
+  },
+  NS: onlyName,
+  SRV(bytes, { from, to }) {
+    sized(to - from >= 7, to)
+    const [priority, weight, port] = [0, 2, 4].map((at) => bytes.readUInt16BE(from + at)) as [number, number, number]
+    return { priority, weight, port, target: onlyName(bytes, { from: from + 6, to }) }
   },
 }
 
-function isInternet(answer: Answer): boolean {
-  return !('class' in answer) || answer.class === 'IN'
+function sized(fits: boolean, to: number): number {
+  if (!fits) throw new DnsBytesError('a record that does not read')
+  return to
 }
 
-/** RFC 2181 §8: a TTL with its highest bit set is zero. */
-function ttlOf(answer: Answer): number {
-  const ttl = 'ttl' in answer ? (answer.ttl ?? 0) : 0
-  return ttl > 0x7fff_ffff ? 0 : ttl
+function onlyName(bytes: Buffer, { from, to }: Pick<DnsRecord, 'from' | 'to'>): string {
+  const { name, next } = nameAt(bytes, from, to)
+  sized(next === to, to)
+  return name
 }
 
-/** RFC 2308 §5: the smaller of the TTL of the SOA record and its MINIMUM field. */
-function negativeTtl(start: Answer | undefined): number | undefined {
-  if (start?.type !== 'SOA') return undefined
-  return Math.min(ttlOf(start), start.data.minimum ?? 0)
+/** RFC 2308 §5: the smaller of the TTL of the SOA record and its MINIMUM field, the last of it. */
+function negativeTtl(bytes: Buffer, { from, to, ttl }: DnsRecord): number {
+  return Math.min(ttl, bytes.readUInt32BE(sized(to - from >= 22, to) - 4))
 }
 
-function extendedCode(additionals: readonly Answer[]): number {
-  const options = additionals.find((answer) => answer.type === 'OPT')
-  return options?.type === 'OPT' ? options.extendedRcode : 0
+/** The upper bits of the response code (RFC 6891 §6.1.3). */
+function extendedCode({ additionals }: DnsMessage): number {
+  const options = additionals.find(({ type }) => type === dnsTypes.OPT)
+  return options ? options.ttl >>> 24 : 0
 }
 
-/** The header and the question of a message, which all of a truncated one that is read. */
-function questionOnly(bytes: Buffer): Buffer {
-  const copy = Buffer.from(bytes)
-  copy.fill(0, 6, 12)
-  return copy
-}
-
-/** Names are compared in ASCII only (RFC 4343): other folding would make one name of two. */
 function fold(name: string): string {
-  return name.replace(/\.$/, '').replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+  return name.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 }
