@@ -5,6 +5,7 @@ import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { cases, type Group, groups } from './cases.js'
 import { complete, type Finding, lineOf, type Measure, type RunGroup, score } from './finding.js'
+import { bundles } from './groups/bundles.js'
 import { discovery } from './groups/discovery.js'
 import { receiving } from './groups/receiving.js'
 
@@ -13,7 +14,7 @@ const notYet: RunGroup = async () => []
 const runs: Readonly<Record<Group, RunGroup>> = {
   discovery,
   hosting: notYet,
-  bundles: notYet,
+  bundles,
   receiving,
 }
 
