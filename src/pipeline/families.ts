@@ -1,5 +1,7 @@
 import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
 import { decodeOutbound, outboundHold } from '../spool/outbound.js'
+import { stateKey } from '../spool/submission.js'
+import { certificateFamilies } from './certificate-families.js'
 import { outboundOwner } from './notices.js'
 
 /** Mail on its way out; what is owed is sealed, what was made is as the wire will show it. */
@@ -15,9 +17,15 @@ const outbound: Family<'job'> = {
     else
       sound(job.stage === 'sealed' && (job.body.length > 0 || job.blob !== undefined), 'the mail has no stage or bytes')
     const held = outboundHold(job)
-    return held === undefined ? [] : [{ kind: 'entry', key: held }]
+    const { kind, mailbox, trail } = job
+    return [
+      ...(held === undefined ? [] : [{ kind: 'entry' as const, key: held }]),
+      ...(kind === 'message' && mailbox !== undefined
+        ? [{ kind: 'entry' as const, key: stateKey(mailbox, trail) }]
+        : []),
+    ]
   },
 }
 
 /** Every row that this room writes. */
-export const pipelineFamilies: readonly RowFamily[] = [outbound]
+export const pipelineFamilies: readonly RowFamily[] = [outbound, ...certificateFamilies]

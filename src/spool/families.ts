@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { parseAddress } from '../direct/address.js'
 import { holdKey } from '../ports/body.js'
-import { emptyRow, type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
+import { checkBody, emptyRow, type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
 import { decodeSpooled, timeKey } from './payload.js'
 import type { Spooled } from './spooled.js'
+import { bodyKey, ownerOf, type Submission, stateKey, submissionQueue, timeRowKey } from './submission.js'
 
 const digest = /^[0-9a-f]{64}$/
 const afterTime = (key: string, prefix: string) => key.slice(prefix.length + 16)
@@ -124,6 +125,60 @@ const refusedBody: Family<'entry'> = {
   },
 }
 
+const submitted: Family<'entry'> = {
+  kind: 'entry',
+  name: 'submission',
+  form: /^submission\/(?<owner>[^/]+)\/state\/[a-z2-7]{26}$/,
+  async check({ key, value }, { vault }) {
+    const mailbox = key.split('/')[1] ?? ''
+    const plain = jsonOf(await vault.open(ownerOf(mailbox), key, value)) as unknown as Submission
+    const { id, submittedAt, recipients } = plain
+    sound(key === stateKey(plain.mailbox, id) && isMoment(submittedAt), 'the submission is another one, or of no time')
+    sound(Array.isArray(recipients) && recipients.length > 0, 'the submission is to nobody')
+    const waiting = recipients.some(({ state }) => state === 'waiting')
+    const jobs = new Set(recipients.flatMap(({ state, job }) => (state === 'queued' && job !== undefined ? [job] : [])))
+    return [
+      { kind: 'entry', key: bodyKey(mailbox, id) },
+      { kind: 'entry', key: timeRowKey(plain) },
+      ...(waiting ? [{ kind: 'job' as const, queue: submissionQueue, id }] : []),
+      ...[...jobs].map((job) => ({ kind: 'job' as const, queue: 'outbound', id: job })),
+    ]
+  },
+}
+
+const submittedByTime: Family<'entry'> = {
+  kind: 'entry',
+  name: 'submission by time',
+  form: /^submission\/(?<owner>[^/]+)\/time\/\d{15}\/[a-z2-7]{26}$/,
+  check(row) {
+    emptyRow(row)
+    const [, mailbox = '', , , id = ''] = row.key.split('/')
+    return [{ kind: 'entry', key: stateKey(mailbox, id) }]
+  },
+}
+
+const submittedBody: Family<'entry'> = {
+  kind: 'entry',
+  name: 'body of a submission',
+  form: /^submission\/(?<owner>[^/]+)\/body\/[a-z2-7]{26}$/,
+  async check(row, reader) {
+    const [, mailbox = '', , id = ''] = row.key.split('/')
+    const needs = await checkBody(row, ownerOf(mailbox), reader, () => undefined)
+    return [{ kind: 'entry', key: stateKey(mailbox, id) }, ...needs]
+  },
+}
+
+const submission: Family<'job'> = {
+  kind: 'job',
+  name: 'submission to be sent',
+  form: /^submission$/,
+  check({ id, payload }) {
+    const { v, id: named, mailbox } = jsonOf(payload)
+    sound(v === 1 && named === id && typeof mailbox === 'string', 'the job is about another submission')
+    return [{ kind: 'entry', key: stateKey(mailbox, id) }]
+  },
+}
+
 /** Every row that this room writes. */
 export const spoolFamilies: readonly RowFamily[] = [
   waiting,
@@ -134,4 +189,8 @@ export const spoolFamilies: readonly RowFamily[] = [
   refused,
   refusedByTime,
   refusedBody,
+  submitted,
+  submittedByTime,
+  submittedBody,
+  submission,
 ]

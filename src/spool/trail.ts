@@ -36,9 +36,7 @@ export const trailLimits = {
 export function openTrail({ store }: { readonly store: Store }): Trail {
   return {
     steps: trailSteps,
-    names(spoolId, names) {
-      return { put: nameKeys(names).map((prefix) => ({ key: prefix + spoolId, value: new Uint8Array() })) }
-    },
+    names: trailNames,
     async read(spoolId, limit = trailLimits.steps) {
       const rows = await store.range({ ...within(`trail/${spoolId}/`), limit })
       return rows.map((row) => JSON.parse(utf8(row.value)) as TrailStep)
@@ -70,6 +68,11 @@ export function trailSteps(spoolId: string, steps: readonly TrailStep[]): Batch 
 function rank({ step }: TrailStep): number {
   if (step === 'accepted') return 0
   return step === 'judged-again' ? 2 : 1
+}
+
+/** Parts that make a trail found under further names. */
+export function trailNames(spoolId: string, names: TrailNames): Batch {
+  return { put: nameKeys(names).map((prefix) => ({ key: prefix + spoolId, value: new Uint8Array() })) }
 }
 
 function nameKeys({ mailboxMessageId, messageId }: TrailNames): string[] {

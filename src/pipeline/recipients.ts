@@ -1,0 +1,104 @@
+import { type DirectAddress, domainOf } from '../direct/address.js'
+import { type Refused, refused, type Undecided } from '../direct/refusal.js'
+import type { CandidateFinding } from '../direct/verdict.js'
+import type { Directory } from '../directory/directory.js'
+import type { CertificateDirectory, Discovered, DiscoveryStep, Issuers, Revocation } from '../ports/trust.js'
+import type { Clock } from '../ports/world.js'
+import { certificatesToEncryptTo } from '../trust/encryption.js'
+import { trustPolicyOf } from './policy.js'
+
+export interface RecipientPorts {
+  readonly directory: Directory
+  /** Finds certificates that nobody imported. */
+  readonly discovery: CertificateDirectory
+  readonly revocation: Revocation
+  readonly issuers: Issuers
+  readonly clock: Clock
+}
+
+/** What was found for one recipient: certificates to encrypt to, a refusal, or nothing yet. */
+export type RecipientFinding = {
+  readonly recipient: DirectAddress
+  readonly candidates: readonly CandidateFinding[]
+  readonly steps: readonly DiscoveryStep[]
+} & (
+  | { readonly kind: 'good'; readonly certificates: readonly Uint8Array[]; readonly warnings: readonly string[] }
+  | Refused
+  | Undecided
+)
+
+/**
+ * Finds the certificates of one recipient that its sender trusts (Applicability Statement §4, §5.3): what was imported,
+ * else what is published; for an address of ours, our own. The first place that has any decides. An address of ours that is
+ * not served is refused at once.
+ */
+export async function certificatesOf(
+  recipient: DirectAddress,
+  sender: DirectAddress,
+  ports: RecipientPorts,
+): Promise<RecipientFinding> {
+  const { directory, revocation, issuers, clock } = ports
+  const asked = withoutTag(recipient)
+  const ours = (await directory.domains.get(domainOf(recipient))) !== undefined
+  if (ours && !(await servedAs(recipient, directory.addresses.isServed)))
+    return { ...refused('unknown-recipient', recipient), recipient, candidates: [], steps: [] }
+  const choice = await certificatesToEncryptTo(
+    { owner: sender, address: asked, purpose: 'message', bag: [], at: clock.now() },
+    {
+      anchors: directory.anchors,
+      revocation,
+      issuers,
+      directory: { of: (address) => (ours ? own(address, ports) : published(address, ports)) },
+    },
+    trustPolicyOf(await directory.domains.policyOf(sender)),
+  )
+  return choice.kind === 'chosen' ? { ...choice, kind: 'good', recipient } : { ...choice, recipient }
+}
+
+/**
+ * The address without its `+tag` (RFC 5233 §4 calls it detail): certificates are issued to the address itself, and mail to
+ * a tagged one is for the same person.
+ */
+export function withoutTag(address: DirectAddress): DirectAddress {
+  const plus = address.indexOf('+')
+  return plus > 0 ? (`${address.slice(0, plus)}@${domainOf(address)}` as DirectAddress) : address
+}
+
+/** The address of ours that takes mail for this one: itself, or the one without its tag; undefined where there is none. */
+export async function servedAs(
+  address: DirectAddress,
+  isServed: (address: DirectAddress) => Promise<boolean>,
+): Promise<DirectAddress | undefined> {
+  if (await isServed(address)) return address
+  const plain = withoutTag(address)
+  return plain !== address && (await isServed(plain)) ? plain : undefined
+}
+
+async function published(address: DirectAddress, { directory, discovery }: RecipientPorts): Promise<Discovered> {
+  const imported = await directory.peers.of(address)
+  if (imported.kind !== 'none') return imported
+  const found = await discovery.of(address)
+  return { ...found, steps: [...imported.steps, ...found.steps] }
+}
+
+/** Certificates of our own that may be encrypted to now: what outsiders would find published. */
+async function own(address: DirectAddress, { directory, clock }: RecipientPorts): Promise<Discovered> {
+  const at = clock.now()
+  const steps: DiscoveryStep[] = []
+  for (const binding of ['address', 'domain'] as const) {
+    const owner = binding === 'address' ? address : domainOf(address)
+    const keys = await directory.keys.list(owner)
+    const usable = keys.filter((key) => key.mayEncrypt && !key.retired && key.notBefore <= at && at <= key.notAfter)
+    const outcome = usable.length > 0 ? 'found' : 'none'
+    steps.push({ source: 'own', binding, place: `key of ${owner}`, outcome, detail: '' })
+    if (usable.length > 0)
+      return {
+        kind: 'found',
+        source: 'own',
+        binding,
+        certificates: usable.map(({ certificate }) => certificate),
+        steps,
+      }
+  }
+  return { kind: 'none', steps }
+}
