@@ -34,6 +34,8 @@ export type RegistrarAnswer =
 export interface Registrar {
   /** Stable, for rows and logs: `own`, `hand`. */
   readonly name: string
+  /** How often it is polled; absent where nobody need ask, since the certificate will be brought. */
+  readonly askAgainMs?: number
   request(asked: CertificateAsked): Promise<RegistrarAnswer>
   poll(ticket: string, asked: CertificateAsked): Promise<RegistrarAnswer>
 }
