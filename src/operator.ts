@@ -15,12 +15,14 @@ import { openKeyring } from './keyring/keyring.js'
 import type { MasterKey } from './keyring/master-key.js'
 import { openVault } from './keyring/vault.js'
 import { mailboxFamilies } from './mailbox/families.js'
+import { type Bundles, bundleFetchRules, openBundles } from './pipeline/bundles.js'
 import { pipelineFamilies } from './pipeline/families.js'
 import { holdFamily, type RowFamily } from './ports/rows.js'
 import { StoreFailed, together } from './ports/store.js'
 import { VaultFailed } from './ports/vault.js'
 import { recordFamilies } from './record/families.js'
 import { resolveFamilies } from './resolve/families.js'
+import { conditionalFetch } from './resolve/fetch.js'
 import { newRequest } from './smime/csr.js'
 import { readPkcs12 } from './smime/pkcs12.js'
 import { spoolFamilies } from './spool/families.js'
@@ -56,6 +58,8 @@ export interface Place {
   readonly config: Config
   /** A gateway works on the house. */
   readonly running: boolean
+  /** How that gateway loads trust bundles. */
+  readonly bundles?: Bundles
 }
 
 /** What the operator's commands may do with an open house. `nudge` tells a running gateway that there is mail to judge. */
@@ -131,9 +135,23 @@ export function operatorOf(
         return { kind: 'made', csr: request, pkcs8 }
       },
     },
+    bundles: place.bundles ?? bundlesOf(house, place.config),
     upkeep: upkeepOf(house, place),
     clock,
   }
+}
+
+/** Loading bundles for one command, while no gateway runs that would know of revocation: asked again at the next load. */
+function bundlesOf(
+  { store, directory, audit }: Pick<House, 'store' | 'directory' | 'audit'>,
+  { fetch }: Config,
+): Bundles {
+  return openBundles({
+    ...{ store, directory, audit, clock, random },
+    fetch: conditionalFetch({ ...bundleFetchRules, allowPrivate: fetch.allowPrivateAddresses }),
+    revocation: { status: async () => ({ kind: 'unavailable', detail: 'not asked' }) },
+    issuers: directory.issuers,
+  })
 }
 
 type Kept = Pick<House, 'store' | 'blobs' | 'vault' | 'keyring' | 'audit'>

@@ -1,5 +1,6 @@
 import type { Config } from '../config/settings.js'
 import type { Directory } from '../directory/directory.js'
+import type { Bundles } from '../pipeline/bundles.js'
 import type { Clock } from '../ports/world.js'
 import type { Quarantine } from '../spool/quarantine.js'
 import type { Trail } from '../spool/trail.js'
@@ -23,6 +24,8 @@ export interface Operator {
     verify(): Promise<ChainVerdict>
   }
   readonly pki: OperatorPki
+  /** Loading of trust bundles; what is kept of them is in the directory. */
+  readonly bundles: Bundles
   readonly upkeep: Upkeep
   readonly clock: Clock
 }

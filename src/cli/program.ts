@@ -4,6 +4,7 @@ import process from 'node:process'
 import { Command, CommanderError } from 'commander'
 import { describeProblem } from '../config/load.js'
 import type { Session } from './command.js'
+import { bundleCommands } from './commands/bundles.js'
 import { gatewayCommands } from './commands/gateway.js'
 import { addressCommands, domainCommands } from './commands/identity.js'
 import { keyCommands } from './commands/keys.js'
@@ -32,6 +33,7 @@ export function buildProgram(session: Session): Command {
   addressCommands(program, session)
   keyCommands(program, session)
   trustCommands(program, session)
+  bundleCommands(program, session)
   tokenCommands(program, session)
   messageCommands(program, session)
   upkeepCommands(program, session)
