@@ -7,13 +7,12 @@ import { cases, type Group, groups } from './cases.js'
 import { complete, type Finding, lineOf, type Measure, type RunGroup, score } from './finding.js'
 import { bundles } from './groups/bundles.js'
 import { discovery } from './groups/discovery.js'
+import { hosting } from './groups/hosting.js'
 import { receiving } from './groups/receiving.js'
-
-const notYet: RunGroup = async () => []
 
 const runs: Readonly<Record<Group, RunGroup>> = {
   discovery,
-  hosting: notYet,
+  hosting,
   bundles,
   receiving,
 }

@@ -99,6 +99,9 @@ export async function startBind(folder: string, records: readonly ZoneRecord[]):
   return { port, asked: undefined, close }
 }
 
+/** Who may write to the directory. */
+export const directoryAdmin = { name: 'cn=admin,ou=dcdt', password: 'of-no-use-elsewhere' }
+
 /** OpenLDAP with these entries below `ou=dcdt`, its base readable in the root entry. */
 export async function startSlapd(folder: string, entries: readonly Entry[]): Promise<DirectoryServer> {
   mkdirSync(join(folder, 'data'), { recursive: true })
@@ -116,7 +119,8 @@ export async function startSlapd(folder: string, entries: readonly Entry[]): Pro
       'database mdb',
       'maxsize 33554432',
       'suffix "ou=dcdt"',
-      'rootdn "cn=admin,ou=dcdt"',
+      `rootdn "${directoryAdmin.name}"`,
+      `rootpw ${directoryAdmin.password}`,
       `directory ${join(folder, 'data')}`,
       'index objectClass,mail eq',
       'access to * by * read',
