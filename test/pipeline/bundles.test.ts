@@ -4,15 +4,18 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { oids } from '../../src/asn1/oids.js'
 import type { DirectAddress, DirectDomain } from '../../src/direct/address.js'
 import { bundleQueue } from '../../src/directory/bundles.js'
+import { openVault } from '../../src/keyring/vault.js'
 import { type BundleTrustPorts, judgeBundle } from '../../src/pipeline/bundle-content.js'
 import { readMetadata } from '../../src/pipeline/bundle-metadata.js'
 import { type BundlePorts, bundleRefresh, openBundles, startBundleRefresh } from '../../src/pipeline/bundles.js'
 import type { RevocationAnswer } from '../../src/ports/trust.js'
+import { createMemoryBlobs } from '../../src/store/memory-blobs.js'
 import { decideTrust } from '../../src/trust/decide.js'
 import { certificatesIn, readBundle } from '../../src/x509/bundle.js'
 import { decided, made, random, serving, world } from '../directory/worlds.js'
 import { keeper, p7b, p7m } from '../fixtures/bundles.js'
 import { dayMs, type Identity, makeAuthority, makeIntermediate, makeLeaf, pem } from '../fixtures/pki.js'
+import { check } from '../upkeep/world.js'
 
 const [one, two, three] = [makeAuthority(), makeAuthority(), makeAuthority()]
 const community = makeAuthority({ name: 'Community' })
@@ -482,5 +485,27 @@ describe('adding a bundle', () => {
     const open = await bundles.add({ name: 'open', url: 'http://community.test/b.p7b' }, 'operator')
     expect(open).toMatchObject({ warnings: ['fetched-in-the-clear'] })
     expect(await bundles.add({ name: 'closed', url }, 'operator')).toMatchObject({ warnings: [] })
+  })
+})
+
+describe('the rows of bundles', () => {
+  it('are of known families, whole, and told where one is gone', async () => {
+    const { bundles, store, keyring, clock } = await gateway()
+    made(await bundles.add({ name: 'pilots', url, uses: both }, 'operator'))
+    made(await bundles.add({ name: 'file', file: p7b([three]) }, 'operator'))
+    made(await bundles.add({ name: 'later', url, later: true }, 'operator'))
+    const vault = openVault({ store, keyring, random })
+    const { findings } = check({ store, blobs: createMemoryBlobs(clock), vault, unwrap: keyring.unwrap })
+    expect((await findings()).findings).toEqual([])
+    // The bundle that was never loaded is due first.
+    const [job] = await store.claim(bundleQueue, 1, 1_000)
+    await store.commit({ del: ['directory/bundle-status/pilots', `directory/bundle-anchor/file ${three.fingerprint}`] })
+    if (job) await store.commit({ ack: [{ job }] })
+    const gone = (await findings()).findings.map(({ kind, row }) => `${kind} ${row}`).sort()
+    expect(gone).toEqual([
+      'missing directory/bundle/file',
+      'missing directory/bundle/later',
+      'missing directory/bundle/pilots',
+    ])
   })
 })
