@@ -21,12 +21,12 @@ export type CertRecord =
  * are not looked at: they hint at a key that only the certificate itself can tell.
  */
 export function readCertRecord(rdata: Uint8Array): CertRecord {
-  const bytes = Buffer.from(rdata.buffer, rdata.byteOffset, rdata.byteLength)
-  const type = bytes.readUInt16BE(0)
-  const body = bytes.subarray(5)
+  const [high = 0, low = 0] = rdata
+  const type = high * 256 + low
+  const body = rdata.subarray(5)
   if (type === 1) return { kind: 'certificate', der: body }
   if (type !== 4) return { kind: 'other', type }
-  const [url = ''] = body.toString('latin1').split('\0', 1) // Some writers end it as C strings end.
+  const [url = ''] = Buffer.from(body).toString('latin1').split('\0', 1) // Some writers end it as C strings end.
   return { kind: 'url', url: url.trim() }
 }
 

@@ -171,8 +171,11 @@ function found(
   detail: string,
   keepMs: number,
 ): Remembered<PlaceAnswer> {
-  const distinct = [...new Map(certificates.map((der) => [Buffer.from(der).toString('latin1'), der])).values()]
-  const kept = distinct.slice(0, certRecordLimits.certificates)
+  const distinct = new Set(certificates.map((der) => Buffer.from(der).toString('latin1')))
+  // Copies, so that one certificate does not keep all that it came with.
+  const kept = [...distinct]
+    .slice(0, certRecordLimits.certificates)
+    .map((der) => Uint8Array.from(Buffer.from(der, 'latin1')))
   const sizeBytes = kept.reduce((bytes, der) => bytes + der.length, 512)
   return { value: { kind: 'found', place, certificates: kept, detail }, keepMs, sizeBytes }
 }
