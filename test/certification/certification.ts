@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 import { cases, type Group, groups } from './cases.js'
@@ -17,10 +17,11 @@ const runs: Readonly<Record<Group, RunGroup>> = {
   receiving,
 }
 
-const usage = `npm run certification -- [--group NAME,...] [--case ID,...] [--own] [--quiet-seconds N] [--verbose]
+const usage = `npm run certification -- [--group NAME,...] [--case ID,...] [--own] [--program MAIN.JS] [--quiet-seconds N] [--verbose]
   --group          ${groups.join(', ')}; all by default
   --case           only these cases
   --own            name and directory servers of our own in place of BIND and OpenLDAP: faster
+  --program        another built gateway than dist/main.js
   --quiet-seconds  how long nothing more may come before "nothing came" is believed (default 5)
 `
 
@@ -46,6 +47,7 @@ export async function main(words: readonly string[]): Promise<number> {
       group: { type: 'string' },
       case: { type: 'string' },
       own: { type: 'boolean', default: false },
+      program: { type: 'string' },
       'quiet-seconds': { type: 'string', default: '5' },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -73,7 +75,8 @@ export async function main(words: readonly string[]): Promise<number> {
   const findings: Finding[] = []
   for (const group of wanted) {
     const peers = values.own ? 'own' : 'programs'
-    const found = await runGroup(group, { home, quietMs, peers, tell, ...(only && { only }) })
+    const program = values.program === undefined ? {} : { program: resolve(values.program) }
+    const found = await runGroup(group, { home, quietMs, peers, tell, ...program, ...(only && { only }) })
     for (const finding of found) process.stdout.write(`${lineOf(finding)}\n`)
     findings.push(...found)
   }

@@ -76,12 +76,12 @@ export async function bundles(measure: Measure): Promise<readonly Finding[]> {
     const changing = all.flatMap((trial) => (trial.later ? [{ trial, later: trial.later }] : []))
     const asked = world.web.asked.length
     for (const { trial, later } of changing) world.web.places.set(pathOf(trial), later.place)
-    await refreshed(
+    const told = await refreshed(
       world,
       changing.map(({ trial }) => trial),
       asked,
     )
-    for (const { trial, later } of changing) note(trial.caseId, alarmFaults(world, trial, later.alarm), '')
+    for (const { trial, later } of changing) note(trial.caseId, alarmFaults(world, trial, later.alarm, told), '')
     if (changing.length > 0)
       await round(
         'later',
@@ -224,26 +224,41 @@ async function added({ gateway, openssl, web }: World, trial: Trial): Promise<re
   return also ? also(gateway) : []
 }
 
-/** Waits for the next poll by itself, or asks for it where the run is to be quick. */
-async function refreshed({ gateway, measure, web }: World, trials: readonly Trial[], asked: number): Promise<void> {
+/**
+ * Waits for the next poll by itself, or asks for it where the run is to be quick. Answers the bundles whose failure the
+ * person who asked was told.
+ */
+async function refreshed(
+  { gateway, measure, web }: World,
+  trials: readonly Trial[],
+  asked: number,
+): Promise<ReadonlySet<string>> {
+  const told = new Set<string>()
   if (measure.peers === 'own') {
-    for (const { name } of trials) await gateway.tried('bundle', 'refresh', name)
-    return
+    for (const { name } of trials) if ((await gateway.tried('bundle', 'refresh', name)).code !== 0) told.add(name)
+    return told
   }
   measure.tell('bundles: the next poll is awaited')
   const end = Date.now() + (refreshSeconds + 30) * 1000
   const polled = () => trials.every((trial) => web.asked.slice(asked).includes(pathOf(trial)))
   while (!polled() && Date.now() < end) await sleep(500)
   await sleep(1_000)
+  return told
 }
 
-function alarmFaults({ gateway }: World, { name }: Trial, alarm: boolean): readonly string[] {
-  const called = gateway
+function alarmFaults(
+  { gateway }: World,
+  { name }: Trial,
+  alarm: boolean,
+  told: ReadonlySet<string>,
+): readonly string[] {
+  const logged = gateway
     .said()
     .split('\n')
     .some((line) => line.includes('"alarm"') && line.includes(`"${name}"`))
+  const called = logged || told.has(name)
   if (called === alarm) return []
-  return [alarm ? 'nobody was called' : 'somebody was called for nothing']
+  return [alarm ? `nobody was called for ${name}` : `somebody was called for ${name} for nothing`]
 }
 
 /** A letter for each trial; answers what came of it. */

@@ -27,7 +27,7 @@ export async function exchanged(
   sink: Sink,
   far: { readonly openssl: OpenSsl; readonly authority: Authority },
 ): Promise<ReadonlyMap<Letter, Outcome>> {
-  tell(`receiving: ${letters.length} letters are sent`)
+  tell(`${letters.length} letters are sent`)
   const replies = new Map<Letter, string>()
   for (const letter of letters) {
     const session = await openMail(gateway.smtpPort)
@@ -40,7 +40,7 @@ export async function exchanged(
   const deadline = Date.now() + 30_000
   while (missing().length > 0 && Date.now() < deadline) await sleep(100)
   await settled(gateway)
-  tell('receiving: it is quiet')
+  tell('it is quiet')
   await sleep(quietMs)
 
   const refused = await refusedBy(gateway)
