@@ -1,6 +1,7 @@
 import type { Config } from '../config/settings.js'
 import type { Directory } from '../directory/directory.js'
 import type { Bundles } from '../pipeline/bundles.js'
+import type { Certificates } from '../pipeline/certificates.js'
 import type { Clock } from '../ports/world.js'
 import type { Quarantine } from '../spool/quarantine.js'
 import type { Trail } from '../spool/trail.js'
@@ -26,6 +27,8 @@ export interface Operator {
   readonly pki: OperatorPki
   /** Loading of trust bundles; what is kept of them is in the directory. */
   readonly bundles: Bundles
+  /** Authorities, registrations and endings; absent where the gateway was opened without. */
+  readonly certificates?: Pick<Certificates, 'authority' | 'registrations' | 'endings'>
   readonly upkeep: Upkeep
   readonly clock: Clock
 }

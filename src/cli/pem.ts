@@ -15,6 +15,16 @@ export function readCertificates(bytes: Uint8Array, path: string): readonly [Uin
   throw new CommandFailed(`${path} holds no certificate, in PEM or DER`)
 }
 
+/** A PKCS#10 request, DER, of a file in PEM (RFC 7468 §7) or DER. */
+export function readCertificateRequest(bytes: Uint8Array, path: string): Uint8Array {
+  const found = [...Buffer.from(bytes).toString('latin1').matchAll(block)].find(
+    ([, label]) => label === 'CERTIFICATE REQUEST' || label === 'NEW CERTIFICATE REQUEST',
+  )
+  if (found) return new Uint8Array(Buffer.from(found[2] ?? '', 'base64'))
+  if (bytes[0] === 0x30) return bytes
+  throw new CommandFailed(`${path} holds no certificate request, in PEM or DER`)
+}
+
 /** The private key of a file as PKCS#8 DER: PKCS#8, PKCS#1 or SEC 1, in PEM or DER, encrypted with a passphrase or not. */
 export function readPrivateKey(bytes: Uint8Array, path: string, passphrase?: string): Uint8Array {
   const secret = passphrase === undefined ? {} : { passphrase }

@@ -4,6 +4,7 @@ import process from 'node:process'
 import { Command, CommanderError } from 'commander'
 import { describeProblem } from '../config/load.js'
 import type { Session } from './command.js'
+import { authorityCommands, expiryCommand } from './commands/authority.js'
 import { bundleCommands } from './commands/bundles.js'
 import { gatewayCommands } from './commands/gateway.js'
 import { addressCommands, domainCommands } from './commands/identity.js'
@@ -32,6 +33,8 @@ export function buildProgram(session: Session): Command {
   domainCommands(program, session)
   addressCommands(program, session)
   keyCommands(program, session)
+  authorityCommands(program, session)
+  expiryCommand(program, session)
   trustCommands(program, session)
   bundleCommands(program, session)
   tokenCommands(program, session)

@@ -170,7 +170,11 @@ export function openRegistrations(ports: RegistrationPorts): Registrations {
       ...told('certificate.asked', by, { owner, registration: id, registrar, use }),
     })
     if (outcome.kind !== 'committed') return refused('the same key is being registered already')
-    return ask(owner, id, by)
+    const answer = await ask(owner, id, by)
+    if (answer.kind !== 'waiting' || answer.registration.state !== 'refused') return answer
+    // Refused on the spot: nobody has seen the key, so nothing of it is kept.
+    await withdraw(id, by)
+    return refused(answer.registration.detail)
   }
 
   /** The owner, where it may have a certificate. */

@@ -1,6 +1,12 @@
 import { type Command, Option } from 'commander'
 import { parseAddress, parseDomain } from '../../direct/address.js'
-import type { Address, Addresses, Domain } from '../../directory/directory.js'
+import {
+  type Address,
+  type Addresses,
+  type Domain,
+  type ProofingLevel,
+  proofingLevels,
+} from '../../directory/directory.js'
 import type { DomainPolicy } from '../../directory/policy.js'
 import { actOnGateway, operatorName, orFail, type Session, sayDone } from '../command.js'
 import { CommandFailed, type Context, exitCodes, type GlobalOptions } from '../operator.js'
@@ -87,7 +93,7 @@ function domainArgument(name: string) {
   return domain
 }
 
-/** `address add|list|enable|disable|remove`. */
+/** `address add|list|proof|unproof|enable|disable|remove`. */
 export function addressCommands(program: Command, session: Session): void {
   const address = program.command('address').description('addresses this gateway serves')
 
@@ -103,7 +109,7 @@ export function addressCommands(program: Command, session: Session): void {
       for (const name of names) {
         const joined = options.record === undefined ? {} : { record: options.record }
         const added = orFail(await directory.addresses.add(name, options.kind, operatorName, joined))
-        rows.push(addressRow(added.address))
+        rows.push(await addressRow(directory.addresses, added.address))
       }
       printRows(context, options.json === true, rows, '')
       return exitCodes.done
@@ -115,9 +121,28 @@ export function addressCommands(program: Command, session: Session): void {
     session,
     async ({ directory }, context, options) => {
       const rows: Row[] = []
-      for await (const found of everyAddress(directory.addresses, options.domain)) rows.push(addressRow(found))
+      const { addresses } = directory
+      for await (const found of everyAddress(addresses, options.domain)) rows.push(await addressRow(addresses, found))
       printRows(context, options.json === true, rows, 'No addresses yet.')
       return exitCodes.done
+    },
+  )
+
+  actOnGateway<{ readonly level: ProofingLevel; readonly method: string }>(
+    address
+      .command('proof <address>')
+      .description('vouch for the person behind it; where the domain demands it, mail is taken only then')
+      .addOption(
+        new Option('--level <level>', 'identity assurance (NIST SP 800-63A)')
+          .choices([...proofingLevels])
+          .makeOptionMandatory(),
+      )
+      .requiredOption('--method <words>', 'how, in a few words: never the number of a document'),
+    session,
+    async ({ directory }, context, options, [given = '']) => {
+      const { level, method } = options
+      orFail(await directory.addresses.prove(addressArgument(given), { level, method }, operatorName))
+      return sayDone(context, options, `Vouched for ${given} at ${level}.`, { proof: given, level })
     },
   )
 
@@ -139,6 +164,9 @@ export function addressCommands(program: Command, session: Session): void {
     addresses.setDisabled(given, true, operatorName),
   )
   change('enable', 'undo disable', 'Enabled', (addresses, given) => addresses.setDisabled(given, false, operatorName))
+  change('unproof', 'take back what was vouched for', 'No longer vouching for', (addresses, given) =>
+    addresses.unprove(given, operatorName),
+  )
   change('remove', 'stop serving it', 'Removed', (addresses, given) => addresses.remove(given, operatorName))
 }
 
@@ -152,8 +180,11 @@ async function* everyAddress(addresses: Addresses, domain: string | undefined): 
   }
 }
 
-function addressRow({ address, kind, disabled, mailbox, record, createdAt }: Address): Row {
-  return { address, kind, state: disabled ? 'disabled' : 'enabled', mailbox, record, createdAt }
+async function addressRow(addresses: Addresses, found: Address): Promise<Row> {
+  const { address, kind, mailbox, record, createdAt, proofing } = found
+  const standing = await addresses.standing(address)
+  const state = standing === 'live' ? 'enabled' : (standing ?? 'not served')
+  return { address, kind, state, mailbox, record, createdAt, proofing: proofing?.level }
 }
 
 export function addressArgument(text: string): Address['address'] {

@@ -5,6 +5,7 @@ import { actOnGateway, operatorName, orFail, type Session, sayDone, sayWarnings 
 import { CommandFailed, type Context, exitCodes, type Operator } from '../operator.js'
 import { pem, readCertificates, readPrivateKey } from '../pem.js'
 import { printRow, printRows, type Row } from '../table.js'
+import { registrationCommands } from './registration.js'
 
 interface ImportOptions {
   readonly for: string
@@ -23,9 +24,10 @@ const warnings: Readonly<Record<KeyWarning, string>> = {
   'broken-chain': 'the further certificates do not lead upwards from it, so they will not be sent along',
 }
 
-/** `key import|csr|list|retire`: our own keys and their certificates. */
+/** `key import|csr|list|retire`, and what `registrationCommands` adds: our own keys and their certificates. */
 export function keyCommands(program: Command, session: Session): void {
   const key = program.command('key').description('our private keys and their certificates')
+  registrationCommands(key, session)
 
   actOnGateway<ImportOptions>(
     key
