@@ -1,6 +1,5 @@
 import { type DirectAddress, type DirectDomain, domainOf } from '../direct/address.js'
 import type { Envelope } from '../direct/envelope.js'
-import { servedAs } from '../pipeline/recipients.js'
 import type { Clock } from '../ports/world.js'
 import type { Accepted } from '../spool/spool.js'
 import type { Attempt, AttemptOutcome } from './attempt.js'
@@ -28,15 +27,14 @@ export function homeFirst(beyond: Attempt, { isOurs, isServed, accept, clock }: 
     const apart: Apart[] = []
     const rcptTo: DirectAddress[] = []
     for (const recipient of mail.to) {
-      const served = await servedAs(recipient, isServed)
-      if (served) rcptTo.push(served)
+      if (await isServed(recipient)) rcptTo.push(recipient)
       else apart.push({ recipient, kind: 'permanent', detail: '550 5.1.1 No such Direct address here' })
     }
     const host = 'this gateway'
     if (rcptTo.length === 0)
       return { kind: 'permanent', host, detail: apart[0]?.detail ?? '', ...(apart.length > 1 && { apart }) }
     const peer = { address: 'local', helo: 'local', tls: true }
-    const envelope: Envelope = { mailFrom: mail.from, rcptTo: [...new Set(rcptTo)], peer, receivedAt: clock.now() }
+    const envelope: Envelope = { mailFrom: mail.from, rcptTo, peer, receivedAt: clock.now() }
     const { wire } = mail
     const { id } = await accept(envelope, wire instanceof Uint8Array ? only(wire) : wire.chunks())
     const outcome: AttemptOutcome = { kind: 'delivered', host, reply: `250 2.0.0 ${id}` }

@@ -39,3 +39,12 @@ export function parseAddress(text: string): DirectAddress | undefined {
 export function domainOf(address: DirectAddress): DirectDomain {
   return address.slice(address.lastIndexOf('@') + 1) as DirectDomain
 }
+
+/**
+ * The address without its `+tag` (RFC 5233 §4 calls it detail): certificates are issued to the address itself, and mail to
+ * a tagged one is for the same person.
+ */
+export function withoutTag(address: DirectAddress): DirectAddress {
+  const plus = address.indexOf('+')
+  return plus > 0 ? (`${address.slice(0, plus)}@${domainOf(address)}` as DirectAddress) : address
+}

@@ -1,4 +1,4 @@
-import { type DirectAddress, domainOf } from '../direct/address.js'
+import { type DirectAddress, domainOf, withoutTag } from '../direct/address.js'
 import { type Refused, refused, type Undecided } from '../direct/refusal.js'
 import type { CandidateFinding } from '../direct/verdict.js'
 import type { Directory } from '../directory/directory.js'
@@ -30,48 +30,39 @@ export type RecipientFinding = {
 /**
  * Finds the certificates of one recipient that its sender trusts (Applicability Statement §4, §5.3): what was imported,
  * else what is published; for an address of ours, our own. The first place that has any decides. An address of ours that is
- * not served is refused at once.
+ * not served is refused at once. Where nothing at all is known of a `name+tag` elsewhere, `name` is asked for: it is the
+ * same person to nearly every mail system (RFC 5233 §1), and certificates are issued without tags.
  */
 export async function certificatesOf(
   recipient: DirectAddress,
   sender: DirectAddress,
   ports: RecipientPorts,
 ): Promise<RecipientFinding> {
-  const { directory, revocation, issuers, clock } = ports
-  const asked = withoutTag(recipient)
+  const { directory } = ports
   const ours = (await directory.domains.get(domainOf(recipient))) !== undefined
-  if (ours && !(await servedAs(recipient, directory.addresses.isServed)))
+  if (ours && !(await directory.addresses.isServed(recipient)))
     return { ...refused('unknown-recipient', recipient), recipient, candidates: [], steps: [] }
+  const of: CertificateDirectory['of'] = (address) => (ours ? own(address, ports) : published(address, ports))
+  const choice = await choose(recipient, sender, of, ports)
+  const plain = withoutTag(recipient)
+  const nothing = choice.kind === 'refused' && choice.steps.every(({ outcome }) => outcome === 'none')
+  if (ours || plain === recipient || !nothing || choice.candidates.length > 0) return { ...choice, recipient }
+  const untagged = await choose(plain, sender, of, ports)
+  return { ...untagged, steps: [...choice.steps, ...untagged.steps], recipient }
+}
+
+async function choose(
+  address: DirectAddress,
+  sender: DirectAddress,
+  of: CertificateDirectory['of'],
+  { directory, revocation, issuers, clock }: RecipientPorts,
+) {
   const choice = await certificatesToEncryptTo(
-    { owner: sender, address: asked, purpose: 'message', bag: [], at: clock.now() },
-    {
-      anchors: directory.anchors,
-      revocation,
-      issuers,
-      directory: { of: (address) => (ours ? own(address, ports) : published(address, ports)) },
-    },
+    { owner: sender, address, purpose: 'message', bag: [], at: clock.now() },
+    { anchors: directory.anchors, revocation, issuers, directory: { of } },
     trustPolicyOf(await directory.domains.policyOf(sender)),
   )
-  return choice.kind === 'chosen' ? { ...choice, kind: 'good', recipient } : { ...choice, recipient }
-}
-
-/**
- * The address without its `+tag` (RFC 5233 §4 calls it detail): certificates are issued to the address itself, and mail to
- * a tagged one is for the same person.
- */
-export function withoutTag(address: DirectAddress): DirectAddress {
-  const plus = address.indexOf('+')
-  return plus > 0 ? (`${address.slice(0, plus)}@${domainOf(address)}` as DirectAddress) : address
-}
-
-/** The address of ours that takes mail for this one: itself, or the one without its tag; undefined where there is none. */
-export async function servedAs(
-  address: DirectAddress,
-  isServed: (address: DirectAddress) => Promise<boolean>,
-): Promise<DirectAddress | undefined> {
-  if (await isServed(address)) return address
-  const plain = withoutTag(address)
-  return plain !== address && (await isServed(plain)) ? plain : undefined
+  return choice.kind === 'chosen' ? ({ ...choice, kind: 'good' } as const) : choice
 }
 
 async function published(address: DirectAddress, { directory, discovery }: RecipientPorts): Promise<Discovered> {

@@ -90,7 +90,11 @@ export async function verify(
 
   for await (const window of windows(ports.store.snapshot())) {
     for (const row of window) if (row.kind === 'log') chains.follow(row)
-    await Promise.all(window.map((row) => checkRow(row, familyOf(row))))
+    // Jobs after the entries of their window: what a job belongs to has said so by then.
+    for (const jobs of [false, true])
+      await Promise.all(
+        window.filter(({ kind }) => (kind === 'job') === jobs).map((row) => checkRow(row, familyOf(row))),
+      )
     for (const row of window) {
       if (row.kind === 'job') partners.met(row)
       bytes += rowBytes(row)
