@@ -104,7 +104,7 @@ export function* chainsOf(leaf: Certificate, search: PathSearch): Generator<read
   }
 }
 
-/** Certificates with the issuer's name: matching key identifiers first, then anchors, then those valid now. */
+/** Certificates with the issuer's name: matching key identifiers first, then anchors, then those next to one, then those valid now. */
 function candidatesFor(
   tip: Certificate,
   { anchors, at }: PathSearch,
@@ -118,9 +118,10 @@ function candidatesFor(
   const aki = tip.authorityKeyIdentifier
   const score = (candidate: Certificate) => {
     const ski = candidate.subjectKeyIdentifier
-    const identified = aki && ski ? (Buffer.compare(aki, ski) === 0 ? 8 : 0) : 4
-    const anchored = anchors.byFingerprint.has(candidate.fingerprint) ? 2 : 0
-    return identified + anchored + (at >= candidate.notBefore && at <= candidate.notAfter ? 1 : 0)
+    const identified = aki && ski ? (Buffer.compare(aki, ski) === 0 ? 16 : 0) : 8
+    const anchored = anchors.byFingerprint.has(candidate.fingerprint)
+    const nearness = anchored ? 4 : anchors.bySubject.has(identifiersOf(candidate).issuer) ? 2 : 0
+    return identified + nearness + (at >= candidate.notBefore && at <= candidate.notAfter ? 1 : 0)
   }
   return all
     .map((candidate) => ({ candidate, rank: score(candidate) }))

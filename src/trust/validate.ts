@@ -2,7 +2,7 @@ import { oids } from '../asn1/oids.js'
 import { Asn1Error } from '../asn1/reader.js'
 import type { RefusalReason } from '../direct/refusal.js'
 import { type Certificate, keyUsage, publicKeyOf } from '../x509/certificate.js'
-import { nameText, sameName } from '../x509/name.js'
+import { isEmptyName, nameText, sameName } from '../x509/name.js'
 import { type NameConstraints, nameConstraintsOf } from '../x509/names.js'
 import { schemeOf, weaknessOf } from '../x509/signature.js'
 import { constraintViolation } from './constraints.js'
@@ -136,6 +136,8 @@ function issuerFlaw(path: readonly Certificate[], i: number, at: number, policy:
   const who = nameText(issuer.subject)
   const common = commonFlaw(issuer, at, policy)
   if (common) return common
+  // RFC 5280 §4.1.2.4: without a name nobody can be named as an issuer, and every unnamed authority would be the same.
+  if (isEmptyName(issuer.subject)) return { reason: 'path-not-authority', detail: 'an authority without a name' }
   if (!isAuthority(issuer, isAnchor))
     return { reason: 'path-not-authority', detail: `${who} is not a certification authority` }
   if (issuer.keyUsage !== undefined && !(issuer.keyUsage & keyUsage.keyCertSign))

@@ -128,7 +128,7 @@ function parse(der: Uint8Array, fingerprint: string): Certificate {
     der,
     fingerprint,
     version,
-    serial: asn1.content(asn1.expect(serial, asn1.tags.integer)),
+    serial: serialOf(serial),
     issuer: asn1.whole(asn1.expect(issuer, 0x30)),
     subject: asn1.whole(asn1.expect(subject, 0x30)),
     notBefore: asn1.time(notBefore),
@@ -141,6 +141,18 @@ function parse(der: Uint8Array, fingerprint: string): Certificate {
     extensions,
     ...known(extensions),
   }
+}
+
+/**
+ * The octets of a serial number. Zero, negative and overlong ones are there in practice and are only compared (RFC 5280
+ * §4.1.2.2); one that is padded would be another one than the same number in a revocation list (X.690 §8.3.2).
+ */
+function serialOf(found: asn1.Element | undefined): Uint8Array {
+  const octets = asn1.content(asn1.expect(found, asn1.tags.integer))
+  const [first, second = 0] = octets
+  const isPadded = octets.length > 1 && (first === 0 ? second < 0x80 : first === 0xff && second >= 0x80)
+  if (first === undefined || isPadded) throw new asn1.Asn1Error('serial number')
+  return octets
 }
 
 /** An AlgorithmIdentifier: its OID and the whole parameters element, where there is one. */

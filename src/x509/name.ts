@@ -1,4 +1,6 @@
+import { isUtf8 } from 'node:buffer'
 import * as asn1 from '../asn1/reader.js'
+import { recent } from './recent.js'
 
 const short: Readonly<Record<string, string>> = {
   '2.5.4.3': 'CN',
@@ -67,50 +69,65 @@ function escaped(text: string): string {
     .replace(/\p{Cc}/gu, (control) => `\\${control.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }
 
-const normalised = new Map<string, string>()
+const normalised = recent<string>(4_000)
 
 /**
- * A Name (DER) in a form that is equal for names that match under RFC 5280 §7.1: strings folded for case and inner
- * space, attribute sets ordered. Damaged names fall back to their bytes.
+ * A Name (DER) in a form that is equal for names that match under RFC 5280 §7.1: strings prepared as RFC 4518 says,
+ * attribute sets ordered. Damaged names, and strings that may not be prepared, fall back to their bytes.
  */
 export function comparableName(name: Uint8Array): string {
-  const key = Buffer.from(name).toString('latin1')
+  const key = Buffer.from(name.buffer, name.byteOffset, name.length).toString('latin1')
   const known = normalised.get(key)
   if (known !== undefined) return known
   let form: string
   try {
-    form = JSON.stringify(
-      attributesOf(name).map((rdn) =>
-        rdn
-          .map((attribute) => {
-            const text = textOf(attribute)
-            return text === undefined
-              ? `${attribute.oid}#${attribute.tag}${Buffer.from(attribute.value).toString('hex')}`
-              : `${attribute.oid}=${text.normalize('NFKC').trim().replace(/\s+/g, ' ').toLowerCase()}`
-          })
-          .sort(),
-      ),
-    )
+    form = JSON.stringify(attributesOf(name).map((rdn) => rdn.map(attributeForm).sort()))
   } catch (error) {
     if (!(error instanceof asn1.Asn1Error)) throw error
     form = key
   }
-  if (normalised.size >= 4_000) normalised.clear()
   normalised.set(key, form)
   return form
 }
 
-/** Whether a Name (DER) equals `base` or lies below it: its first components are those of the base (RFC 5280 §4.2.1.10). */
-export function isWithinName(name: Uint8Array, base: Uint8Array): boolean {
-  const whole = componentsOf(name)
-  const first = componentsOf(base)
-  return !!whole && !!first && first.length <= whole.length && first.every((rdn, i) => rdn === whole[i])
+function attributeForm(attribute: Attribute): string {
+  const text = isWellFormed(attribute) ? prepared(textOf(attribute)) : undefined
+  return text === undefined
+    ? `${attribute.oid}#${attribute.tag}${Buffer.from(attribute.value).toString('hex')}`
+    : `${attribute.oid}=${text}`
 }
 
-function componentsOf(name: Uint8Array): string[] | undefined {
+/** Two different damaged strings must not become the same one with replacement characters. */
+function isWellFormed({ tag, value }: Attribute): boolean {
+  return tag !== 0x0c || isUtf8(value)
+}
+
+/** RFC 4518 §2.2: what is mapped to nothing: soft hyphens, joiners, variation selectors, controls that are no space. */
+const dropped = /\p{DI}|\ufffc|(?![\t-\r\u0085])\p{Cc}/gu
+/** RFC 4518 §2.4: private use, surrogates, non-characters and the replacement character. */
+const prohibited = /[\p{Co}\p{Cs}\ufffd\u{1fffe}\u{1ffff}\ufdd0-\ufdef\ufffe\uffff]/u
+
+/** A string prepared for comparing without regard to case (RFC 4518 §2); undefined for one that may not be compared. */
+function prepared(text: string | undefined): string | undefined {
+  if (text === undefined || prohibited.test(text)) return undefined
+  if (/^[ -~]*$/.test(text)) return text.trim().replace(/ +/g, ' ').toLowerCase()
+  // By way of upper case: folds ß and ẞ to ss, as the case folding that stringprep refers to does.
+  const folded = text.replace(dropped, '').normalize('NFKC').toLowerCase().toUpperCase().toLowerCase().normalize('NFKC')
+  return folded.replace(/[\s\u0085]+/g, ' ').trim()
+}
+
+const split = recent<readonly string[]>(4_000)
+
+/** The components of a Name (DER), first to last, each in a form to compare; undefined for a damaged name. */
+export function componentsOf(name: Uint8Array): readonly string[] | undefined {
   const form = comparableName(name)
   if (!form.startsWith('[')) return undefined
-  return (JSON.parse(form) as string[][]).map((rdn) => JSON.stringify(rdn))
+  let components = split.get(form)
+  if (!components) {
+    components = (JSON.parse(form) as string[][]).map((rdn) => JSON.stringify(rdn))
+    split.set(form, components)
+  }
+  return components
 }
 
 /** Whether a Name (DER) has no components. */

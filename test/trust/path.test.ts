@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { oids } from '../../src/asn1/oids.js'
 import { nullValue, sequenceOf } from '../../src/asn1/writer.js'
+import { judgeCertificate, readCertificates } from '../../src/trust/judge.js'
+import { anchorSet, newPathBudget } from '../../src/trust/path.js'
+import { defaultTrustPolicy } from '../../src/trust/policy.js'
 import {
   dayMs,
   generalName,
@@ -291,6 +294,68 @@ describe('name constraints', () => {
     expect(await judged(makeLeaf(middle, { ...ec, ...options }), [root], [middle])).toBe(expected)
   })
 
+  const ip = (...octets: number[]) => Uint8Array.of(0x87, octets.length, ...octets)
+  const inside = { san: { ...san, raw: [ip(192, 0, 2, 7)] } }
+  const six = { san: { ...san, raw: [ip(0x20, 1, 0xd, 0xb8, ...Array(11).fill(0), 1)] } }
+  const hostName = { san: { ...san, raw: [uri('http://hisp.test/')] } }
+  it.each([
+    ['an address in the net', [ip(192, 0, 2, 0, 255, 255, 255, 0)], [], inside, 'trusted'],
+    ['an address outside the net', [ip(192, 0, 3, 0, 255, 255, 255, 0)], [], inside, 'name-constraints'],
+    ['an address in an excluded net', [], [ip(192, 0, 2, 0, 255, 255, 255, 0)], inside, 'name-constraints'],
+    ['an address outside the excluded net', [], [ip(192, 0, 3, 0, 255, 255, 255, 0)], inside, 'trusted'],
+    ['a mask with holes', [], [ip(10, 0, 0, 0, 255, 0, 255, 0)], inside, 'name-constraints'],
+    ['a net of the wrong length', [], [ip(10, 0, 0, 0, 255)], inside, 'name-constraints'],
+    [
+      'the long addresses where short ones are permitted',
+      [ip(192, 0, 2, 0, 255, 0, 0, 0)],
+      [],
+      six,
+      'name-constraints',
+    ],
+    ['the long addresses where short ones are excluded', [], [ip(0, 0, 0, 0, 0, 0, 0, 0)], six, 'trusted'],
+    [
+      'an excluded mailbox that cannot be read',
+      [],
+      [email('a@b@c')],
+      { san: { email: ['alice@hisp.test'] } },
+      'name-constraints',
+    ],
+    ['an excluded host that cannot be read', [], [dns('x\0.test')], {}, 'name-constraints'],
+    ['an excluded host of a URI', [], [uri('.test')], hostName, 'name-constraints'],
+    ['a URI without a host', [uri('hisp.test')], [], { san: { ...san, raw: [uri('urn:x')] } }, 'name-constraints'],
+    [
+      'a URI with an address for a host',
+      [],
+      [uri('other.test')],
+      { san: { ...san, raw: [uri('http://192.0.2.7/')] } },
+      'name-constraints',
+    ],
+    [
+      'a host with a dot at its end',
+      [dns('hisp.test')],
+      [],
+      { san: { dns: ['hisp.test', 'hisp.test.'] } },
+      'name-constraints',
+    ],
+    [
+      'an address in the subject alone',
+      [email('hisp.test')],
+      [],
+      { subject: nameOf('x', [{ oid: '1.2.840.113549.1.9.1', value: 'a@other.test' }]) },
+      'name-constraints',
+    ],
+    [
+      'a subject in other letters and string types',
+      [directory(nameOf('CLINIC  one'))],
+      [],
+      { subject: nameOf('x', [{ oid: '2.5.4.3', value: 'Clinic One' }]) },
+      'trusted',
+    ],
+  ])('judge %s', async (_, permitted, excluded, options, expected) => {
+    const middle = makeIntermediate(root, { extensions: constrained(permitted, excluded) })
+    expect(await judged(makeLeaf(middle, { ...ec, ...options }), [root], [middle])).toBe(expected)
+  })
+
   it('fail closed for forms that are not compared', async () => {
     const registered = Buffer.from('88032a0304', 'hex')
     const middle = makeIntermediate(root, { extensions: constrained([registered]) })
@@ -329,6 +394,119 @@ describe('name constraints', () => {
     const extensions = [{ oid: oids.nameConstraints, critical: true, value: nullValue }]
     const middle = makeIntermediate(root, { extensions })
     expect(await judged(makeLeaf(middle, ec), [root], [middle])).toBe('malformed-certificate')
+  })
+})
+
+describe('serial numbers', () => {
+  const root = makeAuthority()
+  it.each([
+    ['zero', Uint8Array.of(0), 'trusted'],
+    ['of 30 octets', new Uint8Array(30).fill(7), 'trusted'],
+  ])('%s are only compared', async (_, serial, expected) => {
+    expect(await judged(makeLeaf(root, { ...ec, serial }), [root])).toBe(expected)
+  })
+})
+
+describe('an authority without a name', () => {
+  it('issues nothing, as anchor or below', async () => {
+    const root = makeAuthority()
+    const nobody = makeIntermediate(root, { subject: sequenceOf() })
+    expect(await judged(makeLeaf(nobody, ec), [root], [nobody])).toBe('path-not-authority')
+    expect(await judged(makeLeaf(nobody, ec), [nobody])).toBe('path-not-authority')
+  })
+})
+
+/** How long the judgement of a leaf takes with all of these at hand, beyond what a message may bring. */
+async function judgedWithin(
+  limitMs: number,
+  leaf: Identity,
+  anchors: readonly Identity[],
+  others: readonly Identity[],
+) {
+  const certificates = (list: readonly Identity[]) =>
+    readCertificates(
+      list.map(({ certificate }) => certificate),
+      list.length,
+    )
+  const [parsed] = certificates([leaf])
+  if (!parsed) throw new Error('the leaf does not parse')
+  const bag = certificates(others)
+  const question = {
+    ...{ leaf: parsed, use: 'sign' as const, anchors: anchorSet(certificates(anchors)), bag, at: now },
+    ...{ policy: defaultTrustPolicy, budget: newPathBudget() },
+  }
+  // Time on the processor, as others may be using the machine.
+  const began = process.cpuUsage()
+  const verdict = await judgeCertificate(question, portsOf())
+  const { user, system } = process.cpuUsage(began)
+  const tookMs = (user + system) / 1_000
+  expect({ tookMs, quick: tookMs < limitMs }).toMatchObject({ quick: true })
+  return verdict.kind === 'refused' ? verdict.reason : verdict.kind
+}
+
+describe('graphs made to be searched for ever', () => {
+  const limitMs = 200
+  it('of a hundred authorities of one name and key identifier', async () => {
+    const name = 'One of many'
+    const subjectKeyIdentifier = Buffer.alloc(20, 1)
+    const root = makeAuthority({ name })
+    const many = Array.from({ length: 100 }, () => makeAuthority({ name, subjectKeyIdentifier }))
+    const leaf = makeLeaf(makeAuthority({ name, subjectKeyIdentifier }), ec)
+    expect(await judgedWithin(limitMs, leaf, [root], many)).not.toBe('trusted')
+  })
+
+  it('of thirty authorities that certified one another', async () => {
+    const authorities = Array.from({ length: 30 }, (_, i) => makeAuthority({ name: `Mesh ${i}` }))
+    const mesh = authorities.flatMap((issuer) =>
+      authorities.map((subject) => makeIntermediate(issuer, { subject: subject.subject, key: subject })),
+    )
+    const leaf = makeLeaf(authorities[0] as Identity, ec)
+    const stranger = makeAuthority()
+    expect(await judgedWithin(limitMs, leaf, [stranger], mesh)).not.toBe('trusted')
+    expect(await judgedWithin(limitMs, leaf, [stranger], mesh)).not.toBe('trusted')
+    expect(await judgedWithin(limitMs, leaf, [authorities[29] as Identity], mesh)).toBe('trusted')
+  })
+
+  it('of layers in which everybody issued everybody, and the way out is missing', async () => {
+    let above = [makeAuthority()]
+    const others: Identity[] = []
+    for (let layer = 0; layer < 6; layer++) {
+      const key = makeAuthority({ name: `Layer ${layer}` })
+      const made = above.flatMap((issuer) =>
+        [0, 1, 2].map(() => makeIntermediate(issuer, { subject: key.subject, key })),
+      )
+      others.push(...made)
+      above = made.slice(0, 3)
+    }
+    const leaf = makeLeaf(above[0] as Identity, ec)
+    expect(await judgedWithin(limitMs, leaf, [makeAuthority()], others)).not.toBe('trusted')
+  })
+
+  it('of paths that reach the anchor and fail there, with names to compare', async () => {
+    const names = Array.from({ length: 60 }, (_, i) => generalName.dns(`c${i}.test`))
+    const value = nameConstraints([generalName.dns('test'), ...names])
+    const root = makeAuthority()
+    const raw = Array.from({ length: 100 }, (_, i) => generalName.dns(`n${i}.test`))
+    const twice = { extensions: [{ oid: oids.nameConstraints, critical: true, value }], san: { raw } }
+    const [one, two] = [makeAuthority({ name: 'Step one' }), makeAuthority({ name: 'Step two' })]
+    const others = [0, 1, 2, 3].flatMap((i) => [
+      makeIntermediate(root, { subject: one.subject, key: one, ...twice, serial: i + 1 }),
+      makeIntermediate(one, { subject: two.subject, key: two, ...twice, serial: i + 1 }),
+    ])
+    const leaf = makeLeaf(two, { ...ec, san: { dns: ['hisp.test', 'outside.example'], raw } })
+    expect(await judgedWithin(limitMs, leaf, [root], others)).toBe('name-constraints')
+  })
+
+  it('of cycles through the anchor name', async () => {
+    const root = makeAuthority({ name: 'Round' })
+    const a = makeIntermediate(root, { name: 'A' })
+    const b = makeIntermediate(a, { name: 'B' })
+    const back = makeIntermediate(b, { subject: root.subject, key: root })
+    const leaf = makeLeaf(b, ec)
+    expect(await judgedWithin(limitMs, leaf, [makeAuthority({ name: 'Round' })], [root, a, b, back])).not.toBe(
+      'trusted',
+    )
+    expect(await judgedWithin(limitMs, leaf, [root], [a, b, back])).toBe('trusted')
   })
 })
 

@@ -5,7 +5,7 @@ import { tags } from '../../src/asn1/reader.js'
 import { context, der, integer, sequenceOf } from '../../src/asn1/writer.js'
 import { certificatesIn } from '../../src/x509/bundle.js'
 import { type Certificate, keyUsage, publicKeyOf, readCertificate } from '../../src/x509/certificate.js'
-import { isWithinName, nameText, sameName } from '../../src/x509/name.js'
+import { componentsOf, nameText, sameName } from '../../src/x509/name.js'
 import { keyLimits, schemeOf, weaknessOf } from '../../src/x509/signature.js'
 import {
   type Identity,
@@ -136,11 +136,31 @@ describe('a name', () => {
     expect(sameName(nameOf('a'), nameOf('a', [{ oid: '2.5.4.10', value: 'b' }]))).toBe(false)
   })
 
-  it('lies within another of which it has all components first', () => {
+  it('has components, each in a form to compare', () => {
     const one = [{ oid: '2.5.4.10', value: 'Clinic' }]
-    expect(isWithinName(nameOf('x', [{ oid: '2.5.4.3', value: 'clinic' }]), nameOf('Clinic'))).toBe(true)
-    expect(isWithinName(nameOf('Clinic', one), nameOf('Clinic'))).toBe(false)
-    expect(isWithinName(nameOf('Clinic'), nameOf('x', [{ oid: '2.5.4.3', value: 'clinic' }]))).toBe(false)
+    const [first, second] = componentsOf(nameOf('x  Y', one)) ?? []
+    expect(componentsOf(nameOf('X y'))).toEqual([second])
+    expect(componentsOf(nameOf('z', [{ oid: '2.5.4.10', value: 'CLINIC' }]))?.[0]).toBe(first)
+    expect(componentsOf(Buffer.from('3003020101', 'hex'))).toBeUndefined()
+  })
+
+  it('is compared as RFC 4518 prepares strings', () => {
+    const same = (one: string, other: string) => sameName(nameOf(one), nameOf(other))
+    expect(same('Clin\u00adic\u200b', 'clinic')).toBe(true)
+    expect(same('Ⅳ Clinic\u00a0 ﬁrst', 'iv clinic first')).toBe(true)
+    expect(same('a\tb', 'a b')).toBe(true)
+    expect(same('a\u0000b', 'ab')).toBe(true)
+    expect(same('Ä', 'a\u0308')).toBe(true)
+    expect(same('\ue000', '\ue001')).toBe(false)
+    expect(same('ab', 'a b')).toBe(false)
+  })
+
+  it('with damaged text is like no other', () => {
+    const [one, other] = [Uint8Array.from(nameOf('a!')), Uint8Array.from(nameOf('a!'))]
+    one[one.length - 1] = 0xff
+    other[other.length - 1] = 0xfe
+    expect(sameName(one, other)).toBe(false)
+    expect(sameName(one, Uint8Array.from(one))).toBe(true)
   })
 
   it('is shown without control characters', () => {
