@@ -9,6 +9,7 @@ import { bundles } from './groups/bundles.js'
 import { discovery } from './groups/discovery.js'
 import { hosting } from './groups/hosting.js'
 import { receiving } from './groups/receiving.js'
+import { prove } from './prove.js'
 
 const runs: Readonly<Record<Group, RunGroup>> = {
   discovery,
@@ -17,11 +18,12 @@ const runs: Readonly<Record<Group, RunGroup>> = {
   receiving,
 }
 
-const usage = `npm run certification -- [--group NAME,...] [--case ID,...] [--own] [--program MAIN.JS] [--quiet-seconds N] [--verbose]
+const usage = `npm run certification -- [--group NAME,...] [--case ID,...] [--own] [--program MAIN.JS] [--quiet-seconds N] [--prove] [--verbose]
   --group          ${groups.join(', ')}; all by default
   --case           only these cases
   --own            name and directory servers of our own in place of BIND and OpenLDAP: faster
   --program        another built gateway than dist/main.js
+  --prove          runs some cases against copies with a planted bug, which they must see
   --quiet-seconds  how long nothing more may come before "nothing came" is believed (default 5)
 `
 
@@ -49,6 +51,7 @@ export async function main(words: readonly string[]): Promise<number> {
       own: { type: 'boolean', default: false },
       program: { type: 'string' },
       'quiet-seconds': { type: 'string', default: '5' },
+      prove: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -72,6 +75,10 @@ export async function main(words: readonly string[]): Promise<number> {
   process.once('exit', () => rmSync(home, { recursive: true, force: true }))
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
   const tell = (line: string) => void (values.verbose && process.stderr.write(`${line}\n`))
+  if (values.prove) {
+    const print = (line: string) => void process.stdout.write(`${line}\n`)
+    return (await prove({ home, quietMs, peers: 'own', tell }, wanted, runGroup, print)) ? 0 : 1
+  }
   const findings: Finding[] = []
   for (const group of wanted) {
     const peers = values.own ? 'own' : 'programs'

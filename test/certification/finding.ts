@@ -51,6 +51,7 @@ export function score(findings: readonly Finding[]): { readonly words: string; r
   const apart = others.length > 0 ? ` (and ${passed(others)}/${others.length} of policy and our own)` : ''
   return {
     words: `certification: ${passed(scored)}/${scored.length}${apart}`,
-    good: scored.length > 0 && passed(scored) === scored.length,
+    // Where only others were asked for, they decide.
+    good: passed(scored) === scored.length && (scored.length > 0 || passed(others) === others.length),
   }
 }
