@@ -1,17 +1,10 @@
 import { oids } from '../asn1/oids.js'
 import * as asn1 from '../asn1/reader.js'
 import { der } from '../asn1/writer.js'
-import { algorithmOf, type Certificate, type Extension, keyUsage, publicKeyOf, readExtensions } from './certificate.js'
-import { comparableName, sameName } from './name.js'
-import {
-  type DistributionPoint,
-  directoryNames,
-  distributionPointsOf,
-  pointName,
-  readPoints,
-  reasonBits,
-} from './points.js'
-import { type Algorithm, schemeOf, signatureHolds, weaknessOf } from './signature.js'
+import { algorithmOf, type Extension, readExtensions } from './certificate.js'
+import { comparableName } from './name.js'
+import { type DistributionPoint, directoryNames, pointName, readPoints, reasonBits } from './points.js'
+import type { Algorithm } from './signature.js'
 
 /** A certificate revocation list (RFC 5280 §5.1). Its entries stay bytes: a list of 100,000 would be as many objects. */
 export interface Crl {
@@ -64,13 +57,6 @@ export interface MalformedCrl {
   readonly kind: 'malformed'
   readonly detail: string
 }
-
-/** What a list says about one certificate. */
-export type CrlAnswer =
-  | { readonly kind: 'good' }
-  | { readonly kind: 'revoked'; readonly at: number; readonly reason: string }
-  /** The list does not speak of this certificate, or not with this issuer's authority. */
-  | { readonly kind: 'no-proof'; readonly detail: string }
 
 export const crlLimits = {
   /** Changes of certificateIssuer in one indirect list; each costs a name compared when it is read, about ten microseconds. */
@@ -177,79 +163,6 @@ function extensionsOf(extensions: readonly Extension[], issuer: Uint8Array) {
     authorityKeyIdentifier: key && asn1.content(key),
     freshest: freshest ? readPoints(freshest, issuer) : [],
   }
-}
-
-/**
- * What a list says about `certificate`, whose issuer is `issuer`, at a moment (Unix milliseconds), for complete lists of the
- * issuer itself only; trust/lists.ts processes the others.
- */
-export function crlAnswer(
-  crl: Crl,
-  certificate: Certificate,
-  issuer: Certificate,
-  at: number,
-  { allowSha1 = false, skewMs = 300_000 }: { readonly allowSha1?: boolean; readonly skewMs?: number } = {},
-): CrlAnswer {
-  try {
-    const doubt =
-      authorityDoubt(crl, certificate, issuer, allowSha1) ??
-      (crl.thisUpdate > at + skewMs ? 'the CRL is not in force yet' : undefined) ??
-      (crl.nextUpdate === undefined ? 'the CRL has no nextUpdate' : undefined) ??
-      (crl.nextUpdate !== undefined && crl.nextUpdate < at ? 'the CRL is out of date' : undefined)
-    if (doubt) return { kind: 'no-proof', detail: doubt }
-    const scope = scopeDoubt(crl.scope, certificate)
-    if (scope === 'out') return { kind: 'no-proof', detail: 'the CRL does not speak of such certificates' }
-    const entry = entryOf(crl, certificate.serial, comparableName(certificate.issuer))
-    if (entry && entry.reason !== removeFromCrl)
-      return { kind: 'revoked', at: entry.at, reason: reasonWord(entry.reason) }
-    return scope === 'some' ? { kind: 'no-proof', detail: 'the CRL covers some reasons only' } : { kind: 'good' }
-  } catch (error) {
-    if (error instanceof asn1.Asn1Error) return { kind: 'no-proof', detail: error.message }
-    throw error
-  }
-}
-
-function authorityDoubt(crl: Crl, certificate: Certificate, issuer: Certificate, allowSha1: boolean) {
-  if (crl.unusable) return crl.unusable
-  if (crl.scope.indirect) return 'an indirect CRL'
-  if (crl.baseNumber !== undefined) return 'a delta CRL'
-  if (!sameName(crl.issuer, certificate.issuer) || !sameName(crl.issuer, issuer.subject))
-    return 'the CRL is of another issuer'
-  if (issuer.keyUsage !== undefined && !(issuer.keyUsage & keyUsage.crlSign)) return 'the issuer may not sign CRLs'
-  const scheme = schemeOf(crl.signatureAlgorithm)
-  if (!scheme) return `the CRL is signed with ${crl.signatureAlgorithm.oid}`
-  if (scheme.digest === 'md5' || (scheme.digest === 'sha1' && !allowSha1))
-    return `the CRL is signed with ${scheme.digest}`
-  const key = publicKeyOf(issuer)
-  if (!key || weaknessOf(key)) return 'the key of the issuer is not one to rely on'
-  return isSignedBy(crl, issuer) ? undefined : 'the CRL was not signed by the key of the issuer'
-}
-
-const signed = new WeakMap<Crl, Map<string, boolean>>()
-
-/** Checked once per list and key: the digest over a list of megabytes takes milliseconds. */
-function isSignedBy(crl: Crl, issuer: Certificate): boolean {
-  const results = signed.get(crl) ?? new Map<string, boolean>()
-  signed.set(crl, results)
-  const known = results.get(issuer.fingerprint)
-  if (known !== undefined) return known
-  const scheme = schemeOf(crl.signatureAlgorithm)
-  const key = publicKeyOf(issuer)
-  const holds = !!scheme && !!key && signatureHolds(crl.tbs, crl.signature, scheme, key)
-  if (results.size < 16) results.set(issuer.fingerprint, holds)
-  return holds
-}
-
-/** Whether a list of this scope speaks of the certificate: `out`, for `some` reasons, or for `all`. */
-function scopeDoubt(scope: CrlScope, certificate: Certificate): 'out' | 'some' | 'all' {
-  const isAuthority = certificate.basicConstraints?.ca === true
-  if (scope.only && (scope.only !== 'user') !== isAuthority) return 'out'
-  if (scope.points === undefined) return scope.reasons === undefined ? 'all' : 'some'
-  const named = distributionPointsOf(certificate).filter(({ names }) =>
-    names?.some((name) => scope.points?.includes(name)),
-  )
-  if (named.length === 0) return 'out'
-  return scope.reasons !== undefined || named.every(({ reasons }) => reasons !== undefined) ? 'some' : 'all'
 }
 
 const everything: CrlScope = { only: undefined, indirect: false, reasons: undefined, points: undefined, form: '' }

@@ -3,8 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { authorityFamilies } from '../../src/authority/families.js'
 import type { DirectAddress, DirectDomain } from '../../src/direct/address.js'
 import { openKeyring } from '../../src/keyring/keyring.js'
+import { listStatus } from '../../src/trust/lists.js'
 import { keyUsage, readCertificate } from '../../src/x509/certificate.js'
-import { crlAnswer, readCrl } from '../../src/x509/crl.js'
+import { readCrl } from '../../src/x509/crl.js'
 import { masterKey, random } from '../directory/worlds.js'
 import { anna, authorities, clinic } from './worlds.js'
 
@@ -18,9 +19,10 @@ function read(der: Uint8Array) {
 
 async function statusOf({ authority, clock }: Awaited<ReturnType<typeof authorities>>, id: string, der: Uint8Array) {
   const [list, issuer] = await Promise.all([authority.file(`${id}.crl`), authority.file(`${id}.cer`)])
-  const crl = readCrl(list?.bytes ?? new Uint8Array())
-  if (crl.kind === 'malformed' || !issuer) throw new Error('no list')
-  return crlAnswer(crl, read(der), read(issuer.bytes), clock.now())
+  if (!list || !issuer) throw new Error('no list')
+  const question = { path: [der, issuer.bytes], others: [], at: clock.now(), allowSha1: false }
+  const sources = { list: async () => ({ kind: 'bytes', bytes: list.bytes }) as const }
+  return listStatus(question, sources, { issuers: { of: async () => [] }, known: () => [list.bytes] })
 }
 
 describe('an authority of our own', () => {
