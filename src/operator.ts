@@ -21,8 +21,8 @@ import { holdFamily, type RowFamily } from './ports/rows.js'
 import { StoreFailed, together } from './ports/store.js'
 import { VaultFailed } from './ports/vault.js'
 import { recordFamilies } from './record/families.js'
+import { bundleFetch } from './resolve/bundles.js'
 import { resolveFamilies } from './resolve/families.js'
-import { conditionalFetch } from './resolve/fetch.js'
 import { newRequest } from './smime/csr.js'
 import { readPkcs12 } from './smime/pkcs12.js'
 import { spoolFamilies } from './spool/families.js'
@@ -148,7 +148,7 @@ function bundlesOf(
 ): Bundles {
   return openBundles({
     ...{ store, directory, audit, clock, random },
-    fetch: conditionalFetch({ ...bundleFetchRules, allowPrivate: fetch.allowPrivateAddresses }),
+    fetch: bundleFetch({ ...bundleFetchRules, allowPrivate: fetch.allowPrivateAddresses }),
     revocation: { status: async () => ({ kind: 'unavailable', detail: 'not asked' }) },
     issuers: directory.issuers,
   })

@@ -1,4 +1,4 @@
-import { bundleQueue } from '../directory/bundles.js'
+import { bundleIntervals, bundleQueue } from '../directory/bundles.js'
 import type {
   BundleLoad,
   BundleRecord,
@@ -213,7 +213,7 @@ async function refreshBundle(bundle: BundleRecord, ports: BundlePorts, by: strin
 
 async function firstLoad(
   ports: BundlePorts,
-  { url, signer, refreshMs = bundleRefresh.alarmEveryMs }: BundleSource,
+  { url, signer, refreshMs = bundleIntervals.defaultMs }: BundleSource,
   file: Uint8Array | undefined,
 ): Promise<{ kind: 'loaded'; load: BundleLoad; warnings: readonly SourceWarning[] } | BundleRefused> {
   const { fetch, clock, random } = ports

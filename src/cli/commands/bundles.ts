@@ -219,7 +219,9 @@ function sayKept(context: Context, { json = false }: GlobalOptions, kept: Bundle
 
 function refuse(refusal: DirectoryRefusal | BundleRefused): never {
   if ('problem' in refusal) orFail(refusal)
-  throw new CommandFailed('fault' in refusal ? words(refusal) : refusal.detail)
+  if (!('fault' in refusal)) throw new CommandFailed(refusal.detail)
+  const later = refusal.fault === 'not-fetched' ? ' With --later it is kept, and loaded once it can be.' : ''
+  throw new CommandFailed(words(refusal) + later)
 }
 
 function words({ fault, detail }: { readonly fault: BundleFault; readonly detail: string }): string {
