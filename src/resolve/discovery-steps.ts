@@ -177,7 +177,9 @@ function found(
     .slice(0, certRecordLimits.certificates)
     .map((der) => Uint8Array.from(Buffer.from(der, 'latin1')))
   const sizeBytes = kept.reduce((bytes, der) => bytes + der.length, 512)
-  return { value: { kind: 'found', place, certificates: kept, detail }, keepMs, sizeBytes }
+  const count = kept.length === 1 ? '1 certificate' : `${kept.length} certificates`
+  const words = detail ? `${count}; ${detail}` : count
+  return { value: { kind: 'found', place, certificates: kept, detail: words }, keepMs, sizeBytes }
 }
 
 function none(place: string, detail: string, keepMs: number): Remembered<PlaceAnswer> {

@@ -72,7 +72,8 @@ export function openNameServers(options: NameServerOptions): NameServers {
         failures.add(`${server.address}: ${said.detail}`)
       }
     }
-    return { kind: 'unavailable', detail: [...failures].join('; ') || 'out of time' }
+    const idle = servers.length > 0 ? 'no time left to ask' : 'no name server is known'
+    return { kind: 'unavailable', detail: [...failures].join('; ') || idle }
   }
 
   /** The name servers of the zone that holds `name`, by what our own servers say: the nearest NS records above it. */

@@ -151,7 +151,7 @@ interface Conversation {
 }
 
 function converse(server: LdapServer, limits: typeof ldapLimits, patience: Patience): Conversation {
-  const socket = connect({ host: server.address, port: server.port })
+  const socket = connect({ host: server.address, port: server.port, noDelay: true })
   const stop = (detail: string) => socket.destroy(new LdapFailed(detail))
   let timer = setTimeout(stop, within(patience, limits.connectMs), 'not reached in time')
   socket.on('connect', () => {

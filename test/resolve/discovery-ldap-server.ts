@@ -45,7 +45,7 @@ export async function startLdap(
 ): Promise<LdapServer> {
   const asked: string[] = []
   const sockets = new Set<Socket>()
-  const server = createServer((socket) => {
+  const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => {})
