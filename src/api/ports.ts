@@ -2,6 +2,7 @@ import type { Addresses, Principal } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
 import type { HealthCheck } from '../observe/health.js'
 import type { Audit } from '../ports/audit.js'
+import type { AuthorityFiles } from '../ports/authority.js'
 import type { Log, Metrics } from '../ports/observe.js'
 import type { Store } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
@@ -19,6 +20,8 @@ export interface ApiPorts {
   readonly addresses: Pick<Addresses, 'get' | 'list'>
   /** Who holds this secret now; undefined for an unknown, expired or revoked one. */
   authenticate(secret: string): Promise<Principal | undefined>
+  /** Files of our own authorities; without it there are none. */
+  readonly files?: AuthorityFiles
   readonly store: Pick<Store, 'commit'>
   readonly audit: Audit
   readonly clock: Clock
