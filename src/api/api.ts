@@ -21,6 +21,7 @@ import type { FieldError } from './problem.js'
 import { Problem, problemBody, problems, problemType } from './problem.js'
 import { healthRoutes } from './routes/health.js'
 import { messageRoutes } from './routes/messages.js'
+import { authorityFileRoutes } from './routes/pki.js'
 import { recordRoutes } from './routes/records.js'
 import { operatorRoutes } from './routes/trail.js'
 
@@ -60,6 +61,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   messageRoutes(app, ports, limits)
   recordRoutes(app, ports)
   operatorRoutes(app, ports)
+  authorityFileRoutes(app, ports)
   return app
 }
 
