@@ -220,7 +220,7 @@ async function added({ gateway, openssl, web }: World, trial: Trial): Promise<re
   const by = signer ? ['--signer', openssl.write('signer.der', signer.certificate)] : []
   const words = ['--url', `${web.url}${pathOf(trial)}`, '--refresh', `${refreshSeconds}s`, '--for', ourDomain]
   const { code, said } = await gateway.tried('bundle', 'add', name, ...words, ...by)
-  if ((code === 0) !== good) return [`bundle add ended with ${code}: ${said.trim().slice(-200)}`]
+  if ((code === 0) !== good) return [`bundle add ended with ${code}: ${said.replace(/\s+/g, ' ').trim().slice(-200)}`]
   return also ? also(gateway) : []
 }
 
