@@ -28,7 +28,8 @@ export interface ExchangeTerms {
 export type Exchanged<Type extends AskedType> = Exclude<ReadMessage<Type>, { readonly kind: 'stray' | 'truncated' }>
 
 /**
- * Asks one server one question: over UDP with EDNS; without EDNS where it does not understand that (RFC 6891 §7); over TCP
+ * Asks one server one question: over UDP with EDNS; without EDNS where it may not understand that (RFC 6891 §7, and
+ * servers from before it); over TCP
  * where the answer is truncated or does not read (RFC 7766 §5). Each datagram has a socket, a port and an id of its own
  * (RFC 5452 §4); the kernel passes only what the server asked sends. Answers `garbage` for silence, too. Never throws.
  */
@@ -39,7 +40,7 @@ export async function exchange<Type extends AskedType>(
 ): Promise<Exchanged<Type>> {
   let edns = true
   let said = await overUdp(server, question, terms, edns)
-  if (said.kind === 'failure' && said.code === 'FORMERR') {
+  if (said.kind === 'failure' && (said.code === 'FORMERR' || said.code === 'NOTIMP')) {
     edns = false
     said = await overUdp(server, question, terms, edns)
   }

@@ -65,9 +65,9 @@ export type ReadMessage<Type extends AskedType = AskedType> =
   /** The name is an alias, and what it stands for is not told here. */
   | { readonly kind: 'alias'; readonly name: string; readonly ttlSeconds: number }
 
-/** Whether a name can be asked at all: labels of 1 to 63 octets, 253 characters together (RFC 1035 §2.3.4). */
+/** Whether a name can be asked at all: labels of 1 to 63 octets, 253 characters together (RFC 1035 §2.3.4), nothing escaped. */
 export function isAskable(name: string): boolean {
-  return name.length <= 253 && name.split('.').every((label) => label.length >= 1 && Buffer.byteLength(label) <= 63)
+  return name.length <= 253 && name.split('.').every((label) => /^[!-[\]-~]{1,63}$/.test(label))
 }
 
 /** The bytes of one question, with EDNS where the server may answer at length (RFC 6891). The name must be askable. */

@@ -63,7 +63,7 @@ export const evidenceLimits = {
   certificates: 20,
   /** Hosts of which is remembered that they said nothing. */
   silentHosts: 1_000,
-} as const
+}
 
 /** What may be fetched of each kind: a list of 280,000 entries, an answer with its chain, twenty certificates. */
 export const evidenceFetchRules: Readonly<Record<EvidenceKind, Partial<FetchRules>>> = {

@@ -139,8 +139,11 @@ function once(url: URL, { post, known }: FetchRequest, rules: FetchRules, signal
         },
       })
       request.on('error', failed)
+      // Where the far side switches protocols there is neither an answer nor an error.
+      request.on('close', () => failed(new Error('closed without an answer')))
       request.on('response', (response) => {
         answered = true
+        request.removeAllListeners('close')
         response.on('error', failed)
         receive(response, url, rules, known).then(resolve, failed)
       })

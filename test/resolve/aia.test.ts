@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { oids } from '../../src/asn1/oids.js'
+import { content, onlyElement } from '../../src/asn1/reader.js'
 import { context, integer, objectIdentifier, sequenceOf, setOf } from '../../src/asn1/writer.js'
 import { aiaIssuers } from '../../src/resolve/aia.js'
 import { openEvidence } from '../../src/resolve/evidence.js'
@@ -48,6 +49,11 @@ function p7c(...certificates: readonly Identity[]): Uint8Array {
   return sequenceOf(objectIdentifier(oids.signedData), context(0, data))
 }
 
+/** The same with an indefinite length around it all (X.690 §8.1.3.6). */
+function indefinite(whole: Uint8Array): Uint8Array {
+  return Buffer.concat([Uint8Array.of(0x30, 0x80), content(onlyElement(whole)), Uint8Array.of(0, 0)])
+}
+
 const judged = (leaf: Identity, issuers: ReturnType<typeof opened>, bag: readonly Identity[] = []) =>
   wordOf(decide([leaf], { ...portsOf({ anchors: [root] }), issuers }, { bag }))
 
@@ -56,6 +62,7 @@ describe('issuers over HTTP', () => {
     ['DER', (middle) => middle.certificate],
     ['PEM', (middle) => `Subject: x\n${pem('CERTIFICATE', middle.certificate)}`],
     ['certificates-only CMS', (middle) => p7c(makeAuthority(), middle)],
+    ['certificates-only CMS in BER', (middle) => indefinite(p7c(middle))],
     ['certificates-only CMS in PEM', (middle) => pem('PKCS7', p7c(middle))],
   ])('come as %s', async (_, encode) => {
     const middle = makeIntermediate(root)
