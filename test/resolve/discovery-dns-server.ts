@@ -22,8 +22,8 @@ export interface DnsOptions {
   /** Longest answer over UDP, whatever the question allows. */
   readonly udpBytes?: number
   readonly authoritative?: boolean
-  /** Answers that are not understood when asked with EDNS. */
-  readonly withoutEdns?: boolean
+  /** How questions with EDNS are answered; understood unless told. */
+  readonly edns?: 'FORMERR' | 'NOTIMP'
   /** What is sent in place of the answer, in order; nothing for silence. */
   readonly twist?: (reply: Buffer, over: 'udp' | 'tcp', query: Buffer) => readonly Buffer[]
   /** TTL of every record. */
@@ -85,7 +85,7 @@ async function stop(udp: Socket, tcp: Server): Promise<void> {
 function answerTo(
   query: Buffer,
   rows: Rows,
-  { udpBytes = 1232, authoritative = true, withoutEdns = false, ttl = 300 }: DnsOptions,
+  { udpBytes = 1232, authoritative = true, edns, ttl = 300 }: DnsOptions,
   over: 'udp' | 'tcp',
   asked: string[],
 ): Buffer | undefined {
@@ -94,7 +94,7 @@ function answerTo(
   if (!question) return undefined
   const name = question.name.toLowerCase()
   asked.push(`${over} ${question.type} ${name}`)
-  if (withoutEdns && additionals.length > 0) return encode({ type: 'response', id: id ?? 0, flags: 1, questions })
+  if (edns && additionals.length > 0) return encode({ type: 'response', id: id ?? 0, flags: rcodes[edns], questions })
   const answers: Answer[] = []
   let at = name
   let code: keyof typeof rcodes = 'NOERROR'
