@@ -28,7 +28,13 @@ const behaviours: Readonly<Record<string, readonly [RegExp, (socket: Socket) => 
   'a reset': [/ECONNRESET|hang up/, (socket) => socket.resetAndDestroy()],
   'a closed door': [/hang up|reset/, (socket) => socket.end()],
   'what is no HTTP': [/Parse Error|Expected HTTP/, (socket) => socket.end('220 mail.test ESMTP\r\n')],
-  'headers that drip': [/took too long/, (socket) => drip(socket, 'x: y\r\n', 20)],
+  'headers that drip': [
+    /took too long/,
+    (socket) => {
+      socket.write('HTTP/1.1 200 OK\r\n')
+      drip(socket, 'x: y\r\n', 20)
+    },
+  ],
   'headers without end': [
     /Header overflow/,
     (socket) => {
