@@ -170,7 +170,7 @@ async function send(gateway: Gateway, name: string, to: readonly string[]): Prom
   ].join('\r\n')
   const { status, bytes } = await gateway.ask(`/api/v1/mailboxes/${encodeURIComponent(us)}/messages`, {
     method: 'POST',
-    headers: { 'content-type': 'message/rfc822', 'idempotency-key': name },
+    headers: { 'content-type': 'message/rfc822' },
     body: message,
   })
   return { messageId, text, to, reply: status === 202 ? '' : `${status} ${bytes.toString().slice(0, 200)}` }

@@ -50,7 +50,7 @@ function publishing(namePort: number, ldapPort: number, passwordFile: string): r
     `    url: ldap://127.0.0.1:${ldapPort}`,
     `    bindDn: ${JSON.stringify(directoryAdmin.name)}`,
     `    passwordFile: ${passwordFile}`,
-    '    baseDn: ou=dcdt',
+    '    baseDn: ou=direct,ou=dcdt',
     '    everySeconds: 1',
   ]
 }
