@@ -164,11 +164,11 @@ function released(job: ClaimedJob, nextAt: number) {
  * Refuses where the bundle was changed or removed meanwhile, and then notes nothing.
  */
 async function refreshBundle(bundle: BundleRecord, ports: BundlePorts, by: string, next: NextLoad): Promise<Refreshed> {
-  const { directory, fetch, clock, random } = ports
+  const { directory, clock, random } = ports
   const { name, url, copy, status } = bundle
   if (url === undefined) return problem('bad-url', `${name} came from a file`)
 
-  const answer = await fetch(url, copy ? status.validators : undefined)
+  const answer = await ports.fetch(url, copy ? status.validators : undefined)
   if (answer.kind === 'failed') return fail('not-fetched', answer.detail)
   if (answer.kind === 'not-modified') {
     if (!copy) return fail('not-fetched', 'not modified, says the source, and nothing is here')
@@ -216,8 +216,8 @@ async function firstLoad(
   { url, signer, refreshMs = bundleIntervals.defaultMs }: BundleSource,
   file: Uint8Array | undefined,
 ): Promise<{ kind: 'loaded'; load: BundleLoad; warnings: readonly SourceWarning[] } | BundleRefused> {
-  const { fetch, clock, random } = ports
-  const answer = file || url === undefined ? undefined : await fetch(url)
+  const { clock, random } = ports
+  const answer = file || url === undefined ? undefined : await ports.fetch(url)
   if (answer && answer.kind !== 'fetched')
     return { kind: 'refused', fault: 'not-fetched', detail: answer.kind === 'failed' ? answer.detail : 'not modified' }
   const bytes = file ?? answer?.bytes ?? new Uint8Array()

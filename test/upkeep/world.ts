@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { sampleCcda } from '../../src/demo/documents.js'
+import type { DirectDomain } from '../../src/direct/address.js'
 import { openKeyring } from '../../src/keyring/keyring.js'
 import { openVault } from '../../src/keyring/vault.js'
 import { rowFamilies } from '../../src/operator.js'
@@ -12,6 +13,7 @@ import { encodeRow } from '../../src/upkeep/frames.js'
 import { type Finding, verify } from '../../src/upkeep/verify.js'
 import { random } from '../directory/worlds.js'
 import { accept, alice, bob, type Disk, domain, newGateway, seal, work } from '../fixtures/gateway.js'
+import { makeAuthority } from '../fixtures/pki.js'
 
 export const keyringOf = (disk: Disk) => openKeyring({ current: disk.master }, random)
 
@@ -41,6 +43,18 @@ export async function busyGateway() {
   const [anchor] = await anchors.list()
   if (!anchor) throw new Error('the domain has an anchor')
   await anchors.remove(anchor.owner, anchor.id, 'test')
+  await gateway.directory.bundles.add(
+    {
+      name: 'pilots',
+      url: 'https://community.test/b.p7b',
+      uses: [{ domain: domain as DirectDomain, direction: 'both' }],
+    },
+    {
+      content: { certificates: [makeAuthority().certificate], digest: '0'.repeat(64), unreadable: 0 },
+      status: { failures: 0 },
+    },
+    'test',
+  )
   await accept(gateway, seal({ id: 'refused' }))
   await accept(gateway, seal({ id: 'large-refused', content: withDocument(200_000) }))
   await work(gateway)
