@@ -23,6 +23,7 @@ import { healthRoutes } from './routes/health.js'
 import { messageRoutes } from './routes/messages.js'
 import { authorityFileRoutes } from './routes/pki.js'
 import { recordRoutes } from './routes/records.js'
+import { sendingRoutes } from './routes/sending.js'
 import { operatorRoutes } from './routes/trail.js'
 
 /**
@@ -39,8 +40,11 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   app.setErrorHandler(async (error, request, reply) => answerProblem(ports, request, reply, problemOf(error), error))
   app.setNotFoundHandler(async (request, reply) => answerProblem(ports, request, reply, new Problem('not-found')))
 
-  // The application/json parser of Fastify stays; nothing else is read.
+  // The application/json parser of Fastify stays; beside it only whole messages are read, byte for byte.
   app.removeContentTypeParser('text/plain')
+  app.addContentTypeParser('message/rfc822', { parseAs: 'buffer' }, (_, body, done) =>
+    done(null, { original: Buffer.from(body).toString('latin1') }),
+  )
   await app.register(swagger, {
     openapi: describeApi,
     transform: jsonSchemaTransform,
@@ -59,6 +63,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
 
   healthRoutes(app, ports)
   messageRoutes(app, ports, limits)
+  sendingRoutes(app, ports, limits)
   recordRoutes(app, ports)
   operatorRoutes(app, ports)
   authorityFileRoutes(app, ports)

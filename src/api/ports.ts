@@ -1,6 +1,7 @@
 import type { Addresses, Principal } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
 import type { HealthCheck } from '../observe/health.js'
+import type { SubmitOutcome, SubmitRequest } from '../pipeline/submit.js'
 import type { Audit } from '../ports/audit.js'
 import type { AuthorityFiles } from '../ports/authority.js'
 import type { Log, Metrics } from '../ports/observe.js'
@@ -8,8 +9,17 @@ import type { Store } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import type { PatientRecord } from '../record/record.js'
 import type { Quarantine } from '../spool/quarantine.js'
+import type { Submissions } from '../spool/submission.js'
 import type { Trail } from '../spool/trail.js'
 import type { Rate } from './rate.js'
+
+/** Taking messages in to be sent, and telling what became of them. */
+export interface Sending {
+  submit(request: SubmitRequest): Promise<SubmitOutcome>
+  readonly submissions: Pick<Submissions, 'get' | 'list' | 'message'>
+  /** Something was submitted: send it now. */
+  nudge(): void
+}
 
 /** What the API asks of the rest of the house. */
 export interface ApiPorts {
@@ -18,6 +28,8 @@ export interface ApiPorts {
   readonly trail: Trail
   readonly quarantine: Quarantine
   readonly addresses: Pick<Addresses, 'get' | 'list'>
+  /** Sending; without it, what would send answers `unavailable`. */
+  readonly sending?: Sending
   /** Who holds this secret now; undefined for an unknown, expired or revoked one. */
   authenticate(secret: string): Promise<Principal | undefined>
   /** Files of our own authorities; without it there are none. */
@@ -46,8 +58,10 @@ export interface ApiOptions {
 }
 
 export const apiLimits = {
-  /** The largest body is a change of four flags. */
+  /** The largest body but that of a message is a change of four flags. */
   bodyBytes: 64 * 1024,
+  /** A message to be sent: as large as submissions may be, with room for JSON around its attachments. */
+  sendBytes: 44 * 1024 * 1024,
   /** Node's default; a token and a few headers need a tenth. */
   headerBytes: 16 * 1024,
   /** Longest path segment: an address has at most 320 characters, three times that when percent-encoded. */

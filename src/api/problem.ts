@@ -16,6 +16,14 @@ export const problems = {
   'too-large': { status: 413, detail: 'The request body is larger than this API takes.' },
   'unsupported-media-type': { status: 415, detail: 'The request body must be application/json.' },
   conflict: { status: 409, detail: 'Somebody else changed it at the same moment; repeat.' },
+  'not-sendable': {
+    status: 422,
+    detail: 'The message cannot be sent as it is; `errors` names the refusal and what to do.',
+  },
+  'message-id-reused': {
+    status: 409,
+    detail: 'Another message was sent to the same recipients under this Message-ID or Idempotency-Key.',
+  },
   'too-many-requests': { status: 429, detail: 'Too many requests; wait as long as Retry-After says.' },
   internal: { status: 500, detail: 'Something went wrong on our side; the operator finds it by the request id.' },
   unreadable: { status: 500, detail: 'What is stored here cannot be read; the operator finds it by the request id.' },
@@ -54,6 +62,7 @@ const titles: Record<number, string> = {
   412: 'Precondition Failed',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
   429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',

@@ -27,7 +27,7 @@ declare module 'fastify' {
 
 /** A route in terms of what it needs, takes and answers. Paths are relative to the server's root. */
 export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
-  readonly method: 'GET' | 'PATCH'
+  readonly method: 'GET' | 'PATCH' | 'POST'
   readonly path: string
   readonly access: TokenScope
   readonly action: string
@@ -38,7 +38,9 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly query?: Q
   readonly body?: B
   readonly headers?: z.ZodType
-  /** The 200 response: a schema, or media types of bytes. */
+  /** Largest body; the limit of all others where absent. */
+  readonly bodyBytes?: number
+  /** The response, 202 to a POST and 200 to others: a schema, or media types of bytes. */
   readonly answers:
     | z.ZodType
     | { readonly description: string; readonly content: Readonly<Record<string, { schema: z.ZodType }>> }
@@ -70,6 +72,13 @@ const refusals = {
   503: refusal('Cannot answer now'),
 }
 
+const sendRefusals = {
+  409: refusal('Used for another message'),
+  413: refusal('Too large'),
+  415: refusal('Neither JSON nor a message'),
+  422: refusal('The message cannot be sent as it is'),
+}
+
 const changeRefusals = { 409: refusal('Changed at the same moment'), 412: refusal('Changed since it was read') }
 
 /**
@@ -85,6 +94,7 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
     method: spec.method,
     url: spec.path,
     config: { access: spec.access, action: spec.action },
+    ...(spec.bodyBytes !== undefined && { bodyLimit: spec.bodyBytes }),
     schema: {
       operationId: operationId(spec.action),
       summary: spec.summary,
@@ -96,8 +106,10 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       ...(spec.body && { body: spec.body }),
       ...(spec.headers && { headers: spec.headers }),
       response: {
-        200: 'content' in spec.answers ? spec.answers : answer(spec.summary, spec.answers),
+        [spec.method === 'POST' ? 202 : 200]:
+          'content' in spec.answers ? spec.answers : answer(spec.summary, spec.answers),
         ...refusals,
+        ...(spec.method === 'POST' && sendRefusals),
         ...(spec.method === 'PATCH' && changeRefusals),
       },
       'x-scope': spec.access,

@@ -73,6 +73,82 @@ export const flagsBody = z
   })
   .refine((flags) => Object.keys(flags).length > 0, 'Name at least one flag')
 
+const address = z.string().min(3).max(320).describe('Direct address')
+
+export const sendBody = z.union([
+  z
+    .strictObject({
+      to: z.array(address).min(1).max(100),
+      cc: z.array(address).max(100).default([]),
+      subject: z.string().max(998).default(''),
+      text: z
+        .string()
+        .max(1024 * 1024)
+        .default(''),
+      attachments: z
+        .array(
+          z.strictObject({
+            name: z.string().min(1).max(200),
+            mediaType: z.string().regex(/^[a-z0-9!#$&^_.+-]{1,64}\/[a-z0-9!#$&^_.+-]{1,64}$/i),
+            content: z.string().describe('Base64'),
+          }),
+        )
+        .max(100)
+        .default([]),
+      inReplyTo: z
+        .string()
+        .regex(/^<[!-;=?-~]{1,900}>$/)
+        .optional()
+        .describe('Message-ID of what it answers'),
+    })
+    .describe('The gateway writes the message'),
+  z
+    .strictObject({ original: z.string().describe('A whole message (RFC 5322), to everybody in its To and Cc') })
+    .describe('The same as a body of the media type message/rfc822'),
+])
+
+export const idempotencyKey = z.object({
+  'idempotency-key': z
+    .string()
+    .regex(/^[!-~]{1,200}$/)
+    .optional()
+    .describe('Asking again with the same key and message sends nothing twice'),
+})
+
+export const submissionParams = mailboxParams.extend({ id: segment })
+
+export const submittedSchema = z.object({
+  id: z.string().describe('Names the submission and its trail'),
+  messageId: z.string(),
+  duplicate: z.boolean().describe('The message had been submitted before'),
+})
+
+export const submissionSchema = z
+  .object({
+    id: z.string(),
+    mailbox: z.string().describe('Direct address'),
+    messageId: z.string(),
+    subject: z.string(),
+    submittedAt: time,
+    sizeBytes: z.int(),
+    recipients: z.array(
+      z.object({
+        recipient: z.string(),
+        state: z
+          .enum(['waiting', 'queued', 'sent', 'failed'])
+          .describe(
+            'waiting: for a certificate; queued: sealed, on its way; sent: his gateway took it; failed: reported',
+          ),
+        since: time,
+        reason: z.string().optional(),
+        help: z.string().optional(),
+        detail: z.string().optional(),
+        status: z.string().optional().describe('RFC 3463'),
+      }),
+    ),
+  })
+  .meta({ id: 'Submission' })
+
 export const ifMatch = z.object({
   'if-match': z.string().max(64).optional().describe('ETag of the message: refuses the change when it changed since'),
 })
@@ -138,6 +214,8 @@ export const messageSchema = z
   .meta({ id: 'Message' })
 
 export const messagesSchema = z.object({ messages: z.array(messageSchema), unreadable, next })
+
+export const submissionsSchema = z.object({ submissions: z.array(submissionSchema), next })
 
 // --- Trail and quarantine ---
 

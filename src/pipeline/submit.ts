@@ -22,11 +22,14 @@ export interface SubmitPorts {
 export interface SubmitRequest {
   /** The address that submits, proven by whoever took the message in. */
   readonly from: DirectAddress
-  readonly to: readonly DirectAddress[]
+  /** To whom; absent: to everybody whom the message names. */
+  readonly to?: readonly DirectAddress[]
   /** The whole message (RFC 5322), any line breaks. */
   readonly message: Uint8Array
   /** Who asks: a token id, `system`. */
   readonly by: string
+  /** Its Message-ID, where the message has none itself; with its angle brackets. */
+  readonly messageId?: string
   /** Tells this message from another under the same Message-ID; by default a digest of its body. */
   readonly fingerprint?: string
 }
@@ -47,15 +50,15 @@ export async function submit(request: SubmitRequest, ports: SubmitPorts): Promis
   if (!(await addresses.isServed(from))) return refused('unknown-sender', from)
   const sender = await addresses.get(from)
   if (!sender) return refused('unknown-sender', from)
-  const recipients = [...new Set(request.to)]
-  if (recipients.length === 0) return refused('no-recipients')
-  if (recipients.length > submissionLimits.recipients)
-    return refused('too-many-recipients', `${recipients.length}; at most ${submissionLimits.recipients}`)
   if (message.length > submissionLimits.messageBytes)
     return refused('message-too-large', `${message.length} bytes; at most ${submissionLimits.messageBytes}`)
 
-  const checked = checkedMessage(toCanonicalLines(message), from, ports)
+  const checked = checkedMessage(toCanonicalLines(message), request, ports)
   if (checked.kind === 'refused') return checked
+  const recipients = [...new Set(request.to ?? [...checked.named, ...checked.blind])]
+  if (recipients.length === 0) return refused('no-recipients')
+  if (recipients.length > submissionLimits.recipients)
+    return refused('too-many-recipients', `${recipients.length}; at most ${submissionLimits.recipients}`)
   const outcome = await ports.submissions.submit({
     mailbox: sender.mailbox,
     from,
@@ -77,6 +80,8 @@ interface Checked {
   readonly subject: string
   /** Addresses in To and Cc: strict gateways refuse whoever else gets it (ANSI/DS 2019-01-100-2021). */
   readonly named: ReadonlySet<DirectAddress>
+  /** Addresses in Bcc. */
+  readonly blind: ReadonlySet<DirectAddress>
   /** SHA-256 of the body: headers may gain fields on the way here. */
   readonly digest: string
 }
@@ -88,7 +93,11 @@ const leftOut = new Set(['bcc', 'resent-bcc', 'return-path'])
 /** What can stand in a header of ours and be correlated by others. */
 const messageIdForm = /^<[!-;=?-~]{1,900}>$/
 
-function checkedMessage(bytes: Buffer, from: DirectAddress, { clock, random }: SubmitPorts): Checked | Refused {
+function checkedMessage(
+  bytes: Buffer,
+  { from, to, messageId: proposed }: SubmitRequest,
+  { clock, random }: SubmitPorts,
+): Checked | Refused {
   const header = readHeader(bytes)
   if (header.kind === 'unreadable') return refused('malformed-message', header.detail)
   const twice = [...onceAtMost, ...mimeFields].find((name) => header.all(name).length > 1)
@@ -99,21 +108,33 @@ function checkedMessage(bytes: Buffer, from: DirectAddress, { clock, random }: S
   if (/^application\/(x-)?pkcs7-mime$/.test(type.value) && type.params.get('smime-type') !== 'signed-data')
     return refused('already-encrypted', type.value)
 
-  const named = new Set<DirectAddress>()
-  for (const field of ['to', 'cc']) {
-    const read = mailboxesOf(header, field)
-    if (read.kind === 'bad-addresses') return refused('malformed-message', `${field}: ${read.detail}`)
-    for (const { address } of read.mailboxes) if (address) named.add(address)
-  }
+  const named = namedIn(header, ['to', 'cc'], to === undefined)
+  if ('kind' in named) return named
+  const blind = to === undefined ? namedIn(header, ['bcc'], true) : new Set<DirectAddress>()
+  if ('kind' in blind) return blind
   const given = header.get('message-id')
   if (given !== undefined && given !== '' && !messageIdForm.test(given))
     return refused('malformed-message', 'message-id is no message id (RFC 5322 §3.6.4)')
-  const messageId = given || `<${Buffer.from(random.bytes(16)).toString('hex')}@${domainOf(from)}>`
+  const messageId = given || proposed || `<${Buffer.from(random.bytes(16)).toString('hex')}@${domainOf(from)}>`
   const body = bytes.subarray(header.bodyStart)
   const message = rewritten(header, body, messageId, clock.now())
   if ('kind' in message) return message
   const subject = decodeWords(header.get('subject') ?? '')
-  return { kind: 'checked', message, messageId, subject, named, digest: digestOf(body) }
+  return { kind: 'checked', message, messageId, subject, named, blind, digest: digestOf(body) }
+}
+
+/** The addresses of these fields. With `all`, one that is no Direct address is refused: nobody is left out in silence. */
+function namedIn(header: Header, fields: readonly string[], all: boolean): ReadonlySet<DirectAddress> | Refused {
+  const named = new Set<DirectAddress>()
+  for (const field of fields) {
+    const read = mailboxesOf(header, field)
+    if (read.kind === 'bad-addresses') return refused('malformed-message', `${field}: ${read.detail}`)
+    for (const { address } of read.mailboxes) {
+      if (address) named.add(address)
+      else if (all) return refused('bad-address', `${field} has one that is no Direct address`)
+    }
+  }
+  return named
 }
 
 function senderFault(header: Header, from: DirectAddress): Refused | undefined {

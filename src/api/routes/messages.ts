@@ -26,7 +26,7 @@ import {
 import { trailView } from './trail.js'
 
 /** A mailbox that the principal may see; anything else is not found, whether it exists or not. */
-async function mailboxOf({ addresses }: ApiPorts, principal: Principal, text: string) {
+export async function mailboxOf({ addresses }: ApiPorts, principal: Principal, text: string) {
   const address = parseAddress(text)
   if (!address || (principal.address !== '*' && principal.address !== address)) throw new Problem('not-found')
   const known = await addresses.get(address)
