@@ -82,6 +82,14 @@ describe('an answer', () => {
     },
   )
 
+  test('that does not read as a datagram is asked for over TCP', async () => {
+    const { port, asked } = await served(rows, {
+      twist: (reply, over) => [over === 'udp' ? reply.subarray(0, reply.length - 9) : reply],
+    })
+    expect(await through([port]).ask(name, 'CERT', patience())).toMatchObject({ kind: 'records' })
+    expect(asked).toEqual([`udp CERT ${name}`, `tcp CERT ${name}`])
+  })
+
   test('that is too long for a datagram comes over TCP, up to 65,535 bytes', async () => {
     const many = Array.from({ length: 59 }, (_, i) => cert(Buffer.alloc(1_070, i)))
     const { port, asked } = await served({ [`CERT ${name}`]: many })
