@@ -125,13 +125,15 @@ function ttlOf(given: string | number): number {
 
 /** The words of a line; in quotes they may hold spaces, and `\` takes the next character as it is. */
 function wordsOf(line: string): string[] {
-  const words = line.match(/"(?:[^"\\]|\\.)*"|[^\s"]+/g) ?? []
-  if (
-    words.join('').length !== line.replace(/\s+(?=(?:[^"]*"[^"]*")*[^"]*$)/g, '').length ||
-    /[^\x20-\x7e\t]/.test(line)
-  )
-    throw new Bad(`cannot be read: ${line}`)
-  return words.map((word) => (word.startsWith('"') ? word.slice(1, -1).replace(/\\(.)/g, '$1') : word))
+  const word = /\s*("(?:[^"\\]|\\.)*"|[^\s"]+)(?=\s|$)/y
+  const words: string[] = []
+  const text = line.trimEnd()
+  while (word.lastIndex < text.length) {
+    const [, found] = word.exec(text) ?? []
+    if (found === undefined || /[^\x20-\x7e]/.test(found)) throw new Bad(`cannot be read: ${line}`)
+    words.push(found.startsWith('"') ? found.slice(1, -1).replace(/\\(.)/g, '$1') : found)
+  }
+  return words
 }
 
 function lineOf(line: string, apex: Name, ttlSeconds: number): ResourceRecord {

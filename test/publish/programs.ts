@@ -76,14 +76,14 @@ async function running(folder: string, port: number, program: string, args: read
 }
 
 /** BIND with one zone file, on both transports of one port; answers as a modern authoritative server. */
-export async function startNamed(zone: string, records: readonly string[]): Promise<Running> {
+export async function startNamed(zone: string, records: readonly string[], transfers = 'none'): Promise<Running> {
   const folder = mkdtempSync(join(tmpdir(), 'dg-named-'))
   const port = await freePort()
   writeFileSync(join(folder, 'zone'), `${records.join('\n')}\n`)
   writeFileSync(
     join(folder, 'named.conf'),
     `options { directory "${folder}"; pid-file none; session-keyfile none; listen-on port ${port} { 127.0.0.1; };
-       listen-on-v6 { none; }; recursion no; minimal-responses yes; minimal-any no; allow-transfer { none; };
+       listen-on-v6 { none; }; recursion no; minimal-responses yes; minimal-any no; zero-no-soa-ttl no; allow-transfer { ${transfers}; };
        dnssec-validation no; notify no; };
      controls { };
      zone "${zone}" { type primary; file "zone"; };\n`,
