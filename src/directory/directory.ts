@@ -249,6 +249,8 @@ export interface BundleContent {
   readonly digest: string
   /** SHA-256 of the certificate whose signature was verified and believed. */
   readonly signedBy?: string
+  /** When he says that he signed, which he signed as well; Unix milliseconds. */
+  readonly signedAt?: number
   readonly metadata?: BundleMetadata
   /** Certificates that do not parse, and were left out. */
   readonly unreadable: number

@@ -32,6 +32,8 @@ export type BundleFault =
   | 'signer-not-trusted'
   /** Whether the signer may be believed cannot be learnt now. */
   | 'signer-undecided'
+  /** Signed before the copy in force was: somebody hands out what the community took back. */
+  | 'older'
   | 'not-fetched'
   /** The directory would not take it. */
   | 'not-kept'
@@ -92,7 +94,7 @@ export async function judgeBundle(
   if (outer.kind === 'bundle')
     return pinned ? refusal('unsigned', `${nameText(pinned.subject)} should have signed`) : sound(bytes, outer, [])
 
-  let signedBy: Certificate | undefined
+  let signedBy: BundleSigner | undefined
   if (outer.signers > 0 || pinned) {
     const verified = verifiedSigners(outer, pinned)
     if ('fault' in verified) return verified
@@ -116,7 +118,7 @@ function sound(
   bytes: Uint8Array,
   { certificates, unreadable, content }: Bundle,
   warnings: readonly BundleWarning[],
-  signedBy?: Certificate,
+  signer?: BundleSigner,
 ): SoundBundle {
   const metadata = content && readMetadata(content)
   return {
@@ -124,7 +126,8 @@ function sound(
     content: {
       certificates: certificates.map(({ der }) => der),
       digest: hash('sha256', bytes, 'hex'),
-      ...(signedBy && { signedBy: signedBy.fingerprint }),
+      ...(signer && { signedBy: signer.certificate.fingerprint }),
+      ...(signer?.at !== undefined && { signedAt: signer.at }),
       ...(metadata && { metadata }),
       unreadable,
     },
@@ -136,8 +139,14 @@ function sound(
   }
 }
 
+interface BundleSigner {
+  readonly certificate: Certificate
+  /** The signing-time attribute, Unix milliseconds. */
+  readonly at: number | undefined
+}
+
 interface Verified {
-  readonly signers: readonly Certificate[]
+  readonly signers: readonly BundleSigner[]
   /** Certificates that lie beside the signature: steps of a path, never anchors. */
   readonly bag: readonly Certificate[]
 }
@@ -159,12 +168,14 @@ function verifiedSigners({ cms, content }: WrappedBundle, pinned: Certificate | 
   for (const one of [...(pinned ? [pinned.der] : []), ...signed.certificates].map(readCertificate))
     if (one.kind === 'certificate') bag.set(one.fingerprint, one)
   const outcomes = judged(signed.signers, content, signed.contentType, [...bag.values()])
-  const certificates = new Map<string, Certificate>()
+  const signers = new Map<string, BundleSigner>()
   for (const outcome of outcomes) {
-    const certificate = outcome.kind === 'verified' && readCertificate(outcome.certificate)
-    if (certificate && certificate.kind === 'certificate') certificates.set(certificate.fingerprint, certificate)
+    if (outcome.kind === 'unverified') continue
+    const certificate = readCertificate(outcome.certificate)
+    if (certificate.kind === 'certificate')
+      signers.set(certificate.fingerprint, { certificate, at: outcome.signingTime })
   }
-  if (certificates.size > 0) return { signers: [...certificates.values()], bag: [...bag.values()] }
+  if (signers.size > 0) return { signers: [...signers.values()], bag: [...bag.values()] }
   const words = outcomes.map((outcome) => (outcome.kind === 'unverified' ? `${outcome.reason}: ${outcome.detail}` : ''))
   return refusal('signature-invalid', words.join('; '))
 }
@@ -185,15 +196,16 @@ async function believedSigner(
   pinned: Certificate,
   at: number,
   { revocation, issuers, bundlePolicy = bundleSignerPolicy }: BundleTrustPorts,
-): Promise<Certificate | BundleRefused> {
+): Promise<BundleSigner | BundleRefused> {
   const anchors = anchorSet([pinned])
   const budget = newPathBudget()
   const others: string[] = []
   let undecided: BundleRefused | undefined
-  for (const leaf of signers) {
+  for (const signer of signers) {
+    const leaf = signer.certificate
     const question = { leaf, use: 'sign' as const, anchors, bag, at, policy: bundlePolicy, budget }
     const verdict = await judgeCertificate(question, { revocation, issuers })
-    if (verdict.kind === 'trusted') return leaf
+    if (verdict.kind === 'trusted') return signer
     if (verdict.kind === 'undecided') undecided ??= refusal('signer-undecided', `${verdict.cause}: ${verdict.detail}`)
     else others.push(`${nameText(leaf.subject)}: ${verdict.reason}: ${verdict.detail}`)
   }

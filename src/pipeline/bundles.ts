@@ -1,5 +1,6 @@
 import { bundleIntervals, bundleQueue } from '../directory/bundles.js'
 import type {
+  BundleContent,
   BundleLoad,
   BundleRecord,
   BundleSource,
@@ -160,7 +161,7 @@ function released(job: ClaimedJob, nextAt: number) {
 
 /**
  * Loads one bundle anew, in these steps: fetch if it changed, judge what came, put it in force. Whatever fails (another
- * status than 200, too large, no bundle, empty, not signed by whom it should be) leaves the copy in force as it is.
+ * status than 200, too large, no bundle, empty, not signed by whom it should be, older) leaves the copy in force as it is.
  * Refuses where the bundle was changed or removed meanwhile, and then notes nothing.
  */
 async function refreshBundle(bundle: BundleRecord, ports: BundlePorts, by: string, next: NextLoad): Promise<Refreshed> {
@@ -178,6 +179,9 @@ async function refreshBundle(bundle: BundleRecord, ports: BundlePorts, by: strin
   const judged = await judgeBundle({ bytes: answer.bytes, signer: bundle.signer?.certificate, at: clock.now() }, ports)
   if (judged.kind === 'refused') return fail(judged.fault, judged.detail)
   if (judged.content.digest === copy?.digest) return confirm(answer.validators)
+
+  if (isOlder(judged.content, copy, clock.now()))
+    return fail('older', `signed ${isoOf(judged.content.signedAt)}, and the copy in force ${isoOf(copy?.signedAt)}`)
 
   const { nextAt, also } = next(successWait(bundle, random))
   const load: BundleLoad = { content: judged.content, status: succeeded(clock.now(), nextAt, answer.validators) }
@@ -209,6 +213,23 @@ async function refreshBundle(bundle: BundleRecord, ports: BundlePorts, by: strin
     ports.log?.[alarm ? 'error' : 'warn'](alarm ? 'alarm' : 'bundle.not-loaded', { bundle: name, reason: fault })
     return { kind: 'failed', fault, detail }
   }
+}
+
+/**
+ * Whether a bundle was signed before the one in force, by the word of those who signed them. A time that is still to come
+ * was a mistake, which must not keep out everything after it.
+ */
+function isOlder(
+  { signedAt }: Pick<BundleContent, 'signedAt'>,
+  copy: Pick<BundleContent, 'signedAt'> | undefined,
+  now: number,
+): boolean {
+  const inForce = copy?.signedAt
+  return signedAt !== undefined && inForce !== undefined && inForce <= now && signedAt < inForce
+}
+
+function isoOf(at: number | undefined): string {
+  return at === undefined ? '' : new Date(at).toISOString()
 }
 
 async function firstLoad(

@@ -341,6 +341,28 @@ describe('loading a bundle anew', () => {
     expect(await inForce()).toEqual(anchorsOf(one, two))
   })
 
+  it('does not go back to a bundle that was signed before the one in force', async () => {
+    const now = Date.now()
+    const signedAt = (anchors: readonly Identity[], at?: number) =>
+      p7m(p7b(anchors), signer, at === undefined ? {} : { at })
+    const { bundles, source, inForce } = await gateway(signedAt([one], now - 2 * dayMs))
+    made(await bundles.add({ name: 'pilots', url, signer: signer.certificate, uses: both }, 'operator'))
+    source.has(signedAt([two], now - dayMs))
+    expect(await bundles.refresh('pilots', 'operator')).toMatchObject({ kind: 'replaced' })
+    source.has(signedAt([one], now - 2 * dayMs))
+    expect(await bundles.refresh('pilots', 'operator')).toMatchObject({ kind: 'failed', fault: 'older' })
+    expect(await inForce()).toEqual(anchorsOf(two))
+    // Where the community means it, the operator says so.
+    made(await bundles.change({ name: 'pilots' }, 'operator'))
+    expect(await inForce()).toEqual(anchorsOf(one))
+    source.has(signedAt([three], now + dayMs))
+    expect(await bundles.refresh('pilots', 'operator')).toMatchObject({ kind: 'replaced' })
+    source.has(signedAt([two], now))
+    expect(await bundles.refresh('pilots', 'operator')).toMatchObject({ kind: 'replaced' })
+    source.has(signedAt([one]))
+    expect(await bundles.refresh('pilots', 'operator')).toMatchObject({ kind: 'replaced' })
+  })
+
   it('asks only whether it changed, and believes no "not modified" without a copy', async () => {
     const { bundles, source, status } = await gateway()
     made(await bundles.add({ name: 'pilots', url }, 'operator'))

@@ -29,6 +29,8 @@ const faults: Readonly<Record<BundleFault, string>> = {
   'signature-invalid': 'The signature of the bundle does not hold.',
   'signer-not-trusted': 'The bundle is not signed by whom it should be.',
   'signer-undecided': 'Whether the signer of the bundle may be believed cannot be learnt now; repeat it later.',
+  older:
+    'The bundle was signed before the one in force; where the community means it, `bundle change` takes it as it is.',
   'not-kept': 'No certificate of the bundle could be taken.',
 }
 
@@ -134,6 +136,7 @@ function looking(bundle: Command, session: Session): void {
         signerSubject: signer?.subject,
         signerNotAfter: signer?.notAfter,
         signedBy: copy?.signedBy,
+        signedAt: copy?.signedAt,
         digest: copy?.digest,
         leftOut: copy && copy.unreadable + copy.testOnly > 0 ? copy.unreadable + copy.testOnly : undefined,
         ...Object.fromEntries((copy?.metadata?.facts ?? []).slice(0, shownFacts)),
