@@ -10,10 +10,12 @@ import { createMasterKey, readMasterKey } from '../../src/keyring/master-key.js'
 import { openMailbox } from '../../src/mailbox/mailbox.js'
 import type { NewMessage } from '../../src/mailbox/message.js'
 import { openMetrics } from '../../src/observe/metrics.js'
+import { submit } from '../../src/pipeline/submit.js'
 import { together } from '../../src/ports/store.js'
 import { openRecord } from '../../src/record/record.js'
 import { openQuarantine } from '../../src/spool/quarantine.js'
 import { inboundQueue, openSpool } from '../../src/spool/spool.js'
+import { openSubmissions } from '../../src/spool/submission.js'
 import { openTrail } from '../../src/spool/trail.js'
 import { newMessage } from '../mailbox/new-message.js'
 import { item, readDocument } from '../record/read-document.js'
@@ -23,7 +25,11 @@ export const alice = 'alice@gw.example' as DirectAddress
 export const bob = 'bob@gw.example' as DirectAddress
 
 /** A gateway with two patients, a message and a record item each, and one message in quarantine; with its API. */
-export async function openGateway(options: ApiOptions = {}, given: Partial<ApiPorts> = {}) {
+export async function openGateway(
+  options: ApiOptions = {},
+  given: Partial<ApiPorts> = {},
+  nudge: () => void = () => undefined,
+) {
   const room = await openRoom()
   const random = { bytes: (size: number) => randomBytes(size) }
   const master = readMasterKey(createMasterKey(random))
@@ -41,8 +47,15 @@ export async function openGateway(options: ApiOptions = {}, given: Partial<ApiPo
   const metrics = openMetrics({ process: false })
   const logged: string[] = []
   const note = (event: string, fields?: object) => void logged.push(`${event} ${JSON.stringify(fields ?? {})}`)
+  const submissions = openSubmissions({ ...room, audit })
+  const sending: ApiPorts['sending'] = {
+    submit: (request) => submit(request, { ...room, directory, submissions, random }),
+    submissions,
+    nudge,
+  }
   const ports: ApiPorts = {
     ...room,
+    sending,
     audit,
     mailbox,
     record,
@@ -68,7 +81,14 @@ export async function openGateway(options: ApiOptions = {}, given: Partial<ApiPo
     const source = { sender: 'dr@far.example' as DirectAddress, mailbox: address, messageId: message, spoolId: 's' }
     await room.store.commit((await record.proposal(recordId, { documents: [document], ...source })).parts)
     const itemId = document.items[0]?.id ?? ''
-    return { address, box, recordId, message, itemId, sha256: document.item.provenance.document }
+    const letter = Buffer.from(`From: ${address}\r\nTo: dr@far.example\r\n\r\nx`)
+    const sent = await submit(
+      { from: address, message: letter, by: 'test' },
+      { ...room, directory, submissions, random },
+    )
+    if (sent.kind === 'refused') throw new Error(sent.reason)
+    const { document: sha256 } = document.item.provenance
+    return { address, box, recordId, message, itemId, sha256, submission: sent.id }
   }
   async function deliver(box: string, address: string, more: Partial<NewMessage> = {}) {
     const original = Buffer.from(`Subject: to ${address}\r\n\r\nbody`)
@@ -106,7 +126,7 @@ export async function openGateway(options: ApiOptions = {}, given: Partial<ApiPo
 
   const app = await buildApi(ports, options)
   await app.ready()
-  return { ...room, app, ports, directory, patients, deliver, token, quarantined, logged, mailbox }
+  return { ...room, app, ports, directory, submissions, patients, deliver, token, quarantined, logged, mailbox }
 }
 
 async function* oneChunk() {
