@@ -46,6 +46,8 @@ interface World {
   readonly dcdt: Tool
   readonly directTrust: Tool
   readonly gateway: Gateway
+  /** Filled once everything is over. */
+  inbox: readonly string[]
 }
 
 /** One message that was sent, and what is known of it. */
@@ -74,6 +76,7 @@ export async function discovery(measure: Measure): Promise<readonly Finding[]> {
     await settled(gateway)
     measure.tell('discovery: it is quiet')
     await sleep(measure.quietMs)
+    world.inbox = await inboxOf(gateway)
     const findings: Finding[] = []
     const judge = (
       sent: Sent | undefined,
@@ -149,7 +152,7 @@ async function newWorld(measure: Measure, closers: (() => Promise<unknown>)[]): 
     { namePort: names.port, sinkPort: sink.port, ...(measure.program !== undefined && { program: measure.program }) },
   )
   closers.push(gateway.close)
-  return { measure, openssl, web, sink, names, directories, ours, dcdt, directTrust, gateway }
+  return { measure, openssl, web, sink, names, directories, ours, dcdt, directTrust, gateway, inbox: [] }
 }
 
 /** Gives the gateway one message to send, through its API. */
@@ -190,12 +193,19 @@ async function settled(gateway: Gateway): Promise<void> {
   ).catch(() => undefined)
 }
 
+/** Everything in our mailbox, as text with unfolded lines. */
+async function inboxOf(gateway: Gateway): Promise<readonly string[]> {
+  const all: string[] = []
+  for (const { id } of await gateway.messages(us))
+    all.push((await gateway.original(us, id)).toString('latin1').replace(/\r?\n[ \t]+/g, ' '))
+  return all
+}
+
 /** Failure notices in our mailbox about one message, each by the recipient it is about. */
-async function failuresOf({ gateway }: World, { messageId }: Sent): Promise<readonly string[]> {
+function failuresOf(inbox: readonly string[], { messageId }: Sent): readonly string[] {
   const bare = messageId.replace(/[<>]/g, '')
   const found: string[] = []
-  for (const { id } of await gateway.messages(us)) {
-    const text = (await gateway.original(us, id)).toString('latin1').replace(/\r?\n[ \t]+/g, ' ')
+  for (const text of inbox) {
     if (!/report-type="?delivery-status/i.test(text) || !text.includes(bare)) continue
     // What the testing tools take for a failure (ETT): the report names the message it is about.
     const names = new RegExp(`^(X-)?Original-Message-ID:\\s*<?${bare}`, 'im').test(text)
@@ -237,7 +247,7 @@ async function judged(
 ): Promise<Finding> {
   const [address = ''] = sent.to
   const mails = await mailsOf(world, sent, tool)
-  const failures = await failuresOf(world, sent)
+  const failures = failuresOf(world.inbox, sent)
   const wrong = [...faults, ...(sent.reply === '' ? [] : [`the API said ${sent.reply}`])]
   if (target === undefined) {
     if (mails.length > 0) wrong.push(`${mails.length} mails left`)
@@ -257,7 +267,7 @@ async function judged(
 async function judgedTogether(world: World, sent: Sent): Promise<Finding> {
   const { directTrust: tool } = world
   const mails = await mailsOf(world, sent, tool)
-  const failures = await failuresOf(world, sent)
+  const failures = failuresOf(world.inbox, sent)
   const good = sent.to.filter((_, at) => directTrustTargets[String(at + 1)] !== undefined)
   const bad = sent.to.filter((_, at) => directTrustTargets[String(at + 1)] === undefined)
   const wrong = sent.reply === '' ? [] : [`the API said ${sent.reply}`]

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ask, type Serving, serve, start } from '../../fixtures/process.js'
 import type { Party } from './pki.js'
 
@@ -113,8 +114,12 @@ async function tokenFor(command: Gateway['command'], tried: Gateway['tried']): P
 
 function running(serving: Serving, token: string): Omit<Gateway, 'command' | 'tried'> {
   const of = (address: string) => `/api/v1/mailboxes/${encodeURIComponent(address)}/messages`
-  const bytes = async (path: string) => {
+  const bytes = async (path: string): Promise<Buffer> => {
     const answer = await ask(serving.url, token, path)
+    if (answer.status === 429) {
+      await sleep(Number(answer.headers.get('retry-after') ?? 1) * 1000)
+      return bytes(path)
+    }
     if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}: ${answer.bytes.toString()}`)
     return answer.bytes
   }
