@@ -1,23 +1,21 @@
 import { hash } from 'node:crypto'
 import { type DirectAddress, type DirectDomain, domainOf } from '../direct/address.js'
-import type { Undecided } from '../direct/refusal.js'
 import type { KeyArithmetic } from '../ports/arithmetic.js'
 import type { Audit } from '../ports/audit.js'
-import type { AuthorityRefusal, CertificateAuthority, RevocationReason } from '../ports/authority.js'
+import type { CertificateAuthority } from '../ports/authority.js'
 import { type Batch, type Store, within } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
-import { type Certificate, readCertificate } from '../x509/certificate.js'
-import { nameText, sameName } from '../x509/name.js'
+import { sameName } from '../x509/name.js'
 import { commonName } from './extensions.js'
+import { authorityLimits, type Issuer, issuersOf, ourPublicKey, refused, seconds } from './issuers.js'
+import { openLists } from './lists.js'
 import { authorityCertificate, ownerCertificate } from './profile.js'
 import { readRequest } from './request.js'
-import { revocationList } from './revocations.js'
 import {
   type AuthorityRow,
   askedKey,
   authorityKey,
   authorityKeyPurpose,
-  authorityPrefix,
   authorityRecord,
   base64,
   bytes,
@@ -29,14 +27,10 @@ import {
   json,
   type ListRow,
   listKey,
-  type RevokedRow,
-  type Row,
-  revokedPrefix,
   rowOf,
   storedCertificate,
-  walkRows,
 } from './rows.js'
-import { type PublicKey, readPublicKey, type Signer, signed } from './signing.js'
+import { signed } from './signing.js'
 
 export interface AuthoritySettings {
   /** `http://pki.clinic.example`: where peers reach our files, without `/pki`. Without it certificates name no list. */
@@ -56,23 +50,6 @@ export const authorityDefaults: AuthoritySettings = {
   policies: [],
 }
 
-export const authorityLimits = {
-  /** Each roll-over adds one; lists are made for all of them. */
-  authorities: 32,
-  /** Lines of one list, some 50 bytes each: peers refuse lists of many megabytes. */
-  revoked: 50_000,
-  /** Certificates begin before now, for peers whose clocks are slow. */
-  backdateMs: 3_600_000,
-  /** Peers and proxies may keep a list so long, though it is good for longer: revocation should be learnt soon. */
-  listAgeSeconds: 3_600,
-  certificateAgeSeconds: 86_400,
-  nameCharacters: 64,
-  yearsAtMost: 25,
-  pageRows: 500,
-  /** How often a change is tried again when another node wrote first. */
-  rounds: 5,
-}
-
 export interface AuthorityPorts {
   readonly store: Store
   readonly audit: Audit
@@ -83,35 +60,17 @@ export interface AuthorityPorts {
 
 const dayMs = 86_400_000
 
-/** An authority with all it needs to sign. */
-interface Issuer extends Signer {
-  readonly id: string
-  readonly row: Row<AuthorityRow>
-  readonly certificate: Certificate
-}
-
-/** What must be true for the next list, read before it is made. */
-interface ListState {
-  readonly row: Row<ListRow>
-  readonly revoked: readonly Row<RevokedRow>[]
-}
-
 /** Opens the authorities that the store has. None is ever made by itself. */
 export function openAuthority(
   { store, audit, clock, random, arithmetic }: AuthorityPorts,
   settings: Partial<AuthoritySettings> = {},
 ): CertificateAuthority {
   const { publicUrl, ownerDays, authorityYears, listDays, policies } = { ...authorityDefaults, ...settings }
-  const listMs = listDays * dayMs
+  const lists = openLists({ store, audit, clock, arithmetic }, listDays * dayMs)
 
   const told = (action: string, by: string, subject: Readonly<Record<string, string>>): Batch => ({
     append: [audit.entry({ at: clock.now(), action, actor: by, subject, outcome: 'success' })],
   })
-
-  async function issuers(): Promise<readonly Issuer[]> {
-    const rows = await store.range({ ...within(authorityPrefix), limit: authorityLimits.authorities })
-    return rows.map((entry) => issuerOf(rowOf<AuthorityRow>(entry)))
-  }
 
   /** 126 random bits: positive, of one length, and never the same twice (RFC 5280 §4.1.2.2). */
   function newSerial(): Uint8Array {
@@ -127,7 +86,7 @@ export function openAuthority(
       return refused(`a name has 1 to ${authorityLimits.nameCharacters} ASCII characters`)
     if (!Number.isInteger(years) || years < 1 || years > authorityLimits.yearsAtMost)
       return refused(`an authority lives 1 to ${authorityLimits.yearsAtMost} years`)
-    const known = await issuers()
+    const known = await issuersOf(store)
     if (known.length >= authorityLimits.authorities) return refused('there are as many authorities as are kept')
     const subject = commonName(name, '')
     if (known.some(({ certificate }) => sameName(certificate.subject, subject)))
@@ -148,7 +107,7 @@ export function openAuthority(
     })
     const certificate = await signed(tbs, signer, arithmetic)
     if (certificate.kind === 'undecided') return certificate
-    const list = await signList(signer, subject, { number: 1, now, revoked: [] })
+    const list = await lists.first(signer, subject)
     if (list.kind === 'undecided') return list
 
     const id = hash('sha256', made.spki, 'hex').slice(0, 16)
@@ -173,7 +132,7 @@ export function openAuthority(
   }
 
   const list: CertificateAuthority['list'] = async () => {
-    const records = (await issuers()).map(async ({ id, row }) => {
+    const records = (await issuersOf(store)).map(async ({ id, row }) => {
       const current = await getRow<ListRow>(store, listKey(id))
       if (!current) throw new Error(`The authority ${id} has no list`)
       return authorityRecord(row, current.value)
@@ -199,7 +158,7 @@ export function openAuthority(
     if (asks.others > 0 || asks.names.length !== 1 || asks.names[0] !== owner)
       return refused(`the request must ask for ${owner} and for no other name`)
     const now = clock.now()
-    const [issuer] = (await issuers())
+    const [issuer] = (await issuersOf(store))
       .filter(({ row, certificate }) => !row.value.closed && certificate.notAfter > now)
       .sort((a, b) => b.row.value.createdAt - a.row.value.createdAt)
     if (!issuer) return refused('there is no open authority; make one with `direct-gateway authority create`')
@@ -261,121 +220,6 @@ export function openAuthority(
     return page.map((entry) => issuedRecord(rowOf<IssuedRow>(entry)))
   }
 
-  async function listState(id: string): Promise<ListState> {
-    const row = await getRow<ListRow>(store, listKey(id))
-    if (!row) throw new Error(`The authority ${id} has no list`)
-    return { row, revoked: await walkRows<RevokedRow>(store, revokedPrefix(id)) }
-  }
-
-  async function signList(
-    signer: Signer,
-    name: Uint8Array,
-    { number, now, revoked }: { number: number; now: number; revoked: readonly Row<RevokedRow>[] },
-  ): Promise<{ readonly kind: 'list'; readonly row: ListRow } | Undecided> {
-    const thisUpdate = seconds(now)
-    const nextUpdate = thisUpdate + listMs
-    const entries = revoked.map(({ key, value }) => ({
-      serial: Buffer.from(key.slice(key.lastIndexOf('/') + 1), 'hex'),
-      at: value.at,
-      reason: value.reason,
-    }))
-    const issuer = { name, key: signer.publicKey }
-    const made = await signed(
-      revocationList({ issuer, number, thisUpdate, nextUpdate, revoked: entries }),
-      signer,
-      arithmetic,
-    )
-    if (made.kind === 'undecided') return made
-    return { kind: 'list', row: { number, thisUpdate, nextUpdate, list: base64(made.der) } }
-  }
-
-  /** The next list, and what becomes true with it. A line leaves once a list told of it after its certificate had ended (RFC 5280 §3.3). */
-  async function nextList(issuer: Issuer, { row, revoked }: ListState, added: readonly Row<RevokedRow>[] = []) {
-    const isOver = ({ value }: Row<RevokedRow>) => value.notAfter < row.value.thisUpdate
-    const over = revoked.filter(isOver)
-    const told = [...revoked.filter((line) => !isOver(line)), ...added]
-    const { subject } = issuer.certificate
-    const made = await signList(issuer, subject, { number: row.value.number + 1, now: clock.now(), revoked: told })
-    if (made.kind === 'undecided') return made
-    const batch: Batch = {
-      require: [{ key: row.key, version: row.version }],
-      put: [{ key: row.key, value: json(made.row) }, ...added.map(({ key, value }) => ({ key, value: json(value) }))],
-      del: over.map(({ key }) => key),
-    }
-    return { kind: 'list' as const, row: made.row, batch }
-  }
-
-  const revoke: CertificateAuthority['revoke'] = async (der, reason, by) => {
-    const certificate = readCertificate(der)
-    if (certificate.kind === 'malformed') return refused(certificate.detail)
-    const serial = Buffer.from(certificate.serial).toString('hex')
-    for (let round = 0; round < authorityLimits.rounds; round++) {
-      const found = await foundIssued(certificate, serial)
-      if (!found) return refused(`${nameText(certificate.subject)} was not issued by an authority of this gateway`)
-      if (found.row.value.revoked) return { kind: 'revoked-before' }
-      const done = await revokeOnce(found, serial, certificate, reason, by)
-      if (done) return done
-    }
-    return refused('others change the same list all the time; try again')
-  }
-
-  async function foundIssued(certificate: Certificate, serial: string) {
-    for (const issuer of await issuers()) {
-      const row = await getRow<IssuedRow>(store, issuedKey(issuer.id, serial))
-      if (row && Buffer.compare(bytes(row.value.certificate), certificate.der) === 0) return { issuer, row }
-    }
-    return undefined
-  }
-
-  async function revokeOnce(
-    { issuer, row }: { readonly issuer: Issuer; readonly row: Row<IssuedRow> },
-    serial: string,
-    { notAfter, fingerprint }: Certificate,
-    reason: RevocationReason,
-    by: string,
-  ): Promise<{ readonly kind: 'revoked' } | AuthorityRefusal | Undecided | undefined> {
-    const state = await listState(issuer.id)
-    if (state.revoked.length >= authorityLimits.revoked)
-      return refused('the list of this authority is full: make a new one')
-    const at = seconds(clock.now())
-    const line = { key: revokedPrefix(issuer.id) + serial, value: { at, reason, notAfter }, version: 0 }
-    const next = await nextList(issuer, state, [line])
-    if (next.kind === 'undecided') return next
-    const subject = { owner: row.value.owner, authority: issuer.id, serial, certificate: fingerprint, reason }
-    const outcome = await store.commit({
-      ...next.batch,
-      require: [...(next.batch.require ?? []), { key: row.key, version: row.version }],
-      put: [...(next.batch.put ?? []), { key: row.key, value: json({ ...row.value, revoked: { at, reason } }) }],
-      ...told('certificate.revoked', by, subject),
-    })
-    return outcome.kind === 'committed' ? { kind: 'revoked' } : undefined
-  }
-
-  const renewLists: CertificateAuthority['renewLists'] = async () => {
-    let next: number | undefined
-    for (const issuer of await issuers()) {
-      const now = clock.now()
-      if (issuer.certificate.notAfter <= now) continue
-      const state = await listState(issuer.id)
-      let dueAt = renewalOf(state.row.value)
-      if (dueAt <= now) {
-        const made = await nextList(issuer, state)
-        // A key that cannot be had now is had in a minute, long before the list ends.
-        if (made.kind === 'undecided') dueAt = now + 60_000
-        else {
-          await store.commit(made.batch) // where another node was faster, its list is as good
-          dueAt = renewalOf(made.row)
-        }
-      }
-      next = Math.min(next ?? dueAt, dueAt)
-    }
-    return next
-  }
-
-  function renewalOf({ thisUpdate, nextUpdate }: ListRow): number {
-    return thisUpdate + Math.floor((nextUpdate - thisUpdate) / 7)
-  }
-
   const file: CertificateAuthority['file'] = async (name) => {
     const [, id = '', kind] = /^([0-9a-f]{16})\.(crl|cer)$/.exec(name) ?? []
     if (kind === 'cer') {
@@ -390,37 +234,13 @@ export function openAuthority(
     return fileOf('application/pkix-crl', text, thisUpdate, Math.min(authorityLimits.listAgeSeconds, left))
   }
 
-  return { create, list, close, issue, issued, revoke, renewLists, file }
+  return { create, list, close, issue, issued, revoke: lists.revoke, renewLists: lists.renewLists, file }
 }
 
 /** RFC 2585 §4 names the media types. */
 function fileOf(mediaType: string, text: string, lastModified: number, maxAgeSeconds: number) {
   const body = bytes(text)
   return { mediaType, bytes: body, lastModified, maxAgeSeconds, etag: `"${hash('sha256', body, 'hex').slice(0, 32)}"` }
-}
-
-function issuerOf(row: Row<AuthorityRow>): Issuer {
-  const certificate = storedCertificate(row.value.certificate)
-  const { spki } = certificate
-  return {
-    id: row.key.slice(authorityPrefix.length),
-    row,
-    certificate,
-    publicKey: ourPublicKey(spki),
-    key: {
-      kind: 'wrapped',
-      purpose: authorityKeyPurpose,
-      id: hash('sha256', spki, 'hex'),
-      wrapped: bytes(row.value.wrapped),
-    },
-  }
-}
-
-/** A key that we made ourselves. */
-function ourPublicKey(spki: Uint8Array): PublicKey {
-  const key = readPublicKey(spki)
-  if (key.kind === 'unfit') throw new Error(`A key of ours is not fit: ${key.detail}`)
-  return key
 }
 
 function urlsOf(publicUrl: string, id: string) {
@@ -432,13 +252,4 @@ function urlsOf(publicUrl: string, id: string) {
 function lies(owner: DirectAddress | DirectDomain, domain: DirectDomain): boolean {
   if (owner.includes('@')) return domainOf(owner as DirectAddress) === domain
   return owner === domain || owner.endsWith(`.${domain}`)
-}
-
-/** Times in certificates have no fractions. */
-function seconds(at: number): number {
-  return Math.floor(at / 1_000) * 1_000
-}
-
-function refused(detail: string): AuthorityRefusal {
-  return { kind: 'refused', detail }
 }
