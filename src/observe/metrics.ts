@@ -58,6 +58,19 @@ export const metricTable = {
     help: 'Delay of the event loop over the last interval.',
     labels: ['quantile'],
   },
+  dns_answers_total: {
+    kind: 'counter',
+    help: 'Answers of the name server, by transport and code.',
+    labels: ['transport', 'rcode'],
+  },
+  dns_limited_total: {
+    kind: 'counter',
+    help: 'Questions and connections of the name server that were turned away, by transport and how.',
+    labels: ['transport', 'action'],
+  },
+  dns_connections: { kind: 'gauge', help: 'Open TCP connections of the name server.' },
+  ldap_publishing_failures_total: { kind: 'counter', help: 'Rounds of publishing to the LDAP directory that failed.' },
+  ldap_published_entries: { kind: 'gauge', help: 'Entries of ours in the LDAP directory after the last round.' },
   unregistered_metrics_total: { kind: 'counter', help: 'Calls with a name or labels that have no row: a bug.' },
 } as const satisfies Record<string, Metric>
 
