@@ -49,8 +49,7 @@ export async function openNamesBetween({ publications, apexes, log, limits }: Be
       }
       after = page.at(-1)?.owner
       // At most a third of the time: the gateway has other work.
-      if (after !== undefined)
-        await sleep(2 * (performance.now() - from), undefined, { signal: closed.signal, ref: false })
+      if (after !== undefined) await sleep(2 * (performance.now() - from), undefined, { signal: closed.signal })
     } while (after !== undefined)
     for (const name of noted) found.add(name)
     known = found
@@ -60,7 +59,7 @@ export async function openNamesBetween({ publications, apexes, log, limits }: Be
     gather().catch((error: unknown) => {
       if (!closed.signal.aborted) log.warn('dns.names-not-gathered', { reason: String(error) })
     })
-  const rest = (ms: number) => sleep(ms, undefined, { signal: closed.signal, ref: false }).catch(() => undefined)
+  const rest = (ms: number) => sleep(ms, undefined, { signal: closed.signal }).catch(() => undefined)
 
   const first = round()
   void first.then(async () => {

@@ -11,14 +11,14 @@ export interface ZoneSettings {
   /** Mail address of who looks after the zone. */
   readonly contact: string
   /** Of records that do not say, and of certificates: how long a withdrawn certificate may still be used. */
-  readonly ttlSeconds?: number
+  readonly ttlSeconds?: number | undefined
   /** How long a name that is not there may be remembered as such. */
-  readonly negativeTtlSeconds?: number
+  readonly negativeTtlSeconds?: number | undefined
   /**
    * Further records, each a line as in a zone file (RFC 1035 §5.1): `@ MX 10 mail.clinic.example.`, `mail 3600 A 192.0.2.1`,
    * `_ldap._tcp SRV 0 0 389 ldap`. `@` is the apex; a name without a dot at its end lies in the zone.
    */
-  readonly records?: readonly string[]
+  readonly records?: readonly string[] | undefined
 }
 
 export const zoneDefaults = {
