@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { DirectAddress } from '../../src/direct/address.js'
 import { StepFailed } from '../../src/pipeline/steps.js'
@@ -355,6 +356,29 @@ describe('submitting', () => {
     expect(await submitTo(gateway, alice, [doctor], { text: other })).toMatchObject({ reason: 'message-id-reused' })
     const mailbox = (await gateway.directory.addresses.get(alice))?.mailbox ?? ''
     expect(await gateway.submissions.list(mailbox, {})).toMatchObject({ submissions: { length: 2 } })
+  })
+
+  it('answers whatever bytes it is given, by name and without throwing', async () => {
+    const { gateway } = await newSending()
+    const honest = Buffer.from(text(alice, 'Cc: "A, B" <c@x.example>, d@x.example\r\nBcc: e@x.example\r\n'))
+    const mutated = fc
+      .array(fc.tuple(fc.nat(honest.length - 1), fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 6 })
+      .map((edits) => {
+        const bytes = Buffer.from(honest)
+        for (const [at, byte] of edits) bytes[at] = byte
+        return bytes
+      })
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(mutated, fc.uint8Array({ maxLength: 300 })), fc.boolean(), async (message, named) => {
+        const outcome = await submitTo(gateway, alice, [doctor], {
+          message,
+          ...(named ? {} : { to: undefined as never }),
+        })
+        expect(['submitted', 'refused']).toContain(outcome.kind)
+        if (outcome.kind === 'submitted') expect(outcome.messageId).toMatch(/^<[!-;=?-~]+>$/)
+      }),
+      { numRuns: 1500 },
+    )
   })
 
   it('adds what is missing, and takes out what nobody may read', async () => {

@@ -71,7 +71,7 @@ describe('a trusted message', () => {
       `delivered ${alice}`,
       `notice-owed ${alice}`,
     ])
-    expect(await outboundOf(gateway)).toMatchObject([{ kind: 'mdn', stage: 'owed', from: null, to: doctor, trail: id }])
+    expect(await outboundOf(gateway)).toMatchObject([{ kind: 'mdn', stage: 'owed', from: null, to: [doctor], trail: id }])
     expect(await work(gateway)).toBe(0)
   })
 
