@@ -2,7 +2,7 @@ import { domainOf } from '../direct/address.js'
 import { undecided } from '../direct/refusal.js'
 import { StoreFailed } from '../ports/store.js'
 import type { Anchor, Direction } from '../ports/trust.js'
-import type { BundleAnchors } from './bundles.js'
+import type { BundleAnchors } from './bundle-rows.js'
 import {
   base64,
   described,

@@ -1,110 +1,37 @@
 import type { DirectDomain } from '../direct/address.js'
 import { parseDomain } from '../direct/address.js'
 import { type Batch, together } from '../ports/store.js'
-import type { Anchor, Direction } from '../ports/trust.js'
-import type { Certificate } from '../x509/certificate.js'
+import type { Direction } from '../ports/trust.js'
 import {
-  base64,
-  bytes,
-  described,
-  isAuthority,
-  once,
-  readNew,
-  readOne,
-  stored,
-  type TestOnlyPolicy,
-  validityWarnings,
-} from './certificate.js'
-import type {
-  BundleAnchor,
-  BundleBook,
-  BundleContent,
-  BundleCopy,
-  BundleLoad,
-  BundleRecord,
-  BundleSource,
-  BundleStatus,
-  BundleUse,
-} from './directory.js'
+  type AnchorRow,
+  anchorPrefix,
+  type BundleRow,
+  bundleAnchor,
+  bundleName,
+  bundleQueue,
+  changeWords,
+  type Difference,
+  directions,
+  headKey,
+  headPrefix,
+  keptOf,
+  noPayload,
+  rowOf,
+  statusKey,
+  statusPut,
+  type UseRow,
+  useKey,
+  useOf,
+  usesPrefix,
+  usesWords,
+} from './bundle-rows.js'
+import { base64, bytes, described, stored } from './certificate.js'
+import type { BundleBook, BundleLoad, BundleRecord, BundleStatus } from './directory.js'
 import { domainKey } from './domains.js'
 import { type DirectoryRefusal, problem } from './problem.js'
-import { type DirectoryPorts, directoryLimits, type Row, type RowChange, type Rows } from './rows.js'
+import { type DirectoryPorts, directoryLimits, type Row, type Rows } from './rows.js'
 
-/** One job for each bundle with a URL, due when it is to be loaded again. */
-export const bundleQueue = 'bundles'
-
-export const bundleIntervals = {
-  defaultMs: 24 * 3_600_000,
-  leastMs: 60_000,
-  /** Trust Bundle Distribution IG: at least daily, so that who was removed is not trusted for longer. */
-  mostMs: 24 * 3_600_000,
-}
-
-interface BundleRow {
-  readonly url?: string
-  readonly refreshMs: number
-  /** Base64 of DER. */
-  readonly signer?: string
-  readonly addedAt: number
-  readonly job: string
-  readonly copy?: BundleCopy
-}
-
-interface AnchorRow {
-  /** Base64 of DER. */
-  readonly certificate: string
-  readonly addedAt: number
-}
-
-interface UseRow {
-  readonly direction: Direction
-  readonly addedAt: number
-}
-
-const headPrefix = 'directory/bundle/'
-const headKey = (name: string) => headPrefix + name
-const anchorPrefix = (name: string) => `directory/bundle-anchor/${name} `
-const usesPrefix = 'directory/bundle-use/'
-const useKey = (domain: string, name: string) => `${usesPrefix}${domain} ${name}`
-/** Written with every try, so it stands apart from what is remembered: nobody forgets his anchors for it. */
-const statusKey = (name: string) => `directory/bundle-status/${name}`
-
-const namePattern = /^[a-z0-9][a-z0-9.-]{0,63}$/
-const directions: readonly string[] = ['in', 'out', 'both'] satisfies Direction[]
-
-/** What the anchors of an address are made of where its domain uses bundles. */
-export interface BundleAnchors {
-  /** The anchors of every bundle that the domain uses in this direction; each list the same one while nothing changed. */
-  of(domain: DirectDomain, direction: 'in' | 'out'): Promise<readonly (readonly Anchor[])[]>
-}
-
-export function openBundleAnchors(rows: Rows): BundleAnchors {
-  const decode = once((found: readonly Row<AnchorRow>[]): readonly Anchor[] => {
-    const bundle = found[0]?.key.slice('directory/bundle-anchor/'.length).split(' ')[0] ?? ''
-    return found.map(({ value }) => ({
-      bundle,
-      certificate: stored(value.certificate).certificate.der,
-      direction: 'both',
-    }))
-  })
-  return {
-    async of(domain, direction) {
-      const uses = await rows.list<UseRow>(`${usesPrefix}${domain} `, directoryLimits.bundlesPerDomain)
-      const serving = uses.filter(({ value }) => value.direction === direction || value.direction === 'both')
-      return Promise.all(
-        serving.map(async ({ key }) =>
-          decode(
-            await rows.list<AnchorRow>(
-              anchorPrefix(key.slice(key.lastIndexOf(' ') + 1)),
-              directoryLimits.anchorsPerBundle,
-            ),
-          ),
-        ),
-      )
-    },
-  }
-}
-
+/** Opens the book of bundles: changes go through the remembered rows, what decides is read from the store. */
 export function openBundles(rows: Rows, ports: DirectoryPorts): BundleBook {
   const { store, clock, random } = ports
 
@@ -167,7 +94,7 @@ export function openBundles(rows: Rows, ports: DirectoryPorts): BundleBook {
   }
 
   const add: BundleBook['add'] = async ({ name, uses = [], ...source }, load, by) => {
-    if (!namePattern.test(name)) return problem('bad-bundle-name', name)
+    if (!bundleName.test(name)) return problem('bad-bundle-name', name)
     const row = rowOf(source)
     if ('kind' in row) return row
     if ((await rows.list(headPrefix, directoryLimits.bundles)).length >= directoryLimits.bundles)
@@ -333,76 +260,4 @@ export function openBundles(rows: Rows, ports: DirectoryPorts): BundleBook {
     anchorsOf: async (name) =>
       (await rows.walk<AnchorRow>(anchorPrefix(name))).map(({ value }) => bundleAnchor(value, clock.now())),
   }
-}
-
-interface Difference extends Required<Pick<RowChange, 'put' | 'del'>> {
-  readonly kind: 'difference'
-  readonly copy: BundleCopy
-  /** Fingerprints. */
-  readonly added: readonly string[]
-  readonly removed: readonly string[]
-}
-
-const noPayload = Buffer.from('{}')
-
-function statusPut(name: string, status: BundleStatus) {
-  return { key: statusKey(name), value: Buffer.from(JSON.stringify(status)) }
-}
-
-/** The row that a source makes, or what is wrong with it. */
-function rowOf({
-  url,
-  signer,
-  refreshMs = bundleIntervals.defaultMs,
-}: BundleSource): Pick<BundleRow, 'url' | 'signer' | 'refreshMs'> | DirectoryRefusal {
-  if (url !== undefined && !isFetchable(url)) return problem('bad-url', url.slice(0, 100))
-  if (!Number.isInteger(refreshMs) || refreshMs < bundleIntervals.leastMs || refreshMs > bundleIntervals.mostMs)
-    return problem('bad-interval', String(refreshMs))
-  if (signer === undefined) return { ...(url !== undefined && { url }), refreshMs }
-  const read = readOne(signer)
-  if (read.kind === 'refused') return read
-  return { ...(url !== undefined && { url }), refreshMs, signer: base64(read.certificate.der) }
-}
-
-function isFetchable(text: string): boolean {
-  if (text.length > 2_000 || !URL.canParse(text)) return false
-  const { protocol, username, password } = new URL(text)
-  return (protocol === 'https:' || protocol === 'http:') && username === '' && password === ''
-}
-
-/** The certificates that may be kept, each once. What vouches for nobody is left out, not a reason to trust nobody. */
-function keptOf({ certificates }: BundleContent, policy: TestOnlyPolicy) {
-  const kept = new Map<string, Certificate>()
-  let testOnly = 0
-  for (const der of certificates) {
-    const read = readNew(der, policy)
-    if (read.kind === 'read') kept.set(read.certificate.fingerprint, read.certificate)
-    else if (read.problem === 'test-only') testOnly++
-  }
-  return { certificates: [...kept.values()], testOnly }
-}
-
-/** What the audit log says of a change of anchors: ids only, the first of them where there are very many. */
-function changeWords({ added, removed, copy }: Difference): Readonly<Record<string, string>> {
-  const named = (ids: readonly string[]) => ids.slice(0, directoryLimits.auditedAnchors).join(' ')
-  return {
-    digest: copy.digest,
-    anchors: String(copy.certificates),
-    ...(added.length > 0 && { added: String(added.length), addedIds: named(added) }),
-    ...(removed.length > 0 && { removed: String(removed.length), removedIds: named(removed) }),
-  }
-}
-
-function usesWords(uses: readonly BundleUse[]): Readonly<Record<string, string>> {
-  return uses.length > 0 ? { domains: uses.map(({ domain, direction }) => `${domain}:${direction}`).join(' ') } : {}
-}
-
-function useOf({ key, value }: Row<UseRow>): BundleUse {
-  return { domain: key.slice(usesPrefix.length, key.lastIndexOf(' ')) as DirectDomain, direction: value.direction }
-}
-
-function bundleAnchor({ certificate, addedAt }: AnchorRow, now: number): BundleAnchor {
-  const read = stored(certificate).certificate
-  const warnings = [...validityWarnings(read, now), ...(isAuthority(read) ? [] : ['not-an-authority' as const])]
-  return { ...described(read), addedAt, warnings }
 }

@@ -1,7 +1,7 @@
 import { parseAddress, parseDomain } from '../direct/address.js'
 import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
 import { readCertificate } from '../x509/certificate.js'
-import { bundleQueue } from './bundles.js'
+import { bundleName, bundleQueue } from './bundle-rows.js'
 import { type Proofing, proofingLevels, tokenScopes } from './directory.js'
 import { privateKeyPurpose } from './keys.js'
 
@@ -100,8 +100,6 @@ const token = entry('token', /^directory\/token\/[0-9a-f]{64}$/, ({ value }) => 
   sound(isMoment(createdAt), 'the token has no time')
   return []
 })
-
-const bundleName = /^[a-z0-9][a-z0-9.-]{0,63}$/
 
 const bundle = entry('trust bundle', /^directory\/bundle\/[^ /]+$/, ({ key, value }) => {
   const { url, refreshMs, signer, addedAt, job, copy } = jsonOf(value)

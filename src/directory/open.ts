@@ -1,6 +1,7 @@
 import { openAddresses } from './addresses.js'
 import { openAnchors } from './anchors.js'
-import { openBundleAnchors, openBundles } from './bundles.js'
+import { openBundleAnchors } from './bundle-rows.js'
+import { openBundles } from './bundles.js'
 import type { Directory } from './directory.js'
 import { openDomains } from './domains.js'
 import { openIssuers } from './issuers.js'

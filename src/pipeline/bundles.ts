@@ -1,4 +1,4 @@
-import { bundleIntervals, bundleQueue } from '../directory/bundles.js'
+import { bundleIntervals, bundleQueue } from '../directory/bundle-rows.js'
 import type {
   BundleContent,
   BundleLoad,

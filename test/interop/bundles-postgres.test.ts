@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { audit } from '../../src/audit/audit.js'
 import type { DirectAddress, DirectDomain } from '../../src/direct/address.js'
-import { bundleQueue } from '../../src/directory/bundles.js'
+import { bundleQueue } from '../../src/directory/bundle-rows.js'
 import { openDirectory } from '../../src/directory/open.js'
 import { openKeyring } from '../../src/keyring/keyring.js'
 import { openBundles, startBundleRefresh } from '../../src/pipeline/bundles.js'
