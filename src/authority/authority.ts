@@ -80,7 +80,7 @@ export function openAuthority(
   }
 
   const create: CertificateAuthority['create'] = async (asked, by) => {
-    const { kind = 'rsa-3072', years = authorityYears, within: domains = [] } = asked
+    const { kind = 'rsa-3072', years = authorityYears, within: domains = [], closed = false } = asked
     const name = asked.name.trim()
     if (!/^[\x20-\x7e]+$/.test(name) || name.length > authorityLimits.nameCharacters)
       return refused(`a name has 1 to ${authorityLimits.nameCharacters} ASCII characters`)
@@ -114,7 +114,7 @@ export function openAuthority(
     const row: AuthorityRow = {
       certificate: base64(certificate.der),
       wrapped: base64(made.key.wrapped),
-      closed: false,
+      closed,
       within: domains,
       createdAt: now,
     }
@@ -140,14 +140,14 @@ export function openAuthority(
     return (await Promise.all(records)).sort((a, b) => b.createdAt - a.createdAt)
   }
 
-  const close: CertificateAuthority['close'] = async (id, by) => {
+  async function setClosed(id: string, closed: boolean, by: string): ReturnType<CertificateAuthority['close']> {
     const row = await getRow<AuthorityRow>(store, authorityKey(id))
     if (!row) return refused(`there is no authority ${id}`)
-    if (row.value.closed) return { kind: 'done' }
+    if (row.value.closed === closed) return { kind: 'done' }
     const outcome = await store.commit({
       require: [{ key: row.key, version: row.version }],
-      put: [{ key: row.key, value: json({ ...row.value, closed: true }) }],
-      ...told('authority.closed', by, { authority: id }),
+      put: [{ key: row.key, value: json({ ...row.value, closed }) }],
+      ...told(closed ? 'authority.closed' : 'authority.opened', by, { authority: id }),
     })
     return outcome.kind === 'committed' ? { kind: 'done' } : refused('somebody else changed it at the same moment')
   }
@@ -234,7 +234,17 @@ export function openAuthority(
     return fileOf('application/pkix-crl', text, thisUpdate, Math.min(authorityLimits.listAgeSeconds, left))
   }
 
-  return { create, list, close, issue, issued, revoke: lists.revoke, renewLists: lists.renewLists, file }
+  return {
+    create,
+    list,
+    close: (id, by) => setClosed(id, true, by),
+    open: (id, by) => setClosed(id, false, by),
+    issue,
+    issued,
+    revoke: lists.revoke,
+    renewLists: lists.renewLists,
+    file,
+  }
 }
 
 /** RFC 2585 §4 names the media types. */

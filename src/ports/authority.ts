@@ -76,11 +76,15 @@ export interface CertificateAuthority extends AuthorityFiles {
       readonly years?: number
       /** Names outside these domains are not its to certify (RFC 5280 §4.2.1.10). */
       readonly within?: readonly DirectDomain[]
+      /** Made closed: partners get its certificate before it issues. */
+      readonly closed?: boolean
     },
     by: string,
   ): Promise<{ readonly kind: 'created'; readonly authority: AuthorityRecord } | AuthorityRefusal | Undecided>
   list(): Promise<readonly AuthorityRecord[]>
   close(id: string, by: string): Promise<{ readonly kind: 'done' } | AuthorityRefusal>
+  /** Undoes `close`. */
+  open(id: string, by: string): Promise<{ readonly kind: 'done' } | AuthorityRefusal>
   /** Certifies the key of a request. The same request gets the same certificate again. */
   issue(
     asked: CertificateAsked,

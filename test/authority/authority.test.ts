@@ -180,6 +180,19 @@ describe('an authority of our own', () => {
     expect(await statusOf(house, old.id, before.certificate)).toMatchObject({ kind: 'revoked' })
   })
 
+  it('can be made closed, for partners to have it before it issues, and be opened', async () => {
+    const house = await authorities()
+    const old = await house.created('First')
+    house.clock.advance(1_000)
+    const made = await house.authority.create({ name: 'Second', kind: 'p256', closed: true }, 'operator')
+    if (made.kind !== 'created') throw new Error(made.detail)
+    expect(made.authority.closed).toBe(true)
+    expect((await house.issued()).authority).toBe(old.id)
+    expect(await house.authority.open(made.authority.id, 'operator')).toEqual({ kind: 'done' })
+    expect((await house.issued()).authority).toBe(made.authority.id)
+    expect(await house.authority.open('0'.repeat(16), 'operator')).toMatchObject({ kind: 'refused' })
+  })
+
   it('refuses to revoke what is not its own', async () => {
     const [house, other] = [await authorities(), await authorities()]
     await house.created()

@@ -99,9 +99,4 @@ describe('commands for certificates of our own', () => {
     expect((await run('address unproof anna@clinic.test')).code).toBe(0)
     expect((await run('address list')).out).not.toContain('ial2')
   })
-
-  it('say so where the gateway was opened without', async () => {
-    const { run } = await keyboard()
-    expect((await run('authority', 'list')).err).toContain('without certificates')
-  })
 })

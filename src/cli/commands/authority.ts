@@ -14,9 +14,10 @@ interface CreateOptions {
   readonly kind: KeyKind
   readonly years?: string
   readonly onlyFor?: readonly string[]
+  readonly standby?: boolean
 }
 
-/** `authority create|list|close|export|issue|issued`: certification authorities of our own. */
+/** `authority create|list|close|open|export|issue|issued`: certification authorities of our own. */
 export function authorityCommands(program: Command, session: Session): void {
   const authority = program
     .command('authority')
@@ -33,7 +34,8 @@ function changes(authority: Command, session: Session): void {
       .requiredOption('--name <name>', 'what its certificate is named, such as with its year')
       .addOption(new Option('--kind <kind>', 'its key').choices([...keyKinds]).default('rsa-3072'))
       .option('--years <number>', 'how long it lives, 10 by default')
-      .option('--only-for <domain...>', 'certify nothing outside these domains (name constraints)'),
+      .option('--only-for <domain...>', 'certify nothing outside these domains (name constraints)')
+      .option('--standby', 'make it closed: give its certificate to partners first, then open it'),
     session,
     async (operator, context, options) => {
       const within = (options.onlyFor ?? []).map((name) => {
@@ -42,7 +44,8 @@ function changes(authority: Command, session: Session): void {
         return domain
       })
       const years = options.years === undefined ? {} : { years: Number(options.years) }
-      const asked = { name: options.name, kind: options.kind, within, ...years }
+      const { name, kind, standby: closed = false } = options
+      const asked = { name, kind, within, closed, ...years }
       const made = await certificatesOf(operator).authority.create(asked, operatorName)
       if (made.kind !== 'created') throw new CommandFailed(made.detail)
       printRow(context, options.json === true, authorityRow(made.authority))
@@ -60,15 +63,19 @@ function changes(authority: Command, session: Session): void {
     },
   )
 
-  actOnGateway(
-    authority.command('close <id>').description('issue no more with it; what it issued stays good'),
-    session,
-    async (operator, context, options, [id = '']) => {
-      const done = await certificatesOf(operator).authority.close(id, operatorName)
-      if (done.kind === 'refused') throw new CommandFailed(done.detail)
-      return sayDone(context, options, `Closed ${id}.`, { closed: id })
-    },
-  )
+  for (const [name, words, done] of [
+    ['close', 'issue no more with it; what it issued stays good', 'Closed'],
+    ['open', 'issue with it, where it is the newest open one', 'Opened'],
+  ] as const)
+    actOnGateway(
+      authority.command(`${name} <id>`).description(words),
+      session,
+      async (operator, context, options, [id = '']) => {
+        const outcome = await certificatesOf(operator).authority[name](id, operatorName)
+        if (outcome.kind === 'refused') throw new CommandFailed(outcome.detail)
+        return sayDone(context, options, `${done} ${id}.`, { [name]: id })
+      },
+    )
 
   actOnGateway<{ readonly out: string }>(
     authority
