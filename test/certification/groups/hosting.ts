@@ -43,7 +43,7 @@ function publishing(namePort: number, ldapPort: number, passwordFile: string): r
     `    port: ${namePort}`,
     '    zones:',
     `      - name: ${ourDomain}`,
-    `        nameServers: [ns.${ourDomain}.]`,
+    `        nameServers: [ns.${ourDomain}]`,
     `        contact: hostmaster@${ourDomain}`,
     `        records: ${JSON.stringify(records)}`,
     '  ldap:',
@@ -96,6 +96,7 @@ export async function hosting(measure: Measure): Promise<readonly Finding[]> {
     )
     closers.push(gateway.close)
     const world = { openssl, authority, addressKey, domainKey, namePort }
+    await until(async () => ((await dig(world, 'SOA', ourDomain)).status === 'NOERROR' ? true : undefined), 15_000)
     measure.tell('hosting: certificates are looked up')
     const findings: Finding[] = []
     for (const [id, look] of Object.entries(looks))
@@ -173,7 +174,9 @@ const looks: Readonly<Record<string, (world: World) => Promise<Look>>> = {
 /** Asks our name server with dig. */
 async function dig({ namePort }: World, type: string, name: string) {
   const words = ['@127.0.0.1', '-p', String(namePort), '+tries=2', '+time=2', type, name]
-  const { stdout } = await run('dig', words)
+  const { stdout } = await run('dig', words).catch((error) => {
+    throw new Error(`dig ${words.join(' ')}: ${String(error.stdout).trim()}`)
+  })
   const certificates = [...stdout.matchAll(/\bIN\s+CERT\s+PKIX\s+\d+\s+\S+\s+(.+)$/gm)].map(([, data = '']) =>
     Buffer.from(data.replace(/\s/g, ''), 'base64'),
   )
@@ -191,7 +194,7 @@ async function inLdap(world: World, mail: string): Promise<readonly Buffer[]> {
   const [, port, target] = /\bIN\s+SRV\s+\d+\s+\d+\s+(\d+)\s+(\S+)\.\s*$/m.exec(text) ?? []
   if (!port || !target) throw new Error('no SRV record')
   const { text: place } = await dig(world, 'A', target)
-  const host = /\bIN\s+A\s+(\S+)/.exec(place)?.[1]
+  const host = /\bIN[ \t]+A[ \t]+([\d.]+)/.exec(place)?.[1]
   if (!host) throw new Error(`${target} has no address`)
   const url = `ldap://${host}:${port}`
   const search = async (...words: readonly string[]) =>
