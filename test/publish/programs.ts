@@ -45,7 +45,6 @@ async function listening(port: number, child: ChildProcess, says: () => string):
 export interface Running {
   readonly port: number
   readonly folder: string
-  /** Resident memory, MiB; undefined where the system does not tell. */
   readonly pid: number
   stop(): Promise<void>
 }
