@@ -17,6 +17,7 @@ import type { Clock, Random } from './ports/world.js'
 import { openRecord, type PatientRecord } from './record/record.js'
 import { openQuarantine, type Quarantine } from './spool/quarantine.js'
 import { openSpool, type Spool, spoolLimits } from './spool/spool.js'
+import { openSubmissions, type Submissions } from './spool/submission.js'
 import { openTrail, type Trail } from './spool/trail.js'
 import { markWords, readMark } from './upkeep/mark.js'
 
@@ -30,6 +31,7 @@ export interface House extends Homes {
   readonly audit: Audit
   readonly directory: Directory
   readonly spool: Spool
+  readonly submissions: Submissions
   readonly trail: Trail
   readonly quarantine: Quarantine
   readonly mailbox: Mailbox
@@ -81,6 +83,7 @@ async function furnish(homes: Homes, keyring: Keyring, config: Config, policy: T
       { ...kept, random },
       { ...spoolLimits, seenHorizonMs: config.duplicates.horizonDays * 86_400_000 },
     ),
+    submissions: openSubmissions(kept),
     trail: openTrail(kept),
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async (message, path) => readPart(message, path) }),

@@ -6,7 +6,7 @@ import { masterKeyFile } from './config/load.js'
 import { HomeMarked, type House, openHouse, random, WrongMasterKey } from './house.js'
 import { createMasterKey, type MasterKeyOutcome, readMasterKey, unguarded } from './keyring/master-key.js'
 import { openLog } from './observe/log.js'
-import { operatorOf, restoreHomes, undoMoved } from './operator.js'
+import { openOperator, restoreHomes, undoMoved } from './operator.js'
 import { StoreFailed } from './ports/store.js'
 
 /** What is left of the grace when the store has failed: nothing in hand can be finished, only told off. */
@@ -40,10 +40,14 @@ async function openForCommand(settled: Settled): Promise<OperatorOutcome> {
   if (key.kind === 'refused') return key
   try {
     const house = await openHouse(settled.config, key.key)
+    const { operator, close } = openOperator(house, settled.config)
     return {
       kind: 'opened',
-      operator: operatorOf(house, undefined, { config: settled.config, running: false }),
-      close: house.close,
+      operator,
+      async close() {
+        await close()
+        await house.close()
+      },
     }
   } catch (error) {
     if (error instanceof StoreFailed || error instanceof WrongMasterKey || error instanceof HomeMarked)
@@ -54,7 +58,7 @@ async function openForCommand(settled: Settled): Promise<OperatorOutcome> {
 
 /** Runs the gateway until SIGTERM or SIGINT, or until its store fails. A second signal ends it at once. */
 async function serve(settled: Settled): Promise<number> {
-  const { CannotStart, startGateway } = await import('./gateway.js')
+  const [{ startGateway }, { CannotStart }] = await Promise.all([import('./gateway.js'), import('./gateway/parts.js')])
   const told = new Promise<'stop'>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve('stop'))
   })

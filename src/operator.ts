@@ -8,6 +8,8 @@ import { type Config, settings } from './config/settings.js'
 import { deliveryFamilies } from './delivery/families.js'
 import { parseAddress, parseDomain } from './direct/address.js'
 import { directoryFamilies } from './directory/families.js'
+import { certificatesOf } from './gateway/certificates.js'
+import { openReach } from './gateway/reach.js'
 import { openHomes } from './homes.js'
 import { clock, type House, random } from './house.js'
 import { keyringFamilies } from './keyring/families.js'
@@ -15,19 +17,22 @@ import { openKeyring } from './keyring/keyring.js'
 import type { MasterKey } from './keyring/master-key.js'
 import { openVault } from './keyring/vault.js'
 import { mailboxFamilies } from './mailbox/families.js'
-import { type Bundles, bundleFetchRules, openBundles } from './pipeline/bundles.js'
+import { openLog } from './observe/log.js'
+import { openMetrics } from './observe/metrics.js'
+import { type Bundles, openBundles } from './pipeline/bundles.js'
+import type { Certificates } from './pipeline/certificates.js'
 import { pipelineFamilies } from './pipeline/families.js'
 import { holdFamily, type RowFamily } from './ports/rows.js'
 import { StoreFailed, together } from './ports/store.js'
 import { VaultFailed } from './ports/vault.js'
 import { recordFamilies } from './record/families.js'
-import { bundleFetch } from './resolve/bundles.js'
 import { resolveFamilies } from './resolve/families.js'
 import { newRequest } from './smime/csr.js'
 import { readPkcs12 } from './smime/pkcs12.js'
 import { spoolFamilies } from './spool/families.js'
 import { outboundQueue } from './spool/outbound.js'
 import { inboundQueue } from './spool/spool.js'
+import { submissionQueue } from './spool/submission.js'
 import { putBack, setAside } from './upkeep/aside.js'
 import { BackupImpossible, backup } from './upkeep/backup.js'
 import { createFile, readFileOf } from './upkeep/files.js'
@@ -37,6 +42,7 @@ import { move, undoMark } from './upkeep/migrate.js'
 import { restore } from './upkeep/restore.js'
 import { figures } from './upkeep/stats.js'
 import { type Finding, verify } from './upkeep/verify.js'
+import { openArithmetic } from './workers/arithmetic.js'
 
 /** Every row that any room keeps: what `verify` knows. */
 export const rowFamilies: readonly RowFamily[] = [
@@ -53,21 +59,36 @@ export const rowFamilies: readonly RowFamily[] = [
   ...upkeepFamilies,
 ]
 
-/** Where the house stands, for the commands that look after it. */
+/** Where the house stands, and who works on it, for the commands that look after it. */
 export interface Place {
   readonly config: Config
   /** A gateway works on the house. */
   readonly running: boolean
-  /** How that gateway loads trust bundles. */
-  readonly bundles?: Bundles
+  /** Tells that gateway that there is mail to judge. */
+  nudge(): void
+  readonly bundles: Bundles
+  readonly certificates: Certificates
 }
 
-/** What the operator's commands may do with an open house. `nudge` tells a running gateway that there is mail to judge. */
-export function operatorOf(
+/** What one command may do while no gateway runs; `close` before the house is. */
+export function openOperator(
   house: Omit<House, 'close'>,
-  nudge: () => void = () => undefined,
-  place: Place = { config: settings.parse({}), running: false },
-): Operator {
+  config: Config = settings.parse({}),
+): { readonly operator: Operator; close(): Promise<void> } {
+  const { store, directory, audit, keyring } = house
+  const reach = openReach(house, config)
+  const log = openLog({ level: 'silent' })
+  const metrics = openMetrics({ process: false })
+  const operator = operatorOf(house, {
+    ...{ config, running: false, nudge: () => undefined },
+    bundles: openBundles({ ...{ store, directory, audit, clock, random }, ...reach, fetch: reach.bundleFetch }),
+    certificates: certificatesOf(house, config, { arithmetic: openArithmetic(keyring), log, metrics }),
+  })
+  return { operator, close: () => reach.close() }
+}
+
+/** What the operator's commands may do with an open house. */
+export function operatorOf(house: Omit<House, 'close'>, place: Place): Operator {
   const { store, directory, trail, quarantine, audit } = house
   return {
     directory,
@@ -91,7 +112,7 @@ export function operatorOf(
           ],
         }
         const outcome = await store.commit(together(parts, told))
-        nudge()
+        place.nudge()
         return outcome.kind === 'committed'
       },
       purge: (olderThanMs) => quarantine.purge(olderThanMs),
@@ -99,7 +120,7 @@ export function operatorOf(
     queues: {
       async list(limit) {
         const queues = await Promise.all(
-          [inboundQueue, outboundQueue].map(async (queue) =>
+          [inboundQueue, submissionQueue, outboundQueue].map(async (queue) =>
             (await store.jobs(queue, limit)).map(({ id, dueAt, attempt, held }) => ({
               queue,
               id,
@@ -135,23 +156,11 @@ export function operatorOf(
         return { kind: 'made', csr: request, pkcs8 }
       },
     },
-    bundles: place.bundles ?? bundlesOf(house, place.config),
+    bundles: place.bundles,
+    certificates: place.certificates,
     upkeep: upkeepOf(house, place),
     clock,
   }
-}
-
-/** Loading bundles for one command, while no gateway runs that would know of revocation: asked again at the next load. */
-function bundlesOf(
-  { store, directory, audit }: Pick<House, 'store' | 'directory' | 'audit'>,
-  { fetch }: Config,
-): Bundles {
-  return openBundles({
-    ...{ store, directory, audit, clock, random },
-    fetch: bundleFetch({ ...bundleFetchRules, allowPrivate: fetch.allowPrivateAddresses }),
-    revocation: { status: async () => ({ kind: 'unavailable', detail: 'not asked' }) },
-    issuers: directory.issuers,
-  })
 }
 
 type Kept = Pick<House, 'store' | 'blobs' | 'vault' | 'keyring' | 'audit'>

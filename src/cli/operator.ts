@@ -27,8 +27,8 @@ export interface Operator {
   readonly pki: OperatorPki
   /** Loading of trust bundles; what is kept of them is in the directory. */
   readonly bundles: Bundles
-  /** Authorities, registrations and endings; absent where the gateway was opened without. */
-  readonly certificates?: Pick<Certificates, 'authority' | 'registrations' | 'endings'>
+  /** Authorities, registrations and endings. */
+  readonly certificates: Pick<Certificates, 'authority' | 'registrations' | 'endings'>
   readonly upkeep: Upkeep
   readonly clock: Clock
 }

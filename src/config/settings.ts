@@ -253,6 +253,15 @@ export const settings = z
         'Whether a certificate may send us to addresses of our own network: a stranger writes these URLs.',
       ),
     }),
+    discovery: section('Finding certificates of others in DNS and LDAP, where none were imported.', {
+      deadlineSeconds: duration(
+        'seconds',
+        20,
+        300,
+        'For one address, every place together. What is not known by then is asked again with the next try of the message.',
+        1,
+      ),
+    }),
     trust: section('What a domain demands where its own policy says nothing (`direct-gateway domain set`).', {
       routingTamper: choice(
         ['strict', 'warn'],
@@ -317,6 +326,76 @@ export const settings = z
       attemptSeconds: duration('seconds', 600, 3_600, 'For one attempt, from name to last reply.', 1),
       concurrency: whole(32, 1, 256, 'Connections to all hosts together.'),
       connectionsPerDomain: whole(2, 1, 64, 'Connections to one destination, so that we are a polite peer.'),
+    }),
+    authority: section(
+      'Certificates that this gateway issues, once `direct-gateway authority create` made an authority.',
+      {
+        publicUrl: z
+          .url({ protocol: /^http$/ })
+          .optional()
+          .meta({
+            description:
+              'Where others fetch its lists and certificates: http://pki.clinic.example, or behind a path. It goes into every certificate; without it they name no place.',
+          }),
+        files: section('A listener for these files alone, over plain HTTP: what it serves is signed and public.', {
+          host: text('0.0.0.0', 'Address to listen on.'),
+          port: portNumber.optional().meta({
+            description: 'Default: none; then only the HTTP listener serves them, under /pki. 0 takes a free one.',
+          }),
+        }),
+        ownerDays: whole(730, 1, 1_096, 'Life of a certificate: under the three years that trust communities allow.'),
+        listDays: whole(7, 1, 90, 'Life of a revocation list; it is made anew after a seventh of that.'),
+        policies: z
+          .array(z.string().regex(/^[0-2](\.\d+)+$/, { error: 'expected an object identifier such as 1.3.6.1.4.1' }))
+          .max(16)
+          .default([])
+          .meta({ description: 'Certificate policies that its certificates assert.' }),
+      },
+    ),
+    publish: section('Our own certificates, for others to find by exact name.', {
+      dns: section('An authoritative name server; it runs where zones are named.', {
+        host: text('0.0.0.0', 'Address to listen on, UDP and TCP.'),
+        port: portNumber.default(5353).meta({
+          description: 'Not 53, so that no privilege is needed: publish or forward 53 to it. 0 takes a free one.',
+        }),
+        zones: z
+          .array(
+            z.strictObject({
+              name: domainName,
+              nameServers: z.array(domainName).min(1).max(13),
+              contact: z.string().min(3).max(254),
+              ttlSeconds: z.number().int().min(1).max(day).optional(),
+              negativeTtlSeconds: z.number().int().min(1).max(day).optional(),
+              records: z.array(z.string().min(1).max(2_000)).max(1_000).optional(),
+            }),
+          )
+          .max(1_000)
+          .default([])
+          .meta({
+            description:
+              'name, nameServers (the primary first), contact (a mail address), and records as lines of a zone file: `@ MX 10 mail.clinic.example.`',
+          }),
+      }),
+      ldap: section('Entries in an LDAP directory, kept in step; where a URL is named.', {
+        url: z
+          .url({ protocol: /^ldaps?$/ })
+          .optional()
+          .meta({ description: 'ldaps://host or ldap://host.' }),
+        startTls: onOff(false, 'Whether a connection to ldap:// is encrypted before the password is said.'),
+        caFile: path('PEM certificates that may vouch for the server. Default: those of the system.'),
+        bindDn: z.string().min(1).optional().meta({ description: 'Who we are: cn=gateway,o=direct.' }),
+        passwordFile: path('A file that holds its password and nothing else.'),
+        baseDn: z
+          .string()
+          .min(1)
+          .optional()
+          .meta({ description: 'A unit that is ours alone: ou=certificates,o=direct.' }),
+        everySeconds: duration('seconds', 60, day, 'Between two rounds.', 1),
+      }).refine(
+        ({ url, bindDn, passwordFile, baseDn }) =>
+          url === undefined || (bindDn !== undefined && passwordFile !== undefined && baseDn !== undefined),
+        { error: 'needs bindDn, passwordFile and baseDn' },
+      ),
     }),
     duplicates: section('Recognising a message that is sent again.', {
       horizonDays: whole(7, 1, 90, 'Senders retry for 4 to 5 days (RFC 5321 §4.5.4.1).'),

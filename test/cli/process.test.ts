@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { type Control, controlSocket, listenForCommands, sendCommand } from '../../src/cli/control.js'
 import { cliLimits } from '../../src/cli/operator.js'
 import { runCommand } from '../../src/cli/program.js'
-import { operatorOf } from '../../src/operator.js'
+import { openOperator } from '../../src/operator.js'
 import { makeAuthority } from '../fixtures/pki.js'
 import { process } from './world.js'
 
@@ -29,7 +29,7 @@ async function running(at: Machine, dataDir = join(at.cwd, 'data')): Promise<{ c
   const note = (event: string, fields: unknown) => void events.push(`${event} ${JSON.stringify(fields)}`)
   const control = await listenForCommands({
     dataDir,
-    operator: operatorOf(at.gateway),
+    operator: openOperator(at.gateway).operator,
     run: runCommand,
     log: { info: note, warn: note, error: note },
   })
@@ -160,7 +160,7 @@ describe('commands while the gateway runs', () => {
     const asked: string[] = []
     const control = await listenForCommands({
       dataDir,
-      operator: operatorOf(at.gateway),
+      operator: openOperator(at.gateway).operator,
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
       async run(_, context) {
         for (const path of ['/etc/shadow', 'named.pem'])
@@ -214,7 +214,7 @@ describe('commands while the gateway runs', () => {
     mkdirSync(dataDir)
     const control = await listenForCommands({
       dataDir,
-      operator: operatorOf(at.gateway),
+      operator: openOperator(at.gateway).operator,
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
       run: () => new Promise(() => undefined),
     })

@@ -6,10 +6,11 @@ import type { Context, Home } from '../../src/cli/operator.js'
 import { runCli, runCommand } from '../../src/cli/program.js'
 import { openVault } from '../../src/keyring/vault.js'
 import { openMailbox } from '../../src/mailbox/mailbox.js'
-import { operatorOf } from '../../src/operator.js'
+import { openOperator } from '../../src/operator.js'
 import { openRecord } from '../../src/record/record.js'
 import { openQuarantine } from '../../src/spool/quarantine.js'
 import { openSpool } from '../../src/spool/spool.js'
+import { openSubmissions } from '../../src/spool/submission.js'
 import { openTrail } from '../../src/spool/trail.js'
 import { createMemoryBlobs } from '../../src/store/memory-blobs.js'
 import { random, world } from '../directory/worlds.js'
@@ -26,6 +27,7 @@ export async function house() {
     keyring,
     directory,
     spool: openSpool({ ...kept, random }),
+    submissions: openSubmissions(kept),
     trail: openTrail(kept),
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async () => undefined }),
@@ -42,7 +44,7 @@ export interface Ran {
 /** An operator at a keyboard: files by name, and a gateway that the commands open. */
 export async function keyboard(files: Record<string, string | Uint8Array> = {}) {
   const gateway = await house()
-  const operator = operatorOf(gateway)
+  const operator = openOperator(gateway).operator
   const written = new Map<string, { readonly text: string; readonly kind: string }>()
   async function run(...argv: string[]): Promise<Ran> {
     let [out, err] = ['', '']
@@ -90,7 +92,7 @@ export async function process(env: Record<string, string> = {}) {
       createMasterKey: () => Buffer.from(random.bytes(32)).toString('base64'),
       async open({ config }) {
         opened.push(config.dataDir)
-        return { kind: 'opened', operator: operatorOf(gateway), close: async () => undefined }
+        return { kind: 'opened', operator: openOperator(gateway).operator, close: async () => undefined }
       },
       async serve({ config }) {
         served.push(config.dataDir)

@@ -1,0 +1,66 @@
+import { createSecureContext, type Server } from 'node:tls'
+import { buildApi, listenApi } from '../api/api.js'
+import type { Sending } from '../api/ports.js'
+import type { Config } from '../config/settings.js'
+import { clock } from '../house.js'
+import type { AuthorityFiles } from '../ports/authority.js'
+import type { Log } from '../ports/observe.js'
+import { causeOf, certificateOf, listening, type Parts, type ServerCertificate } from './parts.js'
+
+const renewEveryMs = 60_000
+
+/** The API and what goes with it; answers its URL. */
+export async function startHttp(
+  { house, config, log, metrics, health, closers }: Parts,
+  more: { readonly sending: Sending; readonly files: AuthorityFiles },
+): Promise<string> {
+  const { http } = config
+  const tls = certificateOf(http.tls)
+  const behind = { ...(tls && { tls }), behindTlsProxy: http.behindTlsProxy }
+  const api = await buildApi(
+    {
+      ...house,
+      ...more,
+      ...{ addresses: house.directory.addresses, clock, log, metrics },
+      authenticate: (secret) => house.directory.tokens.authenticate(secret, clock.now()),
+      checks: () => health.ready(),
+      exposition: () => metrics.exposition(),
+    },
+    { ...behind, metrics: http.metrics, trustedProxies: http.trustedProxies },
+  )
+  closers.push((graceMs) => closeApi(api, graceMs))
+  const url = await listening('http', http, () => listenApi(api, { host: http.host, port: http.port }, behind))
+  closers.push(renewing(api.server, config, tls, log))
+  return url
+}
+
+/** Ends what answers nobody now, waits for the others within the grace, then cuts them off. */
+async function closeApi(
+  api: { readonly server: { closeAllConnections(): void }; close(): PromiseLike<unknown> },
+  graceMs: number,
+): Promise<void> {
+  const late = setTimeout(() => api.server.closeAllConnections(), graceMs)
+  try {
+    await api.close()
+  } finally {
+    clearTimeout(late)
+  }
+}
+
+/** Keeps the HTTP listener's certificate in step with its files; answers how to stop. The SMTP listener looks for itself. */
+function renewing(server: object, { http }: Config, first: ServerCertificate | undefined, log: Log): () => void {
+  let current = first
+  const timer = setInterval(() => {
+    try {
+      const next = certificateOf(http.tls)
+      if (!next || !('setSecureContext' in server) || (next.cert === current?.cert && next.key === current?.key)) return
+      createSecureContext(next)
+      ;(server as Server).setSecureContext(next)
+      current = next
+      log.info('http.certificate-renewed')
+    } catch (error) {
+      log.error('http.certificate-not-loaded', { cause: causeOf(error) })
+    }
+  }, renewEveryMs)
+  return () => clearInterval(timer)
+}
