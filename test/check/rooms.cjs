@@ -83,6 +83,7 @@ const rooms = { ...leaf, ...features, ...pipeline, ...adapters, ...edges }
 /** Rooms that only `main.ts` wires and that may import everything. */
 const wiring = {
   demo: 'A gateway on loopback and a far side made of OpenSSL: made-up mail, and what becomes of it.',
+  gateway: 'The running gateway, part by part: what each is opened with, and how it ends.',
   workers: 'Entry points of worker threads: key arithmetic and parsing, off the main loop.',
 }
 
@@ -126,7 +127,7 @@ const fences = [
   { packages: ['pino', 'prom-client'], places: ['observe'] },
   { packages: ['commander'], places: ['cli'] },
   { packages: ['dns-packet'], places: ['resolve', 'publish'] },
-  { packages: ['ldapts'], places: ['resolve', 'publish'] },
+  { packages: ['ldapts'], places: ['publish'] },
   { packages: ['piscina'], places: ['main', 'workers'] },
 ]
 
