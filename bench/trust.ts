@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import type { RevocationAnswer } from '../src/ports/trust.js'
+import type { Revocation } from '../src/ports/trust.js'
 import { judgeCertificate, readCertificates } from '../src/trust/judge.js'
-import { listStatus } from '../src/trust/lists.js'
 import { type AnchorSet, anchorSet, newPathBudget } from '../src/trust/path.js'
 import { defaultTrustPolicy } from '../src/trust/policy.js'
+import { openRevocation } from '../src/trust/revocation.js'
 import {
   type Identity,
   issueCrl,
@@ -53,22 +53,23 @@ function makeWorld(): World {
 
 const issuers = { of: async () => [] }
 
-async function decide({ lists, chains }: World, anchors: AnchorSet, i: number): Promise<void> {
+/** The gateway's own revocation over lists that are at hand. */
+function revocationOf({ lists }: World): Revocation {
+  const list = async (url: string) => ({ kind: 'bytes', bytes: lists[url] ?? new Uint8Array() }) as const
+  const ocsp = async () => ({ kind: 'unavailable', detail: 'no responder' }) as const
+  return openRevocation({ sources: { list, ocsp }, issuers, clock: { now: Date.now } })
+}
+
+async function decide({ chains }: World, anchors: AnchorSet, revocation: Revocation, i: number): Promise<void> {
   const { leaf, middle } = chains[i % leaves] as World['chains'][number]
   const [parsed] = readCertificates([leaf.certificate], 1)
   if (!parsed) throw new Error('the bench made an unreadable certificate')
-  const sources = {
-    list: async (url: string) => ({ kind: 'bytes', bytes: lists[url] ?? new Uint8Array() }) as const,
-  }
   const verdict = await judgeCertificate(
     {
       ...{ leaf: parsed, use: 'sign', anchors, bag: readCertificates([middle.certificate], 20), at: Date.now() },
       ...{ policy: defaultTrustPolicy, budget: newPathBudget() },
     },
-    {
-      issuers,
-      revocation: { status: (question): Promise<RevocationAnswer> => listStatus(question, sources, { issuers }) },
-    },
+    { issuers, revocation },
   )
   if (verdict.kind !== 'trusted') throw new Error(`${verdict.kind}: ${verdict.detail}`)
 }
@@ -120,15 +121,17 @@ const say = (what: string, us: number) =>
 // The engine itself is warmed up in a world of its own.
 const practice = makeWorld()
 const practiceAnchors = anchorSet(readCertificates([practice.root.certificate], 1))
-for (let i = 0; i < 3 * leaves; i++) await decide(practice, practiceAnchors, i)
+const practised = revocationOf(practice)
+for (let i = 0; i < 3 * leaves; i++) await decide(practice, practiceAnchors, practised, i)
 
 const world = makeWorld()
 const anchors = anchorSet(readCertificates([world.root.certificate], 1))
-const first = await costOf(1, (i) => decide(world, anchors, i))
-const cold = await costOf(leaves - 1, (i) => decide(world, anchors, i + 1))
+const revocation = revocationOf(world)
+const first = await costOf(1, (i) => decide(world, anchors, revocation, i))
+const cold = await costOf(leaves - 1, (i) => decide(world, anchors, revocation, i + 1))
 let warm = Number.POSITIVE_INFINITY
 for (let round = 0; round < rounds; round++)
-  warm = Math.min(warm, await costOf(10 * leaves, (i) => decide(world, anchors, i)))
+  warm = Math.min(warm, await costOf(10 * leaves, (i) => decide(world, anchors, revocation, i)))
 say(`the first, with a list of ${entries.toLocaleString('en')} entries read`, first)
 say('cold: leaf and intermediate never seen, lists read', cold)
 say('warm: seen before, revocation looked up again', warm)
