@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import process from 'node:process'
 import { verifyChain } from './audit/audit.js'
 import { auditFamilies } from './audit/families.js'
+import { authorityFamilies } from './authority/families.js'
 import type { MoveTarget, Operator, RestoreOutcome, Upkeep, UpkeepProgress } from './cli/operator.js'
 import { describeProblem, loadConfig } from './config/load.js'
 import { type Config, settings } from './config/settings.js'
@@ -51,6 +52,7 @@ export const rowFamilies: readonly RowFamily[] = [
   ...mailboxFamilies,
   ...recordFamilies,
   ...directoryFamilies,
+  ...authorityFamilies,
   ...keyringFamilies,
   ...pipelineFamilies,
   ...deliveryFamilies,

@@ -66,6 +66,13 @@ const examples: Readonly<Record<string, string>> = {
   'http.tls.certificateFile': 'tls/http-chain.pem',
   'http.tls.keyFile': 'tls/http-key.pem',
   'outbound.defaultRoute': 'relay.example.org:25',
+  'authority.publicUrl': 'http://pki.clinic.example',
+  'authority.files.port': '8081',
+  'publish.ldap.url': 'ldaps://ldap.clinic.example',
+  'publish.ldap.caFile': 'tls/ldap-ca.pem',
+  'publish.ldap.bindDn': 'cn=gateway,o=direct',
+  'publish.ldap.passwordFile': 'secrets/ldap-password',
+  'publish.ldap.baseDn': 'ou=certificates,o=direct',
 }
 
 function durationOf(path: readonly string[], value: unknown): string {

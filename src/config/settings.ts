@@ -354,8 +354,11 @@ export const settings = z
     ),
     publish: section('Our own certificates, for others to find by exact name.', {
       dns: section('An authoritative name server; it runs where zones are named.', {
-        host: text('0.0.0.0', 'Address to listen on, UDP and TCP.'),
-        port: portNumber.default(5353).meta({
+        host: text(
+          '0.0.0.0',
+          'Address to listen on, UDP and TCP. On a machine with several, the public one: an answer must leave from where it was asked.',
+        ),
+        port: portNumber.default(8053).meta({
           description: 'Not 53, so that no privilege is needed: publish or forward 53 to it. 0 takes a free one.',
         }),
         zones: z

@@ -6,7 +6,7 @@ import type { Metrics } from '../ports/observe.js'
 import type { CertificateDirectory, Issuers, Revocation } from '../ports/trust.js'
 import { aiaIssuers } from '../resolve/aia.js'
 import { bundleFetch } from '../resolve/bundles.js'
-import { openDiscovery } from '../resolve/discovery.js'
+import { firstOf, openDiscovery } from '../resolve/discovery.js'
 import { certificateFetchRules } from '../resolve/discovery-steps.js'
 import { lookupThrough, openNameServers } from '../resolve/dns.js'
 import { openEvidence } from '../resolve/evidence.js'
@@ -18,7 +18,7 @@ import { openRevocation, type Unavailable } from '../trust/revocation.js'
 export interface Reach {
   readonly revocation: Revocation
   readonly issuers: Issuers
-  /** Certificates of others that nobody imported. */
+  /** Certificates of others: imported, else discovered. */
   readonly discovery: CertificateDirectory
   readonly bundleFetch: ConditionalFetch
   /** Waits for what is under way, so that the store may be closed. */
@@ -55,14 +55,17 @@ export function openReach(
       clock,
       ...(onUnavailable && { onUnavailable }),
     }),
-    discovery: openDiscovery({
-      dns: nameServers,
-      ldap: openLdap(),
-      fetch: fetchWithin({ ...certificateFetchRules, ...reach }),
-      clock,
-      allowPrivate,
-      limits: { deadlineMs: discovery.deadlineSeconds * 1000 },
-    }),
+    discovery: firstOf(
+      directory.peers,
+      openDiscovery({
+        dns: nameServers,
+        ldap: openLdap(),
+        fetch: fetchWithin({ ...certificateFetchRules, ...reach }),
+        clock,
+        allowPrivate,
+        limits: { deadlineMs: discovery.deadlineSeconds * 1000 },
+      }),
+    ),
     bundleFetch: bundleFetch({ ...reach, ...bundleFetchRules }),
     close: () => evidence.close(),
   }

@@ -3,10 +3,10 @@ import { type DirectAddress, domainOf } from '../direct/address.js'
 import { type Refused, refused, type Undecided } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
 import type { Directory } from '../directory/directory.js'
-import { composeMdn } from '../notices/mdn.js'
+import { composeMdn, type MdnDisposition } from '../notices/mdn.js'
 import type { Audit } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
-import type { Issuers, Revocation } from '../ports/trust.js'
+import type { CertificateDirectory, Issuers, Revocation } from '../ports/trust.js'
 import type { Vault } from '../ports/vault.js'
 import type { Clock } from '../ports/world.js'
 import { enqueueOutbound, type OutboundJob } from '../spool/outbound.js'
@@ -25,15 +25,18 @@ export interface NoticePorts {
   readonly steps: Steps
   readonly revocation: Revocation
   readonly issuers: Issuers
+  /** Certificates of others: imported, else discovered. */
+  readonly discovery: CertificateDirectory
   readonly clock: Clock
 }
 
 /**
- * What a `processed` notice will be made from; sealed by the vault while it is owed, since it joins a patient to a message
+ * What a notice will be made from; sealed by the vault while it is owed, since it joins a patient to a message
  * of a clinic. Once it is made, the queue holds what the wire will show: sender and recipient, as in any mail queue, and
  * nothing of the message it speaks of. The address it goes to stands in the job all along, for routing.
  */
 interface Owed {
+  readonly disposition: OwedDisposition
   /** The recipient it speaks for. */
   readonly recipient: DirectAddress
   readonly to: DirectAddress
@@ -43,10 +46,14 @@ interface Owed {
   readonly certificates: readonly string[]
 }
 
+/** The mailbox is the final destination, so that `dispatched` becomes true in the very commit that `processed` does. */
+type OwedDisposition = Extract<MdnDisposition, 'processed' | 'dispatched'>
+
 export interface Notices {
   /**
-   * Parts that owe the `processed` notice for a trusted message (Applicability Statement §3.0): none for a message that
-   * is itself a notice (RFC 8098 §3: no MDN for an MDN).
+   * Parts that owe the `processed` notice for a trusted message (Applicability Statement §3.0), and the `dispatched` one
+   * where it was asked for correctly (Delivery Notification IG §1.3): none for a message that is itself a notice
+   * (RFC 8098 §3: no MDN for an MDN).
    */
   owed(input: {
     readonly spooled: SpooledJob
@@ -86,36 +93,46 @@ async function owe(
   const { opened, from } = verdict.mail
   if (opened.notice.kind !== 'none') return { parts: {} }
   const to = opened.request.notifyTo ?? from
-  const id = createHash('sha256').update(`processed ${verdict.recipient} ${messageId}`).digest('hex').slice(0, 32)
-  const owed: Owed = {
-    recipient: verdict.recipient,
-    to,
-    ...(opened.messageId !== undefined && { originalMessageId: opened.messageId }),
-    signer: base64(verdict.signer),
-    certificates: opened.certificates.slice(0, certificatesKept).map(base64),
-  }
-  const job: OutboundJob = {
-    id,
-    trail: spooled.id,
-    kind: 'mdn',
-    from: null,
-    to: [to],
-    stage: 'owed',
-    body: await vault.seal(outboundOwner, id, Buffer.from(JSON.stringify(owed))),
-    owedAt: clock.now(),
-    tries: 0,
-  }
-  return {
-    parts: enqueueOutbound(job, job.owedAt),
-    detail: `processed, to ${to}`,
-  }
+  const dispositions: readonly OwedDisposition[] = [
+    'processed',
+    ...(opened.request.finalDelivery ? ['dispatched' as const] : []),
+  ]
+  const parts = dispositions.map(async (disposition) => {
+    const id = createHash('sha256')
+      .update(`${disposition} ${verdict.recipient} ${messageId}`)
+      .digest('hex')
+      .slice(0, 32)
+    const owed: Owed = {
+      disposition,
+      recipient: verdict.recipient,
+      to,
+      ...(opened.messageId !== undefined && { originalMessageId: opened.messageId }),
+      signer: base64(verdict.signer),
+      certificates: opened.certificates.slice(0, certificatesKept).map(base64),
+    }
+    const job: OutboundJob = {
+      id,
+      trail: spooled.id,
+      kind: 'mdn',
+      from: null,
+      to: [to],
+      stage: 'owed',
+      body: await vault.seal(outboundOwner, id, Buffer.from(JSON.stringify(owed))),
+      owedAt: clock.now(),
+      tries: 0,
+    }
+    return enqueueOutbound(job, job.owedAt)
+  })
+  return { parts: together(...(await Promise.all(parts))), detail: `${dispositions.join(' and ')}, to ${to}` }
 }
 
 async function prepare(
-  { directory, vault, clock, steps, revocation, issuers }: NoticePorts,
+  { directory, vault, clock, steps, revocation, issuers, discovery }: NoticePorts,
   job: OutboundJob,
 ): ReturnType<Notices['prepare']> {
   const owed = JSON.parse(Buffer.from(await vault.open(outboundOwner, job.id, job.body)).toString('utf8')) as Owed
+  // Notices that an earlier version owed say nothing of it.
+  const { disposition = 'processed' } = owed as Partial<Owed>
   const at = clock.now()
   const signers = await directory.keys.toSign(owed.recipient, at)
   if ('kind' in signers) return signers
@@ -131,14 +148,14 @@ async function prepare(
       bag: owed.certificates.map(bytes),
       at,
     },
-    { anchors: directory.anchors, revocation, issuers, directory: directory.peers },
+    { anchors: directory.anchors, revocation, issuers, directory: discovery },
     trustPolicyOf(await directory.domains.policyOf(owed.recipient)),
   )
   if (chosen.kind !== 'chosen') return chosen
 
   const messageId = `<${job.id}@${domainOf(owed.recipient)}>`
   const message = composeMdn({
-    disposition: 'processed',
+    disposition,
     finalRecipient: owed.recipient,
     to: owed.to,
     ...(owed.originalMessageId !== undefined && { originalMessageId: owed.originalMessageId }),

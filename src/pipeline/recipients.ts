@@ -9,7 +9,7 @@ import { trustPolicyOf } from './policy.js'
 
 export interface RecipientPorts {
   readonly directory: Directory
-  /** Finds certificates that nobody imported. */
+  /** Certificates of others: imported, else discovered. */
   readonly discovery: CertificateDirectory
   readonly revocation: Revocation
   readonly issuers: Issuers
@@ -42,7 +42,7 @@ export async function certificatesOf(
   const ours = (await directory.domains.get(domainOf(recipient))) !== undefined
   if (ours && !(await directory.addresses.isServed(recipient)))
     return { ...refused('unknown-recipient', recipient), recipient, candidates: [], steps: [] }
-  const of: CertificateDirectory['of'] = (address) => (ours ? own(address, ports) : published(address, ports))
+  const of: CertificateDirectory['of'] = (address) => (ours ? own(address, ports) : ports.discovery.of(address))
   const choice = await choose(recipient, sender, of, ports)
   const plain = withoutTag(recipient)
   const nothing = choice.kind === 'refused' && choice.steps.every(({ outcome }) => outcome === 'none')
@@ -63,13 +63,6 @@ async function choose(
     trustPolicyOf(await directory.domains.policyOf(sender)),
   )
   return choice.kind === 'chosen' ? ({ ...choice, kind: 'good' } as const) : choice
-}
-
-async function published(address: DirectAddress, { directory, discovery }: RecipientPorts): Promise<Discovered> {
-  const imported = await directory.peers.of(address)
-  if (imported.kind !== 'none') return imported
-  const found = await discovery.of(address)
-  return { ...found, steps: [...imported.steps, ...found.steps] }
 }
 
 /** Certificates of our own that may be encrypted to now: what outsiders would find published. */

@@ -77,6 +77,21 @@ describe('the notice owed for a trusted message', () => {
     expect(opened.certificates.map((der) => Buffer.from(der).equals(gatewayKey.certificate))).toContain(true)
   })
 
+  it('is followed by another that says it was dispatched, only where that was asked for correctly', async () => {
+    const asking = (options: string) =>
+      `Disposition-Notification-To: <${doctor}>\r\nDisposition-Notification-Options: ${options}\r\n`
+    const dispositions = async (options: string) => {
+      const { gateway } = await newGateway()
+      await accept(gateway, seal({ header: asking(options) }))
+      await work(gateway)
+      const notices = (await outboundOf(gateway)).map(async (job) => readBack(await madeOf(gateway, job)).notice)
+      return (await Promise.all(notices)).map((notice) => notice.kind === 'mdn' && notice.disposition).sort()
+    }
+    expect(await dispositions('X-DIRECT-FINAL-DESTINATION-DELIVERY=optional,true')).toEqual(['dispatched', 'processed'])
+    expect(await dispositions('X-DIRECT-FINAL-DESTINATION-DELIVERY=badvalue')).toEqual(['processed'])
+    expect(await dispositions('X-XXXX-FINAL-X-DELXXXX=optioXXX,tXX')).toEqual(['processed'])
+  })
+
   it('says nothing of the message outside the encryption', async () => {
     const { gateway } = await newGateway()
     await accept(gateway, seal())

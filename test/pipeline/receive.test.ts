@@ -84,11 +84,6 @@ describe('a trusted message', () => {
     expect(await gateway.trail.find({ mailboxMessageId: message?.id ?? '' })).toEqual([id])
   })
 
-  it('may ask for final delivery', async () => {
-    const header = `Disposition-Notification-To: <${doctor}>\r\nDisposition-Notification-Options: X-DIRECT-FINAL-DESTINATION-DELIVERY=optional,true\r\n`
-    expect(await outcomeOf(seal({ header }))).toBe('delivered 1')
-  })
-
   it('reaches two addresses that share a record: its documents are there once', async () => {
     const { gateway } = await newGateway()
     const known = await gateway.directory.addresses.get(alice)

@@ -5,7 +5,7 @@ import { type KeyKind, keyKinds } from '../../ports/arithmetic.js'
 import type { AuthorityRecord, IssuedRecord } from '../../ports/authority.js'
 import { type KeyUse, keyUses } from '../../ports/registrar.js'
 import { actOnGateway, operatorName, type Session, sayDone } from '../command.js'
-import { CommandFailed, exitCodes, type Operator } from '../operator.js'
+import { CommandFailed, exitCodes } from '../operator.js'
 import { pem, readCertificateRequest } from '../pem.js'
 import { printRow, printRows, type Row } from '../table.js'
 
@@ -46,7 +46,7 @@ function changes(authority: Command, session: Session): void {
       const years = options.years === undefined ? {} : { years: Number(options.years) }
       const { name, kind, standby: closed = false } = options
       const asked = { name, kind, within, closed, ...years }
-      const made = await certificatesOf(operator).authority.create(asked, operatorName)
+      const made = await operator.certificates.authority.create(asked, operatorName)
       if (made.kind !== 'created') throw new CommandFailed(made.detail)
       printRow(context, options.json === true, authorityRow(made.authority))
       return exitCodes.done
@@ -57,7 +57,7 @@ function changes(authority: Command, session: Session): void {
     authority.command('list').description('list them, newest first'),
     session,
     async (operator, context, { json = false }) => {
-      const rows = (await certificatesOf(operator).authority.list()).map(authorityRow)
+      const rows = (await operator.certificates.authority.list()).map(authorityRow)
       printRows(context, json, rows, 'No authority yet.')
       return exitCodes.done
     },
@@ -71,7 +71,7 @@ function changes(authority: Command, session: Session): void {
       authority.command(`${name} <id>`).description(words),
       session,
       async (operator, context, options, [id = '']) => {
-        const outcome = await certificatesOf(operator).authority[name](id, operatorName)
+        const outcome = await operator.certificates.authority[name](id, operatorName)
         if (outcome.kind === 'refused') throw new CommandFailed(outcome.detail)
         return sayDone(context, options, `${done} ${id}.`, { [name]: id })
       },
@@ -84,7 +84,7 @@ function changes(authority: Command, session: Session): void {
       .requiredOption('--out <file>', 'where to write it, in PEM'),
     session,
     async (operator, context, options, [id = '']) => {
-      const found = (await certificatesOf(operator).authority.list()).find((one) => one.id === id)
+      const found = (await operator.certificates.authority.list()).find((one) => one.id === id)
       if (!found) throw new CommandFailed(`there is no authority ${id}`)
       await context.writeFile(options.out, Buffer.from(pem('CERTIFICATE', found.certificate)), 'open')
       const facts = { written: options.out, fingerprint: found.fingerprint }
@@ -108,7 +108,7 @@ function issuing(authority: Command, session: Session): void {
       if (!owner) throw new CommandFailed(`${options.for} is neither an address nor a domain`, exitCodes.usage)
       const request = readCertificateRequest(await context.readFile(options.csr), options.csr)
       const asked = { request, owner, use: options.use }
-      const answer = await certificatesOf(operator).authority.issue(asked, operatorName)
+      const answer = await operator.certificates.authority.issue(asked, operatorName)
       if (answer.kind !== 'issued') throw new CommandFailed(answer.detail)
       const { certificate, serial } = answer.issued
       await context.writeFile(options.out, Buffer.from(pem('CERTIFICATE', certificate)), 'open')
@@ -122,7 +122,7 @@ function issuing(authority: Command, session: Session): void {
     async (operator, context, { json = false }) => {
       const rows: Row[] = []
       for (let after: IssuedRecord | undefined; ; ) {
-        const page = await certificatesOf(operator).authority.issued(after)
+        const page = await operator.certificates.authority.issued(after)
         rows.push(...page.map(issuedRow))
         after = page.at(-1)
         if (!after) break
@@ -148,7 +148,7 @@ export function expiryCommand(program: Command, session: Session): void {
       if (!Number.isFinite(days) || days < 0) throw new CommandFailed('--within is a number of days', exitCodes.usage)
       const now = operator.clock.now()
       const found: Ending[] = []
-      for await (const one of certificatesOf(operator).endings())
+      for await (const one of operator.certificates.endings())
         if (one.notAfter - now <= days * 86_400_000) found.push(one)
       found.sort((a, b) => a.notAfter - b.notAfter)
       const rows = found.map((one) => endingRow(one, now))
@@ -156,12 +156,6 @@ export function expiryCommand(program: Command, session: Session): void {
       return exitCodes.done
     },
   )
-}
-
-/** The certificates of an open gateway; ends the command where it was opened without. */
-export function certificatesOf({ certificates }: Operator): NonNullable<Operator['certificates']> {
-  if (!certificates) throw new CommandFailed('this gateway was opened without certificates of its own')
-  return certificates
 }
 
 function authorityRow(record: AuthorityRecord): Row {

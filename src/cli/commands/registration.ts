@@ -8,7 +8,6 @@ import { actOnGateway, operatorName, orFail, type Session, sayDone } from '../co
 import { CommandFailed, type Context, exitCodes, type GlobalOptions } from '../operator.js'
 import { pem, readCertificates } from '../pem.js'
 import { printRows, type Row } from '../table.js'
-import { certificatesOf } from './authority.js'
 
 interface RequestOptions {
   readonly owner: string
@@ -45,7 +44,7 @@ function asking(key: Command, session: Session): void {
       if (registrar === 'hand' && options.out === undefined)
         throw new CommandFailed('--from hand needs --out: the request is for you to carry', exitCodes.usage)
       const { owner, use, kind } = options
-      const { registrations } = certificatesOf(operator)
+      const { registrations } = operator.certificates
       const outcome = await registrations.begin({ owner, use, kind, registrar }, operatorName)
       if (outcome.kind === 'waiting' && options.out !== undefined)
         await context.writeFile(options.out, requestFile(outcome.registration), 'open')
@@ -61,7 +60,7 @@ function asking(key: Command, session: Session): void {
       .option('--out <file>', 'where to'),
     session,
     async (operator, context, { json = false, write, out }) => {
-      const all = await certificatesOf(operator).registrations.list()
+      const all = await operator.certificates.registrations.list()
       if (write !== undefined) {
         if (out === undefined) throw new CommandFailed('--write needs --out', exitCodes.usage)
         await context.writeFile(out, requestFile(chosen(all, write, undefined)), 'open')
@@ -83,7 +82,7 @@ function asking(key: Command, session: Session): void {
       const certificates = []
       for (const path of [options.cert, ...further])
         certificates.push(...readCertificates(await context.readFile(path), path))
-      const { registrations } = certificatesOf(operator)
+      const { registrations } = operator.certificates
       return tell(context, options, await registrations.accept(certificates, operatorName))
     },
   )
@@ -94,7 +93,7 @@ function ending(key: Command, session: Session): void {
     key.command('withdraw <id>').description('give a request up; its key is gone for good'),
     session,
     async (operator, context, options, [id = '']) => {
-      const { registrations } = certificatesOf(operator)
+      const { registrations } = operator.certificates
       const found = chosen(await registrations.list(), id, undefined)
       if (!(await registrations.withdraw(found.id, operatorName)))
         throw new CommandFailed('it changed at this moment; look again')
@@ -116,7 +115,7 @@ function ending(key: Command, session: Session): void {
     async (operator, context, options, [id = '']) => {
       const { directory } = operator
       const found = chosen(await directory.keys.list(), id, options.for)
-      const { authority } = certificatesOf(operator)
+      const { authority } = operator.certificates
       const done = await authority.revoke(found.certificate, options.reason, operatorName)
       if (done.kind === 'refused' || done.kind === 'undecided') throw new CommandFailed(done.detail)
       orFail(await directory.keys.retire(found.owner, found.id, operatorName))
