@@ -41,10 +41,10 @@ export function domainOf(address: DirectAddress): DirectDomain {
 }
 
 /**
- * The address without its `+tag` (RFC 5233 §4 calls it detail): certificates are issued to the address itself, and mail to
- * a tagged one is for the same person.
+ * The names under which certificates of an address may stand, the exact one first: a tag behind a plus sign is the recipient's
+ * own affair (RFC 5233 §1), and who issues or publishes certificates does not know of it.
  */
-export function withoutTag(address: DirectAddress): DirectAddress {
+export function spellings(address: DirectAddress): readonly DirectAddress[] {
   const plus = address.indexOf('+')
-  return plus > 0 ? (`${address.slice(0, plus)}@${domainOf(address)}` as DirectAddress) : address
+  return plus > 0 ? [address, `${address.slice(0, plus)}@${domainOf(address)}` as DirectAddress] : [address]
 }

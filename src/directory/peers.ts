@@ -1,4 +1,4 @@
-import { domainOf } from '../direct/address.js'
+import { domainOf, spellings } from '../direct/address.js'
 import { undecided } from '../direct/refusal.js'
 import { StoreFailed } from '../ports/store.js'
 import type { DiscoveryStep } from '../ports/trust.js'
@@ -65,8 +65,8 @@ export function openPeers(rows: Rows, ports: DirectoryPorts): PeerBook {
   const of: PeerBook['of'] = async (address) => {
     const steps: DiscoveryStep[] = []
     try {
-      for (const binding of ['address', 'domain'] as const) {
-        const owner = binding === 'address' ? address : domainOf(address)
+      for (const owner of [...spellings(address), domainOf(address)]) {
+        const binding = owner.includes('@') ? 'address' : 'domain'
         const found = await ofOwner(owner)
         const outcome = found.length > 0 ? 'found' : 'none'
         steps.push({ source: 'imported', binding, place: `imported for ${owner}`, outcome, detail: '' })

@@ -1,4 +1,4 @@
-import { type DirectAddress, domainOf, withoutTag } from '../direct/address.js'
+import { type DirectAddress, domainOf } from '../direct/address.js'
 import { type Refused, refused, type Undecided } from '../direct/refusal.js'
 import type { CandidateFinding } from '../direct/verdict.js'
 import type { Directory } from '../directory/directory.js'
@@ -30,39 +30,24 @@ export type RecipientFinding = {
 /**
  * Finds the certificates of one recipient that its sender trusts (Applicability Statement §4, §5.3): what was imported,
  * else what is published; for an address of ours, our own. The first place that has any decides. An address of ours that is
- * not served is refused at once. Where nothing at all is known of a `name+tag` elsewhere, `name` is asked for: it is the
- * same person to nearly every mail system (RFC 5233 §1), and certificates are issued without tags.
+ *not served is refused at once.
  */
 export async function certificatesOf(
   recipient: DirectAddress,
   sender: DirectAddress,
   ports: RecipientPorts,
 ): Promise<RecipientFinding> {
-  const { directory } = ports
+  const { directory, revocation, issuers, clock } = ports
   const ours = (await directory.domains.get(domainOf(recipient))) !== undefined
   if (ours && !(await directory.addresses.isServed(recipient)))
     return { ...refused('unknown-recipient', recipient), recipient, candidates: [], steps: [] }
   const of: CertificateDirectory['of'] = (address) => (ours ? own(address, ports) : ports.discovery.of(address))
-  const choice = await choose(recipient, sender, of, ports)
-  const plain = withoutTag(recipient)
-  const nothing = choice.kind === 'refused' && choice.steps.every(({ outcome }) => outcome === 'none')
-  if (ours || plain === recipient || !nothing || choice.candidates.length > 0) return { ...choice, recipient }
-  const untagged = await choose(plain, sender, of, ports)
-  return { ...untagged, steps: [...choice.steps, ...untagged.steps], recipient }
-}
-
-async function choose(
-  address: DirectAddress,
-  sender: DirectAddress,
-  of: CertificateDirectory['of'],
-  { directory, revocation, issuers, clock }: RecipientPorts,
-) {
   const choice = await certificatesToEncryptTo(
-    { owner: sender, address, purpose: 'message', bag: [], at: clock.now() },
+    { owner: sender, address: recipient, purpose: 'message', bag: [], at: clock.now() },
     { anchors: directory.anchors, revocation, issuers, directory: { of } },
-    trustPolicyOf(await directory.domains.policyOf(sender)),
+    trustPolicyOf(await directory.domains.policyOf(sender), 'recipient'),
   )
-  return choice.kind === 'chosen' ? ({ ...choice, kind: 'good' } as const) : choice
+  return choice.kind === 'chosen' ? { ...choice, kind: 'good', recipient } : { ...choice, recipient }
 }
 
 /** Certificates of our own that may be encrypted to now: what outsiders would find published. */

@@ -1,4 +1,4 @@
-import { type DirectAddress, type DirectDomain, domainOf } from '../direct/address.js'
+import type { DirectAddress, DirectDomain } from '../direct/address.js'
 
 export const certRecordLimits = {
   /** Certificates taken from one name; a signing and an encryption certificate, and their successors, are four. */
@@ -33,14 +33,4 @@ export function readCertRecord(rdata: Uint8Array): CertRecord {
 /** The name that CERT records of an address or a domain are under: `@` becomes a dot (RFC 4398 §3.1, as Direct reads it). */
 export function certNameOf(owner: DirectAddress | DirectDomain): string {
   return owner.replace('@', '.')
-}
-
-/**
- * The names under which certificates of an address may stand, the exact one first: a tag behind a plus sign is the
- * recipient's own affair (RFC 5233), and who publishes does not know of it.
- */
-export function spellings(address: DirectAddress): readonly DirectAddress[] {
-  const local = address.slice(0, address.lastIndexOf('@'))
-  const plus = local.indexOf('+')
-  return plus < 1 ? [address] : [address, `${local.slice(0, plus)}@${domainOf(address)}` as DirectAddress]
 }

@@ -1,8 +1,7 @@
-import { type DirectAddress, type DirectDomain, domainOf } from '../direct/address.js'
+import { type DirectAddress, type DirectDomain, domainOf, spellings } from '../direct/address.js'
 import { undecided } from '../direct/refusal.js'
 import type { CertificateDirectory, Discovered, DiscoveryStep } from '../ports/trust.js'
 import type { Clock } from '../ports/world.js'
-import { spellings } from './cert.js'
 import { discoveryMemoryLimits, openMemory } from './discovery-memory.js'
 import {
   askDns,

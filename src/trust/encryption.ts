@@ -1,4 +1,4 @@
-import type { DirectAddress } from '../direct/address.js'
+import { type DirectAddress, spellings } from '../direct/address.js'
 import { type RefusalReason, type Refused, refused, type Undecided } from '../direct/refusal.js'
 import type { CandidateFinding, TrustWitness } from '../direct/verdict.js'
 import type { CertificateDirectory, DiscoveryStep } from '../ports/trust.js'
@@ -76,14 +76,14 @@ export async function certificatesToEncryptTo(
     const good: Good[] = []
     for (const leaf of list) {
       if (findings.has(leaf.fingerprint)) continue
-      const binding = bindsTo(leaf, address)
+      const binding = speaksFor(leaf, address)
       if (!binding) {
         findings.set(leaf.fingerprint, findingOf(leaf, [], 'signer-not-bound', 'no name of it is the recipient'))
         continue
       }
       // Where the address has a good one of its own, its domain's are not asked to read along.
       const [first] = good
-      if (first && bindsTo(first.leaf, address) !== binding) continue
+      if (first && speaksFor(first.leaf, address) !== binding) continue
       if (good.length >= enough || judged >= trustLimits.signers) break
       const question = { leaf, use: 'encrypt', anchors, bag: along, at, policy, budget, witness } as const
       const verdict = await judgeCertificate(question, ports)
@@ -96,7 +96,7 @@ export async function certificatesToEncryptTo(
   }
 
   const signer = signerCertificate ? readCertificates([signerCertificate], 1) : []
-  const bound = along.filter((certificate) => bindsTo(certificate, address))
+  const bound = along.filter((certificate) => speaksFor(certificate, address))
   let good = await goodOf(signer, 1)
   if (good.length === 0) good = await goodOf(inOrder(bound, address, at), 1)
   if (good.length > 0) return chosen(good, [...findings.values()], [])
@@ -114,6 +114,12 @@ export async function certificatesToEncryptTo(
     ? { ...refused('malformed-certificate', `${found.certificates.length} published, none readable`), candidates }
     : noneOf(candidates, address)
   return { ...none, steps }
+}
+
+/** How a certificate is bound to a recipient: a tagged address may be written to under the name without its tag. */
+function speaksFor(certificate: Certificate, address: DirectAddress): ReturnType<typeof bindsTo> {
+  const [exact, ...others] = spellings(address).map((name) => bindsTo(certificate, name))
+  return others.includes('address') ? 'address' : exact
 }
 
 /** A certificate that may be encrypted to. */
@@ -137,7 +143,7 @@ function isCurrent({ notBefore, notAfter }: Certificate, at: number): boolean {
 
 /** Bound to the address before bound to its domain, in their time before out of it, valid longest first. */
 function inOrder(certificates: readonly Certificate[], address: DirectAddress, at: number): readonly Certificate[] {
-  const rank = (one: Certificate) => (bindsTo(one, address) === 'address' ? 0 : 2) + (isCurrent(one, at) ? 0 : 1)
+  const rank = (one: Certificate) => (speaksFor(one, address) === 'address' ? 0 : 2) + (isCurrent(one, at) ? 0 : 1)
   return [...certificates].sort((a, b) => rank(a) - rank(b) || b.notAfter - a.notAfter)
 }
 

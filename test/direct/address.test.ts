@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { domainOf, parseAddress, parseDomain } from '../../src/direct/address.js'
+import type { DirectAddress } from '../../src/direct/address.js'
+import { domainOf, parseAddress, parseDomain, spellings } from '../../src/direct/address.js'
 
 describe('an address', () => {
   it('is folded as a whole, so that its local part binds regardless of case', () => {
@@ -36,6 +37,16 @@ describe('an address', () => {
         expect(address).toMatch(/^[!-~]+$/)
       }),
     )
+  })
+})
+
+describe('the names of an address', () => {
+  it.each([
+    ['bob@clinic.test', ['bob@clinic.test']],
+    ['a+b+c@clinic.test', ['a+b+c@clinic.test', 'a@clinic.test']],
+    ['+ward@clinic.test', ['+ward@clinic.test']],
+  ])('of %s are the exact one, then the one without its tag', (address, names) => {
+    expect(spellings(address as DirectAddress)).toEqual(names)
   })
 })
 

@@ -217,6 +217,7 @@ describe('certificates of others', () => {
     made(await directory.peers.add({ owner: peer, certificate: own.certificate }, 'operator'))
     expect(await ders(peer)).toEqual([Uint8Array.from(own.certificate)])
     expect(await ders('other@clinic.example')).toEqual([Uint8Array.from(shared.certificate)])
+    expect(await ders('dr+ward@clinic.example')).toEqual([Uint8Array.from(own.certificate)])
     const stray = await directory.peers.add({ owner: 'x@else.example', certificate: own.certificate }, 'operator')
     expect(problemOf(stray)).toBe('not-bound')
     made(await directory.peers.remove(peer, own.fingerprint, 'operator'))

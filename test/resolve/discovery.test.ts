@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import type { DirectAddress } from '../../src/direct/address.js'
 import { undecided } from '../../src/direct/refusal.js'
 import type { CertificateDirectory, Discovered } from '../../src/ports/trust.js'
-import { certNameOf, readCertRecord, spellings } from '../../src/resolve/cert.js'
+import { certNameOf, readCertRecord } from '../../src/resolve/cert.js'
 import { type DiscoveryOptions, discoveryLimits, firstOf, openDiscovery } from '../../src/resolve/discovery.js'
 import { openMemory } from '../../src/resolve/discovery-memory.js'
 import { openTurns, openTurnsByKey } from '../../src/resolve/discovery-turns.js'
@@ -266,11 +266,6 @@ describe('an address with a tag', () => {
   test('and its certificates win over those without', async () => {
     const rows = { 'CERT drbob+ward.clinic.test': [cert(two)], 'CERT drbob.clinic.test': [cert(one)] }
     expect(await (await discoveryIn({ rows })).ask(tagged)).toMatchObject({ certificates: [fresh(two)] })
-  })
-
-  test('may begin with a plus sign, which is no tag then', () => {
-    expect(spellings('+ward@clinic.test' as DirectAddress)).toEqual(['+ward@clinic.test'])
-    expect(spellings('a+b+c@clinic.test' as DirectAddress)).toEqual(['a+b+c@clinic.test', 'a@clinic.test'])
   })
 })
 
