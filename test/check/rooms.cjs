@@ -126,7 +126,7 @@ const fences = [
   { packages: ['yaml'], places: ['config'] },
   { packages: ['pino', 'prom-client'], places: ['observe'] },
   { packages: ['commander'], places: ['cli'] },
-  { packages: ['dns-packet'], places: ['resolve', 'publish'] },
+  { packages: ['dns-packet'], places: ['resolve'] },
   { packages: ['ldapts'], places: ['publish'] },
   { packages: ['piscina'], places: ['main', 'workers'] },
 ]
