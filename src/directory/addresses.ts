@@ -1,7 +1,7 @@
 import { type DirectAddress, domainOf, parseAddress } from '../direct/address.js'
 import { within } from '../ports/store.js'
 import type { Random } from '../ports/world.js'
-import { type Address, type Addresses, type ProofingLevel, proofingLevels, type Standing } from './directory.js'
+import { type Address, type Addresses, proofingLevels, type Standing } from './directory.js'
 import { domainKey } from './domains.js'
 import { type DomainPolicy, defaultPolicy } from './policy.js'
 import { problem } from './problem.js'
@@ -14,13 +14,9 @@ const addressKey = (address: DirectAddress) =>
   `${prefix}${domainOf(address)} ${address.slice(0, address.lastIndexOf('@'))}`
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
-/** What a domain demands of the identity behind its addresses. */
-type Demanding = { readonly identityProofing?: 'none' | ProofingLevel }
+export function openAddresses(rows: Rows, { store, clock, random, defaults: chosen }: DirectoryPorts): Addresses {
+  const defaults: DomainPolicy = { ...defaultPolicy, ...chosen }
 
-export function openAddresses(
-  rows: Rows,
-  { store, clock, random, defaults = defaultPolicy }: DirectoryPorts,
-): Addresses {
   const add: Addresses['add'] = async (text, kind, by, options = {}) => {
     const address = parseAddress(text)
     if (!address) return problem('bad-address', text)
@@ -148,7 +144,7 @@ export function openAddresses(
 
 function standingOf({ disabled, proofing }: AddressRow, policy: DomainPolicy): Standing {
   if (disabled) return 'disabled'
-  const { identityProofing: demanded = 'none' } = policy as DomainPolicy & Demanding
+  const { identityProofing: demanded } = policy
   if (demanded === 'none') return 'live'
   const reached = proofing ? proofingLevels.indexOf(proofing.level) : -1
   return reached >= proofingLevels.indexOf(demanded) ? 'live' : 'awaiting-proofing'

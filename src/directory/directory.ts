@@ -1,4 +1,6 @@
 import type { DirectAddress, DirectDomain } from '../direct/address.js'
+import type { DomainRule } from '../direct/rule.js'
+import type { TokenUri } from '../direct/token-uri.js'
 import type { KeyKind } from '../ports/arithmetic.js'
 import type { Validators } from '../ports/fetch.js'
 import type { Keys } from '../ports/keys.js'
@@ -58,6 +60,17 @@ export interface Domains {
   setPolicy(
     domain: DirectDomain,
     change: Partial<DomainPolicy>,
+    by: string,
+  ): Promise<{ readonly kind: 'changed'; readonly domain: Domain } | DirectoryRefusal>
+  /** Adds rules about certificates, all or none. Refuses bad or known names and more than `policyLimits`. */
+  addRules(
+    domain: DirectDomain,
+    rules: readonly DomainRule[],
+    by: string,
+  ): Promise<{ readonly kind: 'changed'; readonly domain: Domain } | DirectoryRefusal>
+  removeRule(
+    domain: DirectDomain,
+    name: string,
     by: string,
   ): Promise<{ readonly kind: 'changed'; readonly domain: Domain } | DirectoryRefusal>
   /** The policy for mail to this address; the default one where the domain is not ours. */
@@ -144,6 +157,8 @@ export interface KeyRecord {
   /** A retired key signs no more, but still opens old mail. */
   readonly retired: boolean
   readonly addedAt: number
+  /** Where it is, when it is in a PKCS#11 token. */
+  readonly token?: TokenUri
   /** Who registered its certificate, where we asked for it ourselves: such keys are renewed. */
   readonly registered?: KeyRegistration
   /** DER. */
@@ -186,6 +201,21 @@ export interface OwnKeys extends Keys {
       readonly chain: readonly Uint8Array[]
       readonly wrapped: Uint8Array
       readonly registered: KeyRegistration
+    },
+    by: string,
+  ): Promise<
+    { readonly kind: 'added'; readonly key: KeyRecord; readonly warnings: readonly KeyWarning[] } | DirectoryRefusal
+  >
+  /**
+   * The same for a key in a PKCS#11 token, which was checked to belong to its certificate (KeyArithmetic.checkToken).
+   * Refuses what is not the URI of a key too (RFC 7512).
+   */
+  addToken(
+    key: {
+      readonly owner: string
+      readonly certificate: Uint8Array
+      readonly chain?: readonly Uint8Array[]
+      readonly token: string
     },
     by: string,
   ): Promise<

@@ -1,7 +1,7 @@
 import { type DirectDomain, domainOf, parseDomain } from '../direct/address.js'
 import type { Domain, Domains } from './directory.js'
-import { changedPolicy, type DomainPolicy, defaultPolicy } from './policy.js'
-import { problem } from './problem.js'
+import { changedPolicy, type DomainPolicy, defaultPolicy, isRule, policyLimits } from './policy.js'
+import { type DirectoryRefusal, problem } from './problem.js'
 import { type DirectoryPorts, directoryLimits, type Row, type Rows } from './rows.js'
 
 interface DomainRow {
@@ -13,7 +13,9 @@ interface DomainRow {
 const prefix = 'directory/domain/'
 export const domainKey = (domain: DirectDomain) => prefix + domain
 
-export function openDomains(rows: Rows, { store, clock, defaults = defaultPolicy }: DirectoryPorts): Domains {
+export function openDomains(rows: Rows, { store, clock, defaults: chosen }: DirectoryPorts): Domains {
+  const defaults: DomainPolicy = { ...defaultPolicy, ...chosen }
+
   const domainOfRow = ({ key, value }: Row<DomainRow>): Domain => ({
     domain: key.slice(prefix.length) as DirectDomain,
     policy: { ...defaults, ...value.policy },
@@ -44,22 +46,65 @@ export function openDomains(rows: Rows, { store, clock, defaults = defaultPolicy
     return { kind: 'added', domain: { domain, policy: checked.policy, createdAt: row.createdAt } }
   }
 
-  const setPolicy: Domains['setPolicy'] = async (domain, change, by) => {
+  /** Changes the policy of a domain as it is now to what `work` makes of it, or nothing where it refuses. */
+  async function changePolicy(
+    domain: DirectDomain,
+    work: (policy: DomainPolicy) => Partial<DomainPolicy> | DirectoryRefusal,
+    action: string,
+    by: string,
+    about?: Readonly<Record<string, string>>,
+  ): Promise<{ readonly kind: 'changed'; readonly domain: Domain } | DirectoryRefusal> {
     const found = await read(domain)
     if (!found) return problem('domain-not-served', domain)
+    const change = work(found.domain.policy)
+    if ('kind' in change) return change
     const checked = changedPolicy(found.domain.policy, change)
     if (checked.kind === 'bad') return problem('bad-policy', checked.setting)
     const { row } = found
     const changed = await rows.change({
       require: [{ key: row.key, version: row.version }],
       put: [{ key: row.key, value: { ...row.value, policy: { ...row.value.policy, ...change } } }],
-      action: 'domain.policy-changed',
+      action,
       by,
-      subject: { domain, ...Object.fromEntries(Object.entries(change).map(([name, value]) => [name, String(value)])) },
+      subject: { domain, ...(about ?? subjectOf(change)) },
     })
     if (!changed) return problem('changed-meanwhile', domain)
     return { kind: 'changed', domain: { ...found.domain, policy: checked.policy } }
   }
+
+  const setPolicy: Domains['setPolicy'] = (domain, change, by) =>
+    changePolicy(domain, () => change, 'domain.policy-changed', by)
+
+  const addRules: Domains['addRules'] = (domain, added, by) =>
+    changePolicy(
+      domain,
+      ({ rules: known }) => {
+        const bad = added.find((rule) => !isRule(rule))
+        if (bad) return problem('bad-rule', bad.name)
+        const names = new Set(known.map(({ name }) => name))
+        const again = added.find(({ name }) => names.size === names.add(name).size)
+        if (again) return problem('already-exists', again.name)
+        const together = [...known, ...added]
+        const characters = together.reduce((sum, { text }) => sum + text.length, 0)
+        const isTooMuch = together.length > policyLimits.rules || characters > policyLimits.charactersOfRules
+        return isTooMuch ? problem('too-many') : { rules: together }
+      },
+      'domain.rule-added',
+      by,
+      { rules: added.map(({ name, use, direction }) => `${name}:${use}:${direction}`).join(' ') },
+    )
+
+  const removeRule: Domains['removeRule'] = (domain, name, by) =>
+    changePolicy(
+      domain,
+      ({ rules: known }) => {
+        const rest = known.filter((rule) => rule.name !== name)
+        return rest.length === known.length ? problem('not-found', name) : { rules: rest }
+      },
+      'domain.rule-removed',
+      by,
+      { rules: name },
+    )
 
   const remove: Domains['remove'] = async (domain, by) => {
     const found = await read(domain)
@@ -82,9 +127,21 @@ export function openDomains(rows: Rows, { store, clock, defaults = defaultPolicy
   return {
     add,
     setPolicy,
+    addRules,
+    removeRule,
     remove,
     get: async (domain) => (await read(domain))?.domain,
     list: async () => (await rows.list<DomainRow>(prefix, directoryLimits.domains)).map(domainOfRow),
     policyOf: async (address) => (await read(domainOf(address)))?.domain.policy ?? defaults,
   }
+}
+
+/** A change as the audit log names it: rules by their names. */
+function subjectOf(change: Partial<DomainPolicy>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(change).map(([name, value]) => [
+      name,
+      name === 'rules' ? (change.rules ?? []).map((rule) => rule.name).join(' ') : String(value),
+    ]),
+  )
 }

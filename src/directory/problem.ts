@@ -10,6 +10,8 @@ export const directoryProblems = {
   'nothing-to-trust': 'No certificate of the bundle could be taken.',
   'bad-scope': 'A token needs at least one known scope; `operator` is for tokens of the whole gateway only.',
   'bad-policy': 'A policy setting has a value that does not exist.',
+  'bad-rule':
+    'A rule has a name of 1 to 64 lower-case letters, digits, hyphens and dots and at most 4,000 characters; one for `public` goes out.',
   'bad-proofing': 'Proof of identity needs a level (ial1, ial2 or ial3) and the method in a few words.',
   'already-exists': 'It is there already.',
   'not-found': 'There is no such thing.',
@@ -21,6 +23,8 @@ export const directoryProblems = {
   'not-bound':
     'No subjectAltName of the certificate names the owner (rfc822Name for an address, dNSName for a domain).',
   'bad-private-key': 'The bytes are not an unencrypted private key in PKCS#8 DER form.',
+  'bad-token-uri':
+    'Not the URI of a private key in a PKCS#11 token (RFC 7512), such as `pkcs11:token=mail;object=anna`; without PIN and module.',
   'key-mismatch': 'The private key does not belong to the certificate.',
   'weak-key': 'The key is smaller than 2048 bits (RSA) or on a curve other than P-256, P-384 and P-521.',
   'not-an-issuer': 'The certificate is not one of a certification authority.',

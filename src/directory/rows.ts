@@ -18,7 +18,7 @@ export interface DirectoryPorts extends TestOnlyPolicy {
   readonly clock: Clock
   readonly random: Random
   /** What a domain demands where it did not choose. */
-  readonly defaults?: DomainPolicy
+  readonly defaults?: Partial<DomainPolicy>
 }
 
 /** What the directory keeps, and what an owner may have of it. */

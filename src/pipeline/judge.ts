@@ -146,7 +146,7 @@ async function judgeFor(
       direction: isNotice ? 'notice' : 'in',
     },
     { anchors: directory.anchors, revocation, issuers },
-    trustPolicyOf(policy),
+    trustPolicyOf(policy, 'signer'),
   )
   return routing?.kind === 'warned' && verdict.kind === 'trusted'
     ? { ...verdict, warnings: [...verdict.warnings, routing.reason] }

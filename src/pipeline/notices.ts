@@ -149,7 +149,7 @@ async function prepare(
       at,
     },
     { anchors: directory.anchors, revocation, issuers, directory: discovery },
-    trustPolicyOf(await directory.domains.policyOf(owed.recipient)),
+    trustPolicyOf(await directory.domains.policyOf(owed.recipient), 'notice'),
   )
   if (chosen.kind !== 'chosen') return chosen
 

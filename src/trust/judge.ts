@@ -303,8 +303,8 @@ function policyKey(policy: TrustPolicy): string {
   let key = policyKeys.get(policy)
   if (key === undefined) {
     // Whatever is not about revocation, which is asked for every time, decides which paths are valid.
-    const { revocation, requirePublishedRevocation, ...rules } = policy
-    key = JSON.stringify(rules)
+    const { revocation, requirePublishedRevocation, rules, ...others } = policy
+    key = JSON.stringify([others, rules.map(({ name, text }) => [name, text])])
     policyKeys.set(policy, key)
   }
   return key

@@ -1,3 +1,5 @@
+import type { CompiledRule } from './rules/rule.js'
+
 /** What a domain of ours demands of the certificates of others. */
 export interface TrustPolicy {
   /**
@@ -21,6 +23,8 @@ export interface TrustPolicy {
   }
   /** DSA in paths and lists, with SHA-1: there so that NIST's path validation suite can be run in full, and set nowhere else. */
   readonly allowDsa?: boolean
+  /** Rules that the end-entity certificate must satisfy, every one. */
+  readonly rules: readonly CompiledRule[]
   /** How far ahead the clock of an issuer may be: a certificate counts as valid so much before its notBefore. Expiry is exact. */
   readonly clockSkewMs: number
 }
@@ -37,6 +41,7 @@ export const defaultTrustPolicy: TrustPolicy = {
   allowSha1InPaths: false,
   requireEmailProtection: true,
   requiredPolicies: [],
+  rules: [],
   clockSkewMs: 300_000,
 }
 

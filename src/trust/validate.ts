@@ -9,6 +9,7 @@ import { constraintViolation } from './constraints.js'
 import { dsaSignatureHolds, isDsa, isDsaSignature } from './dsa.js'
 import { policyViolation } from './policies.js'
 import type { TrustPolicy } from './policy.js'
+import { exclusion } from './rules/rule.js'
 
 /** What an end-entity certificate is to be used for. */
 export type CertificateUse = 'sign' | 'encrypt'
@@ -43,7 +44,19 @@ const processed = new Set<string>([
 
 /** What is wrong with an end-entity certificate by itself, whoever issued it; undefined for a sound one. */
 export function leafFlaw(leaf: Certificate, use: PathUse, at: number, policy: TrustPolicy): Flaw | undefined {
-  return usageFlaw(leaf, use, policy) ?? commonFlaw(leaf, at, policy)
+  return (
+    usageFlaw(leaf, use, policy) ??
+    commonFlaw(leaf, at, policy) ??
+    (use === 'list' ? undefined : ruleFlaw(leaf, policy))
+  )
+}
+
+/** The rules that a domain of ours has for certificates of others. */
+function ruleFlaw(leaf: Certificate, { rules }: TrustPolicy): Flaw | undefined {
+  const excluded = exclusion(rules, leaf)
+  return excluded === undefined
+    ? undefined
+    : { reason: 'certificate-policy', detail: `${nameText(leaf.subject)}: ${excluded}` }
 }
 
 /**

@@ -148,6 +148,14 @@ export function emailAddressesOf(name: Uint8Array): Uint8Array[] {
   }
 }
 
+/** Texts of the attributes of one type in a Name (DER), in order; what is no text as `#` and hex. Throws Asn1Error. */
+export function attributeTextsOf(name: Uint8Array, oid: string): string[] {
+  return attributesOf(name)
+    .flat()
+    .filter((attribute) => attribute.oid === oid)
+    .map((attribute) => textOf(attribute) ?? `#${Buffer.from(attribute.value).toString('hex')}`)
+}
+
 /** Whether two Names (DER) are the same name (RFC 5280 §7.1). */
 export function sameName(one: Uint8Array, other: Uint8Array): boolean {
   return Buffer.compare(one, other) === 0 || comparableName(one) === comparableName(other)

@@ -16,6 +16,10 @@ interface PolicyOptions {
   readonly routingTamper?: DomainPolicy['routingTamper']
   readonly allowSha1?: string
   readonly revocation?: DomainPolicy['revocation']
+  readonly requirePublishedRevocation?: string
+  readonly requireEmailProtection?: string
+  readonly requiredPolicies?: string
+  readonly identityProofing?: DomainPolicy['identityProofing']
 }
 
 /** `domain add|list|set|remove`: whom we serve, and what each domain demands. */
@@ -35,7 +39,8 @@ export function domainCommands(program: Command, session: Session): void {
     domain.command('list').description('list them with their policies'),
     session,
     async ({ directory }, context, { json = false }) => {
-      printRows(context, json, (await directory.domains.list()).map(domainRow), 'No domains yet.')
+      const rowOf = json ? domainRow : shortRow
+      printRows(context, json, (await directory.domains.list()).map(rowOf), 'No domains yet.')
       return exitCodes.done
     },
   )
@@ -73,18 +78,49 @@ function withPolicy(command: Command): Command {
     )
     .addOption(new Option('--allow-sha1 <answer>', 'accept signatures over SHA-1').choices(['yes', 'no']))
     .addOption(new Option('--revocation <policy>', 'when revocation cannot be learnt').choices(['soft', 'hard', 'off']))
+    .addOption(
+      new Option('--require-published-revocation <answer>', 'under hard: refuse where nobody publishes it').choices(
+        yesNo,
+      ),
+    )
+    .addOption(
+      new Option('--require-email-protection <answer>', 'refuse certificates for other purposes than e-mail').choices(
+        yesNo,
+      ),
+    )
+    .option('--required-policies <oids>', 'policy OIDs, with commas, of which a path needs one; or none')
+    .addOption(
+      new Option('--identity-proofing <level>', 'proof of identity without which an address takes no mail').choices([
+        'none',
+        ...proofingLevels,
+      ]),
+    )
 }
 
-function policyOf({ routingTamper, allowSha1, revocation }: PolicyOptions): Partial<DomainPolicy> {
+const yesNo = ['yes', 'no']
+
+function policyOf(options: PolicyOptions): Partial<DomainPolicy> {
+  const { routingTamper, allowSha1, revocation, requirePublishedRevocation, requireEmailProtection } = options
+  const { requiredPolicies, identityProofing } = options
   return {
     ...(routingTamper && { routingTamper }),
     ...(allowSha1 && { allowSha1: allowSha1 === 'yes' }),
     ...(revocation && { revocation }),
+    ...(requirePublishedRevocation && { requirePublishedRevocation: requirePublishedRevocation === 'yes' }),
+    ...(requireEmailProtection && { requireEmailProtection: requireEmailProtection === 'yes' }),
+    ...(requiredPolicies && { requiredPolicies: requiredPolicies === 'none' ? [] : requiredPolicies.split(',') }),
+    ...(identityProofing && { identityProofing }),
   }
 }
 
 function domainRow({ domain, policy, createdAt }: Domain): Row {
-  return { domain, ...policy, createdAt }
+  return { domain, ...policy, rules: policy.rules.map(({ name }) => name), createdAt }
+}
+
+/** What a table has room for. */
+function shortRow({ domain, policy, createdAt }: Domain): Row {
+  const { routingTamper, allowSha1, revocation } = policy
+  return { domain, routingTamper, allowSha1, revocation, createdAt, rules: policy.rules.length }
 }
 
 function domainArgument(name: string) {
