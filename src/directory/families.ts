@@ -1,4 +1,5 @@
 import { parseAddress, parseDomain } from '../direct/address.js'
+import { parseTokenUri } from '../direct/token-uri.js'
 import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
 import { readCertificate } from '../x509/certificate.js'
 import { bundleName, bundleQueue } from './bundle-rows.js'
@@ -61,7 +62,8 @@ const ownKey = entry('private key', /^directory\/key\/[^ ]+ [0-9a-f]{64}$/, ({ k
   checkCertificate(row['certificate'], id)
   sound(Array.isArray(row['chain']), 'there is no chain')
   for (const one of row['chain']) checkCertificate(one, undefined)
-  unwrap(privateKeyPurpose, id, Buffer.from(String(row['wrapped']), 'base64')).fill(0)
+  if (row['token'] === undefined) unwrap(privateKeyPurpose, id, Buffer.from(String(row['wrapped']), 'base64')).fill(0)
+  else sound(parseTokenUri(String(row['token'])).kind === 'uri', 'the key names no token')
   return []
 })
 

@@ -1,6 +1,7 @@
 import { type DirectAddress, domainOf } from '../direct/address.js'
 import { type Undecided, undecided } from '../direct/refusal.js'
-import type { OwnedKey } from '../ports/keys.js'
+import { parseTokenUri, type TokenUri } from '../direct/token-uri.js'
+import type { KeyPlace, OwnedKey } from '../ports/keys.js'
 import { StoreFailed } from '../ports/store.js'
 import type { Certificate } from '../x509/certificate.js'
 import { nameText, sameName } from '../x509/name.js'
@@ -34,8 +35,10 @@ interface KeyRow {
   /** Base64 of DER. */
   readonly certificate: string
   readonly chain: readonly string[]
-  /** Base64. */
-  readonly wrapped: string
+  /** Base64; absent where the key is in a token. */
+  readonly wrapped?: string
+  /** The PKCS#11 URI of a key in a token. */
+  readonly token?: string
   readonly retired: boolean
   readonly addedAt: number
   readonly registered?: KeyRegistration
@@ -66,13 +69,26 @@ export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
     if (fitting.kind === 'refused') return fitting
     const mismatch = checkPrivateKey(fitting.certificate, key.pkcs8)
     if (mismatch) return mismatch
-    return keep(fitting, keyring.wrap(privateKeyPurpose, fitting.certificate.fingerprint, key.pkcs8), {}, by)
+    return keep(
+      fitting,
+      { wrapped: keyring.wrap(privateKeyPurpose, fitting.certificate.fingerprint, key.pkcs8) },
+      {},
+      by,
+    )
   }
 
   const addBound: OwnKeys['addBound'] = async (key, by) => {
     const fitting = await fittingOf(key)
     if (fitting.kind === 'refused') return fitting
-    return keep(fitting, key.wrapped, { registered: key.registered }, by)
+    return keep(fitting, { wrapped: key.wrapped }, { registered: key.registered }, by)
+  }
+
+  const addToken: OwnKeys['addToken'] = async (key, by) => {
+    const uri = parseTokenUri(key.token)
+    if (uri.kind === 'refused') return problem('bad-token-uri', uri.detail)
+    const fitting = await fittingOf(key)
+    if (fitting.kind === 'refused') return fitting
+    return keep(fitting, { token: uri.uri }, {}, by)
   }
 
   /** Checks what does not need the private key. */
@@ -101,7 +117,7 @@ export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
 
   async function keep(
     { owner, certificate, chain }: Fitting,
-    wrapped: Uint8Array,
+    place: KeyPlace,
     registered: Pick<KeyRow, 'registered'>,
     by: string,
   ): ReturnType<OwnKeys['add']> {
@@ -110,7 +126,7 @@ export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
       owner,
       certificate: base64(certificate.der),
       chain: chain.map(({ der }) => base64(der)),
-      wrapped: base64(wrapped),
+      ...(place.token === undefined ? { wrapped: base64(place.wrapped) } : { token: place.token }),
       retired: false,
       addedAt: clock.now(),
       ...registered,
@@ -162,6 +178,7 @@ export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
   const rewrap: OwnKeys['rewrap'] = async (by) => {
     let count = 0
     for (const row of await rows.walk<KeyRow>(prefix)) {
+      if (row.value.wrapped === undefined) continue
       const id = row.key.slice(row.key.lastIndexOf(' ') + 1)
       const fresh = keyring.rewrap(privateKeyPurpose, id, Buffer.from(row.value.wrapped, 'base64'))
       if (fresh && (await replaceWrapped(row, id, fresh, by))) count++
@@ -182,6 +199,7 @@ export function openKeys(rows: Rows, ports: DirectoryPorts): OwnKeys {
   return {
     add,
     addBound,
+    addToken,
     list,
     asked,
     retire,
@@ -242,6 +260,7 @@ function recordOf(row: KeyRow): KeyRecord {
     retired: row.retired,
     addedAt: row.addedAt,
     ...(row.registered && { registered: row.registered }),
+    ...(row.token !== undefined && { token: row.token as TokenUri }),
   }
 }
 
@@ -252,7 +271,7 @@ function ownedKey(row: KeyRow): OwnedKey {
     owner: row.owner,
     certificate: certificate.der,
     chain: row.chain.map(bytes),
-    wrapped: bytes(row.wrapped),
+    ...(row.token === undefined ? { wrapped: bytes(row.wrapped ?? '') } : { token: row.token as TokenUri }),
   }
 }
 

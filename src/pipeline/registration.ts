@@ -4,7 +4,7 @@ import { readPublicKey } from '../authority/signing.js'
 import { type DirectAddress, parseAddress, parseDomain } from '../direct/address.js'
 import type { Directory, KeyRecord, KeyWarning, Owner, Standing } from '../directory/directory.js'
 import { directoryProblems } from '../directory/problem.js'
-import type { KeptKey, KeyArithmetic, KeyKind } from '../ports/arithmetic.js'
+import type { KeyArithmetic, KeyKind, WrappedKey } from '../ports/arithmetic.js'
 import type { Audit } from '../ports/audit.js'
 import type { KeyUse, Registrar, RegistrarAnswer } from '../ports/registrar.js'
 import { type Batch, type Entry, type NewJob, type Store, within } from '../ports/store.js'
@@ -332,7 +332,7 @@ function registrationOf({ owner, id, row }: Found): Registration {
   }
 }
 
-function keptKey({ keyId, wrapped }: RegistrationRow): KeptKey {
+function keptKey({ keyId, wrapped }: RegistrationRow): WrappedKey {
   return { kind: 'wrapped', purpose: askedKeyPurpose, id: keyId, wrapped: bytes(wrapped) }
 }
 

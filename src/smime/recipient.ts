@@ -3,6 +3,7 @@ import { oids } from '../asn1/oids.js'
 import * as asn1 from '../asn1/reader.js'
 import { algorithmIdentifier } from '../asn1/writer.js'
 import { type Refused, refused } from '../direct/refusal.js'
+import { KeyUnavailable } from '../ports/keys.js'
 import { algorithmOf, type Certificate, publicKeyOf } from '../x509/certificate.js'
 import { sameName } from '../x509/name.js'
 import { agreements, type Curve, curves, keyEncryptionKey, keyWraps, uncompressed, unwrapKey } from './agreement.js'
@@ -149,7 +150,8 @@ function agreed(
   try {
     if (!point) return refused('decrypt-failed')
     secret = key.agree(point)
-  } catch {
+  } catch (error) {
+    if (error instanceof KeyUnavailable) throw error
     return refused('decrypt-failed') // a point off the curve
   }
   // Some senders transmit NULL parameters and derive without them; the wrap tells which was meant.

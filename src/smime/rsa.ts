@@ -2,7 +2,7 @@ import { createHmac, hash } from 'node:crypto'
 import { oids } from '../asn1/oids.js'
 import * as asn1 from '../asn1/reader.js'
 import type { Digest } from '../direct/signer.js'
-import type { PrivateKey } from '../ports/keys.js'
+import { KeyUnavailable, type PrivateKey } from '../ports/keys.js'
 import { digestBytes, digestOf } from './algorithms.js'
 
 /** RSAES-OAEP-params (RFC 8017 §A.2.1). The two digests may differ: Java and .NET senders do that. */
@@ -16,7 +16,7 @@ export interface OaepParameters {
  * The content key out of one KeyTransRecipientInfo, always `length` octets, at most 32. A padding that does not fit gives a key
  * derived from the ciphertext and a secret of ours instead (implicit rejection), chosen without a branch, so that a
  * sender learns nothing from how the message fails later: RFC 3218 §2.3.2. Undefined only for what everyone can see: a
- * ciphertext longer than the modulus or not below it.
+ * ciphertext longer than the modulus or not below it. Throws KeyUnavailable where the key does.
  */
 export function unwrapRsa(
   key: PrivateKey,
@@ -32,7 +32,8 @@ export function unwrapRsa(
   let block: Uint8Array
   try {
     block = key.rsaRaw(padded)
-  } catch {
+  } catch (error) {
+    if (error instanceof KeyUnavailable) throw error
     return undefined
   }
   const instead = createHmac('sha256', key.rejectionSecret).update(padded).digest().subarray(0, length)

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import { Piscina } from 'piscina'
 import { StepFailed, StepNotBegun } from '../pipeline/steps.js'
+import { newShared } from '../pkcs11/shared.js'
 import type { Log } from '../ports/observe.js'
 import type { ThreadSteps } from './steps.js'
 import type { ThreadData } from './thread.js'
@@ -17,6 +18,8 @@ export interface PoolOptions {
   readonly heapMiB?: number
   /** Steps that may wait for a thread. */
   readonly waiting?: number
+  /** The PKCS#11 module with keys of ours, and the file with its PIN. */
+  readonly tokens?: { readonly module: string; readonly pinFile: string }
   /** Told of what goes wrong in a thread while it has no step to fail. */
   readonly log?: Log
 }
@@ -50,6 +53,7 @@ export function startPool({
   stepTimeoutMs = poolLimits.stepTimeoutMs,
   heapMiB = poolLimits.heapMiB,
   waiting = poolLimits.waiting,
+  tokens,
   log,
 }: PoolOptions): Pool {
   const pool = new Piscina({
@@ -57,7 +61,7 @@ export function startPool({
     minThreads: 1,
     maxThreads: threads,
     idleTimeout: poolLimits.idleMs,
-    workerData: { masterKey } satisfies ThreadData,
+    workerData: { masterKey, ...(tokens && { tokens: { ...tokens, shared: newShared() } }) } satisfies ThreadData,
     resourceLimits: { maxOldGenerationSizeMb: heapMiB },
     env: {},
   })
@@ -88,6 +92,8 @@ export function startPool({
     newKey: (...task) => run('newKey', ...task),
     signData: (...task) => run('signData', ...task),
     bindKey: (...task) => run('bindKey', ...task),
+    checkToken: (...task) => run('checkToken', ...task),
+    tokenPublicKey: (...task) => run('tokenPublicKey', ...task),
     async close() {
       const late = new AbortController()
       await Promise.race([turns.close(), setTimeout(poolLimits.closeMs, undefined, { signal: late.signal })])

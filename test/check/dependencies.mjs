@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url'
 const read = (file) => readFileSync(fileURLToPath(new URL(`../../${file}`, import.meta.url)), 'utf8')
 
 /** Faults of a package.json and its lockfile, both parsed. */
-function lockFaults({ dependencies, devDependencies }, { packages }) {
+function lockFaults({ dependencies, devDependencies, optionalDependencies }, { packages }) {
   const faults = []
-  for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies })) {
+  for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })) {
     if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) faults.push(`package.json: ${name} is not pinned: ${version}`)
     if (packages[`node_modules/${name}`]?.version !== version)
       faults.push(`package-lock.json: ${name} is not ${version}`)
@@ -28,9 +28,9 @@ function lockFaults({ dependencies, devDependencies }, { packages }) {
 }
 
 /** Faults of the table of reasons: a package without a row, a row without a package, a row that says nothing. */
-function reasonFaults({ dependencies, devDependencies }, text) {
+function reasonFaults({ dependencies, devDependencies, optionalDependencies }, text) {
   const rows = [...text.matchAll(/^\| `([^`]+)` \|(.*)\|$/gm)].map(([, name, rest]) => ({ name, rest }))
-  const named = Object.keys({ ...dependencies, ...devDependencies })
+  const named = Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies })
   return [
     ...named
       .filter((name) => rows.filter((row) => row.name === name).length !== 1)

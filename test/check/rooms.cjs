@@ -63,6 +63,10 @@ const adapters = {
     may: ['direct', 'ports', 'observe', 'asn1', 'x509'],
     holds: 'Our own certificates for others to find: an authoritative name server and entries in an LDAP directory.',
   },
+  pkcs11: {
+    may: ['direct', 'ports', 'asn1'],
+    holds: 'Private keys in PKCS#11 tokens: sessions, logging in, and the PrivateKey of the port over them.',
+  },
   audit: { may: ['direct', 'ports', 'observe'], holds: 'Append-only, hash-chained; no clinical content.' },
   upkeep: {
     may: ['direct', 'ports', 'audit'],
@@ -128,6 +132,7 @@ const fences = [
   { packages: ['commander'], places: ['cli'] },
   { packages: ['dns-packet'], places: ['resolve'] },
   { packages: ['ldapts'], places: ['publish'] },
+  { packages: ['koffi'], places: ['pkcs11'] },
   { packages: ['piscina'], places: ['main', 'workers'] },
 ]
 
