@@ -7,7 +7,7 @@ import { findPostgres } from './setup/programs.mjs'
  * `peers`: what speaks to real programs (OpenSSL, PostgreSQL), spawns the built gateway, or kills it.
  * `postgres`: the main job and the demo once more, over a PostgreSQL server of their own.
  */
-const peers = ['test/certification/**', 'test/e2e/**', 'test/interop/**', 'test/torture/**']
+const peers = ['test/certification/**', 'test/e2e/**', 'test/fuzz/**', 'test/interop/**', 'test/torture/**']
 const waitsMs = { testTimeout: 120_000, hookTimeout: 120_000 }
 
 const onPostgres = findPostgres() !== undefined
