@@ -10,6 +10,7 @@ import { gatewayCommands } from './commands/gateway.js'
 import { addressCommands, domainCommands } from './commands/identity.js'
 import { keyCommands } from './commands/keys.js'
 import { messageCommands } from './commands/messages.js'
+import { ruleCommands } from './commands/rules.js'
 import { tokenCommands } from './commands/tokens.js'
 import { trustCommands } from './commands/trust.js'
 import { upkeepCommands } from './commands/upkeep.js'
@@ -37,6 +38,7 @@ export function buildProgram(session: Session): Command {
   expiryCommand(program, session)
   trustCommands(program, session)
   bundleCommands(program, session)
+  ruleCommands(program, session)
   tokenCommands(program, session)
   messageCommands(program, session)
   upkeepCommands(program, session)
