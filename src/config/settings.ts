@@ -252,6 +252,13 @@ export const settings = z
         false,
         'Whether a certificate may send us to addresses of our own network: a stranger writes these URLs.',
       ),
+      refreshSeconds: duration(
+        'seconds',
+        3_600,
+        day,
+        'Age at which a revocation list or an answer of a responder is asked for anew, however long it says it is valid: a revocation takes effect here so late at most.',
+        1,
+      ),
     }),
     discovery: section('Finding certificates of others in DNS and LDAP, where none were imported.', {
       deadlineSeconds: duration(

@@ -9,7 +9,7 @@ import { bundleFetch } from '../resolve/bundles.js'
 import { firstOf, openDiscovery } from '../resolve/discovery.js'
 import { certificateFetchRules } from '../resolve/discovery-steps.js'
 import { lookupThrough, openNameServers } from '../resolve/dns.js'
-import { openEvidence } from '../resolve/evidence.js'
+import { evidenceLimits, openEvidence } from '../resolve/evidence.js'
 import { fetchWithin } from '../resolve/fetch.js'
 import { openLdap } from '../resolve/ldap.js'
 import { openRevocation, type Unavailable } from '../trust/revocation.js'
@@ -45,7 +45,10 @@ export function openReach(
     // The system knows more ways than name servers; where the operator named some, they are the only one.
     ...(dns.servers.length > 0 && { lookup: lookupThrough(nameServers) }),
   }
-  const evidence = openEvidence({ reach, store, clock, ...(metrics && { metrics }) })
+  const evidence = openEvidence({
+    ...{ reach, store, clock, limits: refreshedEvery(fetch.refreshSeconds * 1000) },
+    ...(metrics && { metrics }),
+  })
   const issuers = aiaIssuers({ imported: directory.issuers, evidence })
   return {
     issuers,
@@ -69,4 +72,11 @@ export function openReach(
     bundleFetch: bundleFetch({ ...reach, ...bundleFetchRules }),
     close: () => evidence.close(),
   }
+}
+
+/** Lists and answers are asked for anew at this age, and for the last quarter of it behind the question. */
+function refreshedEvery(refreshMs: number): typeof evidenceLimits {
+  const { list, ocsp } = evidenceLimits
+  const when = { refreshMs, aheadMs: refreshMs / 4 }
+  return { ...evidenceLimits, list: { ...list, ...when }, ocsp: { ...ocsp, ...when } }
 }
