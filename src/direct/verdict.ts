@@ -51,6 +51,8 @@ export type TrustStep = { readonly leaf: string } & (
       readonly fingerprint: string
       readonly answer: 'good' | 'revoked' | 'not-published' | 'unavailable'
       readonly detail: string
+      /** URLs of the lists and answers that were looked at. */
+      readonly sources: readonly string[]
     }
   /** Who issued a certificate was asked for: how many were found, or why nobody answered. */
   | { readonly kind: 'issuers'; readonly fingerprint: string; readonly found: number; readonly detail: string }

@@ -1,6 +1,6 @@
 import { type DirectAddress, domainOf } from '../direct/address.js'
 import { type Refused, refused, type Undecided } from '../direct/refusal.js'
-import type { CandidateFinding } from '../direct/verdict.js'
+import type { CandidateFinding, TrustWitness } from '../direct/verdict.js'
 import type { Directory } from '../directory/directory.js'
 import type { CertificateDirectory, Discovered, DiscoveryStep, Issuers, Revocation } from '../ports/trust.js'
 import type { Clock } from '../ports/world.js'
@@ -30,12 +30,13 @@ export type RecipientFinding = {
 /**
  * Finds the certificates of one recipient that its sender trusts (Applicability Statement §4, §5.3): what was imported,
  * else what is published; for an address of ours, our own. The first place that has any decides. An address of ours that is
- *not served is refused at once.
+ * not served is refused at once. `witness` is told what each certificate went through.
  */
 export async function certificatesOf(
   recipient: DirectAddress,
   sender: DirectAddress,
   ports: RecipientPorts,
+  witness?: TrustWitness,
 ): Promise<RecipientFinding> {
   const { directory, revocation, issuers, clock } = ports
   const ours = (await directory.domains.get(domainOf(recipient))) !== undefined
@@ -43,7 +44,7 @@ export async function certificatesOf(
     return { ...refused('unknown-recipient', recipient), recipient, candidates: [], steps: [] }
   const of: CertificateDirectory['of'] = (address) => (ours ? own(address, ports) : ports.discovery.of(address))
   const choice = await certificatesToEncryptTo(
-    { owner: sender, address: recipient, purpose: 'message', bag: [], at: clock.now() },
+    { owner: sender, address: recipient, purpose: 'message', bag: [], at: clock.now(), witness },
     { anchors: directory.anchors, revocation, issuers, directory: { of } },
     trustPolicyOf(await directory.domains.policyOf(sender), 'recipient'),
   )

@@ -37,6 +37,8 @@ export interface RevocationQuestion {
   readonly at: number
   /** Accept lists and answers signed with SHA-1; never MD5. */
   readonly allowSha1: boolean
+  /** Is told the URL of each list and answer that was looked at, remembered ones too; nobody by default. Must not throw. */
+  readonly onSource?: (url: string) => void
 }
 
 export interface Revocation {

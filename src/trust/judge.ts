@@ -191,8 +191,12 @@ async function askRevocation(
   const ders = path.map(({ der }) => der)
   const others = bag.map(({ der }) => der)
   const allowSha1 = policy.allowSha1InPaths
+  const sources = path.map(() => new Set<string>())
   const answers = await Promise.all(
-    path.slice(0, -1).map((_, i) => revocation.status({ path: ders.slice(i), others, at, allowSha1 })),
+    path.slice(0, -1).map((_, i) => {
+      const told = witness && { onSource: (url: string) => void sources[i]?.add(url) }
+      return revocation.status({ path: ders.slice(i), others, at, allowSha1, ...told })
+    }),
   )
   if (witness)
     for (const [i, answer] of answers.entries())
@@ -202,6 +206,7 @@ async function askRevocation(
         fingerprint: (path[i] as Certificate).fingerprint,
         answer: answer.kind,
         detail: wordsOf(answer),
+        sources: [...(sources[i] ?? [])],
       })
   let waits: CertificateVerdict | undefined
   for (const [i, answer] of answers.entries()) {

@@ -59,6 +59,8 @@ interface Remembered {
 }
 
 interface Evidence {
+  /** URL. */
+  readonly source: string
   readonly bytes: Uint8Array
   /** Asks the same of the same source. */
   readonly again: () => Promise<SourceAnswer>
@@ -87,10 +89,14 @@ export function openRevocation(parts: RevocationParts): Revocation {
       const at = Math.max(question.at, clock.now())
       const key = read.map((one) => (one.kind === 'certificate' ? one.fingerprint : '')).join() + question.allowSha1
       const known = remembered.get(key)
-      if (known && at >= known.from && at <= known.until && (await stands(known))) return known.answer
+      if (known && at >= known.from && at <= known.until && (await stands(known))) {
+        tellSources(known.evidence, question)
+        return known.answer
+      }
 
       const witness = witnessOf(sources, at)
       const told = await ask({ question: { ...question, at }, certificate, issuer, witness, issuers, limits })
+      tellSources(witness.evidence, question)
       const answer = weighed(told, revocations.get(key), at)
       if (told.answer.kind === 'revoked') revocations.set(key, { ...told, until: at + limits.revokedMs })
       else if (answer.kind === 'good') revocations.delete(key)
@@ -102,6 +108,10 @@ export function openRevocation(parts: RevocationParts): Revocation {
       return answer
     },
   }
+}
+
+function tellSources(evidence: readonly Evidence[], { onSource }: RevocationQuestion): void {
+  if (onSource) for (const { source } of evidence) onSource(source)
 }
 
 /** An answer, and which kind of source gave it. */
@@ -208,11 +218,11 @@ function witnessOf(sources: RevocationSources, at: number): Witness {
   const evidence: Evidence[] = []
   let silent = false
   let until = Number.POSITIVE_INFINITY
-  const note = async (again: () => Promise<SourceAnswer>, endOf: (bytes: Uint8Array) => number) => {
+  const note = async (source: string, again: () => Promise<SourceAnswer>, endOf: (bytes: Uint8Array) => number) => {
     const got = await again()
     if (got.kind === 'unavailable') silent = true
     else {
-      evidence.push({ bytes: got.bytes, again })
+      evidence.push({ source, bytes: got.bytes, again })
       const end = endOf(got.bytes)
       // What is past its time already proved nothing, and so limits nothing.
       if (end >= at) until = Math.min(until, end)
@@ -223,8 +233,8 @@ function witnessOf(sources: RevocationSources, at: number): Witness {
     evidence,
     silent: () => silent,
     until: () => until,
-    list: (url) => note(() => sources.list(url), endOfList),
-    ocsp: (url, request) => note(() => sources.ocsp(url, request), endOfAnswer),
+    list: (url) => note(url, () => sources.list(url), endOfList),
+    ocsp: (url, request) => note(url, () => sources.ocsp(url, request), endOfAnswer),
     doubt: (bytes) => sources.doubt?.(bytes),
     doubtAll() {
       for (const { bytes } of evidence) sources.doubt?.(bytes)
