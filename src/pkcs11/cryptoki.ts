@@ -36,6 +36,8 @@ export type Template = readonly (readonly [type: number, value: number | boolean
 
 /** PKCS#11 as far as private keys need it. Every function throws CryptokiFailed for all but CKR_OK. */
 export interface Cryptoki {
+  /** Ends and begins the module: every session and object is gone. Nobody else may be in a call. */
+  restart(): void
   /** Slots with a token in them. */
   slots(): readonly number[]
   tokenInfo(slot: number): TokenInfo
@@ -75,6 +77,7 @@ interface Caller {
 /** Places in CK_FUNCTION_LIST (pkcs11f.h), with how each is called: `u` a CK_ULONG, `p` a pointer. */
 const functions = {
   C_Initialize: [0, 'p'],
+  C_Finalize: [1, 'p'],
   C_GetSlotList: [4, 'bpp'],
   C_GetTokenInfo: [6, 'up'],
   C_GetMechanismList: [7, 'upp'],
@@ -109,7 +112,7 @@ export const cryptokiLimits = {
 
 /**
  * Loads a PKCS#11 module and prepares it for calls from several threads (C_Initialize with CKF_OS_LOCKING_OK). That it was
- * prepared already, by another thread, is as it should be; nobody ends it but the end of the process. Throws ModuleFailed
+ * prepared already, by another thread, is as it should be; it ends with the process. Throws ModuleFailed
  * where it cannot be loaded, or numbers are not as wide as pointers (64-bit Windows).
  */
 export function loadCryptoki(path: string): Cryptoki {
@@ -117,13 +120,17 @@ export function loadCryptoki(path: string): Cryptoki {
   if (caller.sizeof('unsigned long') !== 8 || caller.sizeof('void *') !== 8)
     throw new ModuleFailed('PKCS#11 modules are used on 64-bit systems of the Unix kind only')
   const call = functionsOf(caller, path)
+  begin(caller, call)
+  return cryptokiOver(caller, call)
+}
+
+function begin(caller: Caller, call: Functions): void {
   const { bytes } = structureOf(caller, [0, 0, 0, 0, ckf.osLockingOk, 0])
   try {
     call('C_Initialize', bytes)
   } catch (error) {
     if (!(error instanceof CryptokiFailed) || error.code !== ckr.alreadyInitialized) throw error
   }
-  return cryptokiOver(caller, call)
 }
 
 function loadCaller(): Caller {
@@ -256,6 +263,14 @@ function cryptokiOver(caller: Caller, call: Functions): Cryptoki {
   return {
     ulong,
     structure,
+    restart() {
+      try {
+        call('C_Finalize', null)
+      } catch (error) {
+        if (!(error instanceof CryptokiFailed)) throw error
+      }
+      begin(caller, call)
+    },
     slots: () => listed('C_GetSlotList', 1),
     mechanisms: (slot) => listed('C_GetMechanismList', slot),
     tokenInfo(slot) {

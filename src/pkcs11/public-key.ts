@@ -3,14 +3,13 @@ import { oids } from '../asn1/oids.js'
 import * as asn1 from '../asn1/reader.js'
 import { algorithmIdentifier, bitString, integer, nullValue, sequenceOf } from '../asn1/writer.js'
 import { cka, ckk, cko } from './codes.js'
-import type { FoundKey } from './tokens.js'
+import type { Cryptoki } from './cryptoki.js'
 
 /**
  * SubjectPublicKeyInfo of a key in a token, DER, from its own attributes or those of the public key with the same CKA_ID.
  * Undefined where the token does not tell, or tells what is no key.
  */
-export function publicKeyOfToken(key: FoundKey): Uint8Array | undefined {
-  const { cryptoki, session, object } = key
+export function publicKeyOfToken(cryptoki: Cryptoki, session: number, object: number): Uint8Array | undefined {
   const type = cryptoki.attribute(session, object, cka.keyType)
   const id = cryptoki.attribute(session, object, cka.id)
   const publicHalf =

@@ -13,15 +13,19 @@ export const sharedLimits = {
   sessions: 64,
   /** A thread waits so long for another that prepares the module or logs in; one that died there left the lock behind. */
   lockMs: 15_000,
+  /** A module is started anew at most so often: while a token is away, every message would ask for it. */
+  restartMs: 5_000,
 }
 
 const saltBytes = 32
 const { refused, sessions } = sharedLimits
 const at = {
   lock: 0,
-  refused: 4,
-  states: 4 + 4 * refused,
-  numbers: 8 * Math.ceil((4 + 4 * refused + 4 * sessions) / 8),
+  epoch: 4,
+  refused: 8,
+  states: 8 + 4 * refused,
+  restarted: 8 * Math.ceil((8 + 4 * refused + 4 * sessions) / 8),
+  numbers: 8 * Math.ceil((8 + 4 * refused + 4 * sessions) / 8) + 8,
 }
 const saltAt = at.numbers + 16 * sessions
 
@@ -65,26 +69,56 @@ export interface Lent {
 
 const states = { none: 0, lent: 1, free: 2 } as const
 
+/** Changes when the module was started anew: sessions and objects from before are none any more, or others. */
+export const epochOf = (shared: Shared): number => Atomics.load(new Int32Array(shared, at.epoch, 1), 0)
+
 /** Lends a session at this slot: an open one, or one that `open` opens now. `close` closes one that there is no room for. */
 export function lend(shared: Shared, slot: number, open: () => number, close: (session: number) => void): Lent {
-  const state = new Int32Array(shared, at.states, sessions)
-  const numbers = new Float64Array(shared, at.numbers, 2 * sessions)
-  const lent = (place: number, session: number): Lent => ({
-    session,
+  const { state, numbers } = tableOf(shared)
+  const lent = (place: number): Lent => ({
+    session: numbers[2 * place + 1] as number,
     giveBack: () => void Atomics.store(state, place, states.free),
     drop: () => void Atomics.store(state, place, states.none),
   })
-  for (let place = 0; place < sessions; place++) {
-    if (Atomics.compareExchange(state, place, states.free, states.lent) !== states.free) continue
-    if (numbers[2 * place] === slot) return lent(place, numbers[2 * place + 1] as number)
-    Atomics.store(state, place, states.free)
+  const take = (from: number, fits: (place: number) => boolean) => {
+    const place = state.findIndex((is, i) => is === from && fits(i))
+    if (place >= 0) state[place] = states.lent
+    return place
   }
-  const session = open()
-  for (let place = 0; place < sessions; place++) {
-    if (Atomics.compareExchange(state, place, states.none, states.lent) !== states.none) continue
+  const free = alone(shared, () => take(states.free, (place) => numbers[2 * place] === slot))
+  if (free >= 0) return lent(free)
+  return alone(shared, () => {
+    const session = open()
+    const place = take(states.none, () => true)
+    if (place < 0) return { session, giveBack: () => close(session), drop: () => undefined }
     numbers[2 * place] = slot
     numbers[2 * place + 1] = session
-    return lent(place, session)
+    return lent(place)
+  })
+}
+
+/**
+ * Has `restart` start the module anew, for some find a token again only then. Not while any session is lent or could be
+ * lent outside of the table, and not again so soon; answers whether it did.
+ */
+export function restartAlone(shared: Shared, epoch: number, now: number, restart: () => void): boolean {
+  return alone(shared, () => {
+    const { state } = tableOf(shared)
+    const last = new Float64Array(shared, at.restarted, 1)
+    if (epochOf(shared) !== epoch) return true
+    const busy = state.includes(states.lent) || !state.includes(states.none)
+    if (busy || now - (last[0] as number) < sharedLimits.restartMs) return false
+    last[0] = now
+    state.fill(states.none)
+    Atomics.add(new Int32Array(shared, at.epoch, 1), 0, 1)
+    restart()
+    return true
+  })
+}
+
+function tableOf(shared: Shared) {
+  return {
+    state: new Int32Array(shared, at.states, sessions),
+    numbers: new Float64Array(shared, at.numbers, 2 * sessions),
   }
-  return { session, giveBack: () => close(session), drop: () => undefined }
 }

@@ -1,4 +1,4 @@
-import type { KeyObject } from 'node:crypto'
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import { parseTokenUri, type TokenKeyName, type TokenUri } from '../direct/token-uri.js'
 import { KeyUnavailable, type PrivateKey } from '../ports/keys.js'
 import { cka, cko } from './codes.js'
@@ -6,7 +6,7 @@ import { type Cryptoki, CryptokiFailed, loadCryptoki, ModuleFailed, type Templat
 import { tokenKey } from './key.js'
 import { logIn, type ReadPin } from './login.js'
 import { publicKeyOfToken } from './public-key.js'
-import { alone, type Lent, lend, type Shared } from './shared.js'
+import { alone, epochOf, type Lent, lend, restartAlone, type Shared } from './shared.js'
 
 export interface TokenPorts {
   /** Path of the PKCS#11 module. */
@@ -49,10 +49,14 @@ interface Place {
 
 interface RememberedKey extends Place {
   readonly info: TokenInfo
+  readonly epoch: number
   readonly authenticatesAlways: boolean
+  /** SubjectPublicKeyInfo, where the token tells it. */
+  readonly spki: Uint8Array | undefined
+  readonly publicKey: KeyObject | undefined
 }
 
-/** Does something with a key, once more with a new session where the first try fails in the token. */
+/** Does something with a key, again with a new session where the first try fails in the token. */
 export type WithKey = <T>(work: (key: FoundKey) => T) => T
 
 /** Opens the tokens behind a module; nothing is loaded before the first key is asked for. */
@@ -61,14 +65,19 @@ export function openTokens({ module, readPin, shared, load = loadCryptoki }: Tok
   const found = new Map<TokenUri, RememberedKey>()
 
   function find(uri: TokenUri): RememberedKey {
+    const epoch = epochOf(shared)
     const known = found.get(uri)
-    if (known) return known
+    if (known?.epoch === epoch) return known
     const parsed = parseTokenUri(uri)
     if (parsed.kind === 'refused') throw new KeyUnavailable(parsed.detail)
     loaded ??= alone(shared, () => load(module))
     const cryptoki = loaded
-    const all = slotsOf(cryptoki, parsed.name).flatMap(({ slot, info }) =>
-      withSession(cryptoki, slot, info, (session) => keysIn(cryptoki, session, slot, info, parsed.name)),
+    const slots = alone(shared, () => slotsOf(cryptoki, parsed.name))
+    if (slots.length === 0) throw new TokenAway('the token is not there')
+    const all = slots.flatMap(({ slot, info }) =>
+      withSession(cryptoki, slot, info, (session) =>
+        keysIn(cryptoki, session, parsed.name).map((key) => ({ ...key, cryptoki, slot, info, epoch })),
+      ),
     )
     const [key] = all
     if (!key) throw new KeyUnavailable(`no private key in the token is ${uri}`)
@@ -91,28 +100,40 @@ export function openTokens({ module, readPin, shared, load = loadCryptoki }: Tok
     }
   }
 
+  /** Called by one thread at a time. */
   function loggedIn(cryptoki: Cryptoki, slot: number, info: TokenInfo): number {
     const session = cryptoki.openSession(slot)
-    const refused = alone(shared, () => logIn(cryptoki, session, cryptoki.tokenInfo(slot), readPin, shared))
+    const refused = logIn(cryptoki, session, cryptoki.tokenInfo(slot), readPin, shared)
     if (!refused) return session
     cryptoki.closeSession(session)
     throw new KeyUnavailable(`${info.label}: ${refused.detail}`)
   }
 
-  function withKey<T>(uri: TokenUri, work: (key: FoundKey) => T): T {
-    for (let again = false; ; again = true) {
+  function use<T>(uri: TokenUri, work: (key: FoundKey, remembered: RememberedKey) => T): T {
+    const key = find(uri)
+    const { cryptoki, slot, object, info, authenticatesAlways } = key
+    return withSession(cryptoki, slot, info, (session) => {
+      // With a session lent the module does not start anew; before, it may have, and numbers mean other things then.
+      if (epochOf(shared) !== key.epoch) throw new TokenAway('the module was started anew')
+      const place = { cryptoki, slot, object, session }
+      if (!authenticatesAlways) return work(place, key)
+      return work({ ...place, authenticate: () => authenticate(cryptoki, session, info) }, key)
+    })
+  }
+
+  function withKey<T>(uri: TokenUri, work: (key: FoundKey, remembered: RememberedKey) => T): T {
+    for (let tries = 1; ; tries++) {
+      const epoch = epochOf(shared)
       try {
-        const { info, authenticatesAlways, ...place } = find(uri)
-        const { cryptoki, slot } = place
-        return withSession(cryptoki, slot, info, (session) => {
-          if (!authenticatesAlways) return work({ ...place, session })
-          return work({ ...place, session, authenticate: () => authenticate(cryptoki, session, info) })
-        })
+        return use(uri, work)
       } catch (error) {
         if (error instanceof ModuleFailed) throw new KeyUnavailable(error.message)
-        if (!(error instanceof CryptokiFailed)) throw error
+        if (!(error instanceof CryptokiFailed || error instanceof TokenAway)) throw error
         found.delete(uri)
-        if (again) throw new KeyUnavailable(`${uri}: ${error.message}`)
+        const { message } = error
+        // First with a new session; then, where that may be, with the module started anew.
+        const restarts = tries === 2 && loaded && restartAlone(shared, epoch, Date.now(), loaded.restart)
+        if (tries > 1 && !restarts) throw new KeyUnavailable(`${uri}: ${message}`)
       }
     }
   }
@@ -123,7 +144,13 @@ export function openTokens({ module, readPin, shared, load = loadCryptoki }: Tok
   }
 
   return {
-    key: (uri, publicKey) => tokenKey(publicKey, (work) => withKey(uri, work)),
+    key: (uri, publicKey) =>
+      tokenKey(publicKey, (work) =>
+        withKey(uri, (key, remembered) => {
+          if (remembered.publicKey?.equals(publicKey) === false) throw new KeyUnavailable(`${uri} is another key now`)
+          return work(key)
+        }),
+      ),
     traits: (uri) =>
       withKey(uri, ({ cryptoki, session, object }) => {
         const is = (type: number) => cryptoki.attribute(session, object, type)?.[0] === 1
@@ -133,29 +160,30 @@ export function openTokens({ module, readPin, shared, load = loadCryptoki }: Tok
           extractable: is(cka.extractable) || !is(cka.sensitive),
         }
       }),
-    publicKey: (uri) => withKey(uri, publicKeyOfToken),
+    publicKey: (uri) => withKey(uri, (_, { spki }) => spki),
   }
 }
 
-function keysIn(
-  cryptoki: Cryptoki,
-  session: number,
-  slot: number,
-  info: TokenInfo,
-  { object, id }: TokenKeyName,
-): RememberedKey[] {
+/** The token is not there, as far as the module knows. */
+class TokenAway extends Error {
+  override readonly name = 'TokenAway'
+}
+
+function keysIn(cryptoki: Cryptoki, session: number, { object, id }: TokenKeyName) {
   const template: Template = [
     [cka.class, cko.privateKey],
     ...(object === undefined ? [] : [[cka.label, Buffer.from(object)] as const]),
     ...(id === undefined ? [] : [[cka.id, id] as const]),
   ]
-  return cryptoki.find(session, template, 2).map((found) => ({
-    cryptoki,
-    slot,
-    info,
-    object: found,
-    authenticatesAlways: cryptoki.attribute(session, found, cka.alwaysAuthenticate)?.[0] === 1,
-  }))
+  return cryptoki.find(session, template, 2).map((found) => {
+    const spki = publicKeyOfToken(cryptoki, session, found)
+    return {
+      object: found,
+      authenticatesAlways: cryptoki.attribute(session, found, cka.alwaysAuthenticate)?.[0] === 1,
+      spki,
+      publicKey: spki && createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' }),
+    }
+  })
 }
 
 /** Closes a session that may be lost already. */
@@ -171,10 +199,7 @@ function drop(cryptoki: Cryptoki, lent: Lent): void {
 /** Tokens that are the one named, in all slots. */
 function slotsOf(cryptoki: Cryptoki, name: TokenKeyName) {
   const slots = cryptoki.slots().map((slot) => ({ slot, info: cryptoki.tokenInfo(slot) }))
-  const here = slots.filter(({ slot, info }) => isNamed(slot, info, name))
-  if (here.length === 0)
-    throw new KeyUnavailable(`the token ${name.token ?? name.serial ?? name.slotId ?? ''} is not there`)
-  return here
+  return slots.filter(({ slot, info }) => isNamed(slot, info, name))
 }
 
 function isNamed(slot: number, info: TokenInfo, name: TokenKeyName): boolean {

@@ -57,6 +57,8 @@ export function openArithmetic(keyring: Keyring, tokens: Tokens): KeyArithmetic 
         if (certificate.kind === 'malformed') return mismatch(certificate.detail)
         const publicKey = publicKeyOf(certificate)
         if (!publicKey) return mismatch('the certificate has a key of a kind that is not supported')
+        const told = tokens.publicKey(uri)
+        if (told && !publicKeyIn(told).equals(publicKey)) return mismatch('the token holds another key under this URI')
         const key = tokens.key(uri, publicKey)
         const { signs, opens, extractable } = tokens.traits(uri)
         const uses = usesOf(certificate, key.type)
@@ -88,11 +90,15 @@ function unlessAway<T>(work: () => T): T | Undecided {
   }
 }
 
+function publicKeyIn(spki: Uint8Array): KeyObject {
+  return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+}
+
 /** As wrapped keys sign; the public half, which says how, comes from the token too. */
 function signByToken(tokens: Tokens, uri: TokenUri, digest: SigningDigest, data: Uint8Array): Signed {
   const spki = tokens.publicKey(uri)
   if (!spki) throw new KeyUnavailable(`the token does not tell the public half of ${uri}`)
-  const key = tokens.key(uri, createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' }))
+  const key = tokens.key(uri, publicKeyIn(spki))
   return { kind: 'signed', signature: key.sign(digest, data, key.type === 'ec' ? 'ecdsa' : 'rsa') }
 }
 

@@ -43,6 +43,9 @@ export interface Pool extends ThreadSteps {
   close(): Promise<void>
 }
 
+/** A PKCS#11 module knows the process, not its pools. */
+const sharedByAll = newShared()
+
 /**
  * Starts the worker threads that open, read and seal mail, make keys and sign certificates. A thread that dies takes its step with it (StepFailed), and
  * only that one, and is replaced. A step that finds too many before it is not begun (StepNotBegun).
@@ -61,7 +64,7 @@ export function startPool({
     minThreads: 1,
     maxThreads: threads,
     idleTimeout: poolLimits.idleMs,
-    workerData: { masterKey, ...(tokens && { tokens: { ...tokens, shared: newShared() } }) } satisfies ThreadData,
+    workerData: { masterKey, ...(tokens && { tokens: { ...tokens, shared: sharedByAll } }) } satisfies ThreadData,
     resourceLimits: { maxOldGenerationSizeMb: heapMiB },
     env: {},
   })
