@@ -3,7 +3,7 @@ import { listenForCommands } from './cli/control.js'
 import { runCommand } from './cli/program.js'
 import type { Config } from './config/settings.js'
 import type { Attempt } from './delivery/attempt.js'
-import { certificatesOf, startBundles, startOwnCertificates } from './gateway/certificates.js'
+import { certificatesOf, startBundles, startOwnCertificates, tokenPlace } from './gateway/certificates.js'
 import { startHttp } from './gateway/http.js'
 import { startMail, startMailWork } from './gateway/mail.js'
 import { alarm, CannotStart, type Closer, causeOf, certificateOf, type Parts } from './gateway/parts.js'
@@ -16,6 +16,7 @@ import { watchEventLoop } from './observe/event-loop.js'
 import { openHealth } from './observe/health.js'
 import { openMetrics } from './observe/metrics.js'
 import { operatorOf } from './operator.js'
+import { explain } from './pipeline/explain.js'
 import { submit } from './pipeline/submit.js'
 import type { Log } from './ports/observe.js'
 import { startPool } from './workers/pool.js'
@@ -102,9 +103,10 @@ async function start(
       nudge: mail.submitted,
     },
     files: certificates.authority,
+    explain: (question) => explain(question, { ...reach, directory: house.directory, clock }),
   })
   const smtpPort = await startMail(parts, mail.accepted)
-  const operator = operatorOf(house, { config, running: true, nudge: mail.accepted, bundles, certificates })
+  const operator = operatorOf(house, { config, running: true, nudge: mail.accepted, bundles, certificates, reach })
   const control = await listenForCommands({ dataDir: config.dataDir, operator, run: runCommand, log })
   closers.push(() => control.close())
   startTimers(parts)
@@ -124,10 +126,12 @@ async function start(
 /** The worker threads, which alone do arithmetic with private keys. */
 function startSteps({ config, masterKey, log, closers }: Parts): ReturnType<typeof startPool> {
   const { threads, memoryMiB } = config.workers
+  const tokens = tokenPlace(config)
   const steps = startPool({
     masterKey: masterKey.secret,
     ...(threads > 0 && { threads }),
     heapMiB: memoryMiB,
+    ...(tokens && { tokens }),
     log,
   })
   closers.push(() => steps.close())

@@ -9,8 +9,8 @@ import { type Config, settings } from './config/settings.js'
 import { deliveryFamilies } from './delivery/families.js'
 import { parseAddress, parseDomain } from './direct/address.js'
 import { directoryFamilies } from './directory/families.js'
-import { certificatesOf } from './gateway/certificates.js'
-import { openReach } from './gateway/reach.js'
+import { certificatesOf, tokenPlace } from './gateway/certificates.js'
+import { openReach, type Reach } from './gateway/reach.js'
 import { openHomes } from './homes.js'
 import { clock, type House, random } from './house.js'
 import { keyringFamilies } from './keyring/families.js'
@@ -22,7 +22,9 @@ import { openLog } from './observe/log.js'
 import { openMetrics } from './observe/metrics.js'
 import { type Bundles, openBundles } from './pipeline/bundles.js'
 import type { Certificates } from './pipeline/certificates.js'
+import { explain } from './pipeline/explain.js'
 import { pipelineFamilies } from './pipeline/families.js'
+import { newShared } from './pkcs11/shared.js'
 import { holdFamily, type RowFamily } from './ports/rows.js'
 import { StoreFailed, together } from './ports/store.js'
 import { VaultFailed } from './ports/vault.js'
@@ -44,6 +46,7 @@ import { restore } from './upkeep/restore.js'
 import { figures } from './upkeep/stats.js'
 import { type Finding, verify } from './upkeep/verify.js'
 import { openArithmetic } from './workers/arithmetic.js'
+import { tokensOf } from './workers/tokens.js'
 
 /** Every row that any room keeps: what `verify` knows. */
 export const rowFamilies: readonly RowFamily[] = [
@@ -70,6 +73,7 @@ export interface Place {
   nudge(): void
   readonly bundles: Bundles
   readonly certificates: Certificates
+  readonly reach: Pick<Reach, 'revocation' | 'issuers' | 'discovery'>
 }
 
 /** What one command may do while no gateway runs; `close` before the house is. */
@@ -79,12 +83,14 @@ export function openOperator(
 ): { readonly operator: Operator; close(): Promise<void> } {
   const { store, directory, audit, keyring } = house
   const reach = openReach(house, config)
+  const token = tokenPlace(config)
+  const tokens = tokensOf(token && { ...token, shared: newShared() })
   const log = openLog({ level: 'silent' })
   const metrics = openMetrics({ process: false })
   const operator = operatorOf(house, {
-    ...{ config, running: false, nudge: () => undefined },
+    ...{ config, running: false, nudge: () => undefined, reach },
     bundles: openBundles({ ...{ store, directory, audit, clock, random }, ...reach, fetch: reach.bundleFetch }),
-    certificates: certificatesOf(house, config, { arithmetic: openArithmetic(keyring), log, metrics }),
+    certificates: certificatesOf(house, config, { arithmetic: openArithmetic(keyring, tokens), log, metrics }),
   })
   return { operator, close: () => reach.close() }
 }
@@ -159,6 +165,7 @@ export function operatorOf(house: Omit<House, 'close'>, place: Place): Operator 
       },
     },
     bundles: place.bundles,
+    explain: (question) => explain(question, { ...place.reach, directory, clock }),
     certificates: place.certificates,
     upkeep: upkeepOf(house, place),
     clock,

@@ -68,6 +68,8 @@ const examples: Readonly<Record<string, string>> = {
   'outbound.defaultRoute': 'relay.example.org:25',
   'authority.publicUrl': 'http://pki.clinic.example',
   'authority.files.port': '8081',
+  'pkcs11.module': '/usr/lib/softhsm/libsofthsm2.so',
+  'pkcs11.pinFile': 'secrets/token-pin',
   'publish.ldap.url': 'ldaps://ldap.clinic.example',
   'publish.ldap.caFile': 'tls/ldap-ca.pem',
   'publish.ldap.bindDn': 'cn=gateway,o=direct',

@@ -359,6 +359,12 @@ export const settings = z
           .meta({ description: 'Certificate policies that its certificates assert.' }),
       },
     ),
+    pkcs11: section('Private keys in a token (HSM), where a module is named. Others stay sealed in the store.', {
+      module: path('The PKCS#11 library of the token: /usr/lib/softhsm/libsofthsm2.so.'),
+      pinFile: path('A file with the PIN of the user and nothing else, readable by the gateway alone.'),
+    }).refine(({ module, pinFile }) => (module === undefined) === (pinFile === undefined), {
+      error: 'needs both module and pinFile, or neither',
+    }),
     publish: section('Our own certificates, for others to find by exact name.', {
       dns: section('An authoritative name server; it runs where zones are named.', {
         host: text(

@@ -10,7 +10,12 @@ import type { Log, Metrics } from '../ports/observe.js'
 import { causeOf, certificateOf, every, listening, type Parts } from './parts.js'
 import type { Reach } from './reach.js'
 
-const measureEveryMs = 10 * 60_000
+/** Where keys in tokens are reached; undefined where none are. */
+export function tokenPlace({ pkcs11: { module, pinFile } }: Config): { module: string; pinFile: string } | undefined {
+  return module === undefined || pinFile === undefined ? undefined : { module, pinFile }
+}
+
+const measureEveryMs = 3_600_000
 
 /** Our own certificates from the request to the end, over an open house. */
 export function certificatesOf(

@@ -1,6 +1,6 @@
 import { createSecureContext, type Server } from 'node:tls'
 import { buildApi, listenApi } from '../api/api.js'
-import type { Sending } from '../api/ports.js'
+import type { ApiPorts, Sending } from '../api/ports.js'
 import type { Config } from '../config/settings.js'
 import { clock } from '../house.js'
 import type { AuthorityFiles } from '../ports/authority.js'
@@ -12,7 +12,7 @@ const renewEveryMs = 60_000
 /** The API and what goes with it; answers its URL. */
 export async function startHttp(
   { house, config, log, metrics, health, closers }: Parts,
-  more: { readonly sending: Sending; readonly files: AuthorityFiles },
+  more: { readonly sending: Sending; readonly files: AuthorityFiles } & Pick<ApiPorts, 'explain'>,
 ): Promise<string> {
   const { http } = config
   const tls = certificateOf(http.tls)
