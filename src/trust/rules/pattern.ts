@@ -164,6 +164,7 @@ class PatternReader {
   private bracket(): Characters {
     const negated = this.take('^')
     const ranges: (readonly [number, number])[] = []
+    if (this.characters[this.at] === ']') this.fail('a class without a character; ] itself is written \\]')
     do {
       const low = this.member()
       if (low.length !== 1 || this.characters[this.at] !== '-' || this.characters[this.at + 1] === ']') {
@@ -193,8 +194,10 @@ class PatternReader {
   }
 
   private repeated(part: Node): Node {
+    const begun = this.at
     const bounds = this.bounds()
     if (!bounds) return part
+    if (part.kind === 'start' || part.kind === 'end') throw new Unreadable(begun, 'a place to repeat')
     this.take('?') // Lazy: which way is tried first changes nothing where only finding counts.
     if (this.characters[this.at] === '+') this.fail('possessive repetition is not known here')
     return { kind: 'repeat', part, ...bounds }
