@@ -25,6 +25,7 @@ import { authorityFileRoutes } from './routes/pki.js'
 import { recordRoutes } from './routes/records.js'
 import { sendingRoutes } from './routes/sending.js'
 import { operatorRoutes } from './routes/trail.js'
+import { trustRoutes } from './routes/trust.js'
 
 /**
  * The HTTP API, ready for `listenApi` or `inject`. Everything needs a bearer token but the probes and the description;
@@ -66,6 +67,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   sendingRoutes(app, ports, limits)
   recordRoutes(app, ports)
   operatorRoutes(app, ports)
+  trustRoutes(app, ports)
   authorityFileRoutes(app, ports)
   return app
 }

@@ -1,6 +1,7 @@
 import type { Addresses, Principal } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
 import type { HealthCheck } from '../observe/health.js'
+import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
 import type { SubmitOutcome, SubmitRequest } from '../pipeline/submit.js'
 import type { Audit } from '../ports/audit.js'
 import type { AuthorityFiles } from '../ports/authority.js'
@@ -34,6 +35,8 @@ export interface ApiPorts {
   authenticate(secret: string): Promise<Principal | undefined>
   /** Files of our own authorities; without it there are none. */
   readonly files?: AuthorityFiles
+  /** How mail between addresses is decided, and why; without it that is `unavailable`. */
+  explain?(question: ExplainQuestion): Promise<Explained>
   readonly store: Pick<Store, 'commit'>
   readonly audit: Audit
   readonly clock: Clock

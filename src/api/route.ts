@@ -40,6 +40,8 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly headers?: z.ZodType
   /** Largest body; the limit of all others where absent. */
   readonly bodyBytes?: number
+  /** A POST that only asks: its answer is complete. */
+  readonly asks?: true
   /** The response, 202 to a POST and 200 to others: a schema, or media types of bytes. */
   readonly answers:
     | z.ZodType
@@ -106,7 +108,7 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       ...(spec.body && { body: spec.body }),
       ...(spec.headers && { headers: spec.headers }),
       response: {
-        [spec.method === 'POST' ? 202 : 200]:
+        [spec.method === 'POST' && !spec.asks ? 202 : 200]:
           'content' in spec.answers ? spec.answers : answer(spec.summary, spec.answers),
         ...refusals,
         ...(spec.method === 'POST' && sendRefusals),

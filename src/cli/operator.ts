@@ -2,6 +2,7 @@ import type { Config } from '../config/settings.js'
 import type { Directory } from '../directory/directory.js'
 import type { Bundles } from '../pipeline/bundles.js'
 import type { Certificates } from '../pipeline/certificates.js'
+import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
 import type { Clock } from '../ports/world.js'
 import type { Quarantine } from '../spool/quarantine.js'
 import type { Trail } from '../spool/trail.js'
@@ -27,6 +28,8 @@ export interface Operator {
   readonly pki: OperatorPki
   /** Loading of trust bundles; what is kept of them is in the directory. */
   readonly bundles: Bundles
+  /** How mail between addresses is decided, and why; asks the network as a message would. */
+  explain(question: ExplainQuestion): Promise<Explained>
   /** Authorities, registrations and endings. */
   readonly certificates: Pick<Certificates, 'authority' | 'registrations' | 'endings'>
   readonly upkeep: Upkeep

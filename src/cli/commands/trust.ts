@@ -7,6 +7,7 @@ import { actOnGateway, operatorName, orFail, type Session, sayDone, sayWarnings 
 import { CommandFailed, exitCodes } from '../operator.js'
 import { readCertificates } from '../pem.js'
 import { printRows, type Row } from '../table.js'
+import { explainCommand } from './explain.js'
 
 const warnings: Readonly<Record<AnchorWarning, string>> = {
   expired: 'the anchor has expired',
@@ -14,11 +15,12 @@ const warnings: Readonly<Record<AnchorWarning, string>> = {
   'not-an-authority': 'the anchor is not a certification authority: it can only vouch for itself',
 }
 
-/** `anchor`, `peer`, `issuer`: whom we trust, whom we can write to, and what lies between. */
+/** `anchor`, `peer`, `issuer`: whom we trust, whom we can write to, and what lies between; `trust`: why. */
 export function trustCommands(program: Command, session: Session): void {
   anchorCommands(program, session)
   peerCommands(program, session)
   issuerCommands(program, session)
+  explainCommand(program, session)
 }
 
 function anchorCommands(program: Command, session: Session): void {
