@@ -3,6 +3,7 @@ import type { Directory } from '../directory/directory.js'
 import type { Bundles } from '../pipeline/bundles.js'
 import type { Certificates } from '../pipeline/certificates.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
+import type { TokenKeys } from '../pipeline/token-keys.js'
 import type { Clock } from '../ports/world.js'
 import type { Quarantine } from '../spool/quarantine.js'
 import type { Trail } from '../spool/trail.js'
@@ -32,6 +33,8 @@ export interface Operator {
   explain(question: ExplainQuestion): Promise<Explained>
   /** Authorities, registrations and endings. */
   readonly certificates: Pick<Certificates, 'authority' | 'registrations' | 'endings'>
+  /** Keys in a PKCS#11 token; absent where none is configured. */
+  readonly tokenKeys?: TokenKeys
   readonly upkeep: Upkeep
   readonly clock: Clock
 }

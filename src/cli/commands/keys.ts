@@ -6,6 +6,7 @@ import { CommandFailed, type Context, exitCodes, type Operator } from '../operat
 import { pem, readCertificates, readPrivateKey } from '../pem.js'
 import { printRow, printRows, type Row } from '../table.js'
 import { registrationCommands } from './registration.js'
+import { tokenKeyCommands } from './token-keys.js'
 
 interface ImportOptions {
   readonly for: string
@@ -24,10 +25,11 @@ const warnings: Readonly<Record<KeyWarning, string>> = {
   'broken-chain': 'the further certificates do not lead upwards from it, so they will not be sent along',
 }
 
-/** `key import|csr|list|retire`, and what `registrationCommands` adds: our own keys and their certificates. */
+/** `key import|csr|list|retire`, and what `registrationCommands` and `tokenKeyCommands` add: our own keys and their certificates. */
 export function keyCommands(program: Command, session: Session): void {
   const key = program.command('key').description('our private keys and their certificates')
   registrationCommands(key, session)
+  tokenKeyCommands(key, session, keyRow, (warning) => warnings[warning])
 
   actOnGateway<ImportOptions>(
     key
@@ -137,7 +139,7 @@ async function passphraseOf(context: Context, file: string | undefined): Promise
 }
 
 function keyRow(key: KeyRecord): Row {
-  const { id, owner, type, notBefore, notAfter, maySign, mayEncrypt, retired, subject, issuer } = key
+  const { id, owner, type, notBefore, notAfter, maySign, mayEncrypt, retired, subject, issuer, token } = key
   const use = [maySign && !retired && 'sign', mayEncrypt && 'encrypt', retired && 'retired'].filter(Boolean).join('+')
-  return { id, owner, type, use, notBefore, notAfter, subject, issuer }
+  return { id, owner, type, use, notBefore, notAfter, subject, issuer, ...(token !== undefined && { token }) }
 }
