@@ -175,7 +175,7 @@ export const refusals = {
     help: 'The recipient stands in neither To nor Cc: Direct knows no blind copies, and his gateway would refuse the message.',
   },
   'no-key-for-sender': {
-    help: 'No key of the sender may sign now: none was imported, or each is expired, retired or for encryption only.',
+    help: 'No key of the sender may sign now: none was imported, or each is expired, retired, for encryption only, or excluded by a rule of its domain.',
   },
   'sealing-failed': {
     help: 'Signing and encrypting the message ended several times without an answer: it stalls or kills the thread that does it.',

@@ -12,6 +12,7 @@ import { decideTrust } from '../trust/decide.js'
 import { checkRouting } from '../trust/routing.js'
 import { senderOf } from '../trust/sender.js'
 import type { InboundPorts } from './inbound.js'
+import { keysToOpen } from './keys.js'
 import { openWithin, readWithin } from './patience.js'
 import { trustPolicyOf } from './policy.js'
 import type { OpenedMail, ReadMail, WireBody } from './steps.js'
@@ -46,7 +47,7 @@ export interface Judged {
  * Throws TryAgain and StepNotBegun where a step gave no answer.
  */
 export async function judge(spooled: SpooledJob, ports: InboundPorts): Promise<Judged> {
-  const { addresses, keys } = ports.directory
+  const { addresses } = ports.directory
   const at = ports.clock.now()
   const steps: TrailStep[] = []
   const verdicts: Verdict[] = []
@@ -58,7 +59,7 @@ export async function judge(spooled: SpooledJob, ports: InboundPorts): Promise<J
   }
   const body = await wireBody(spooled, ports)
   const read = readOnce((message) => readWithin(spooled, ports.steps, message))
-  for (const group of await byKeys(served, keys)) {
+  for (const group of await byKeys(served, ports.directory)) {
     const judged =
       body.kind === 'refused'
         ? { steps: [], verdicts: forEach(group.recipients, body) }
@@ -161,10 +162,10 @@ function forEach(recipients: readonly DirectAddress[], outcome: Refused | Undeci
   return recipients.map((recipient) => ({ ...outcome, recipient }))
 }
 
-async function byKeys(recipients: readonly DirectAddress[], { toDecrypt }: Directory['keys']): Promise<KeyHolders[]> {
+async function byKeys(recipients: readonly DirectAddress[], directory: Directory): Promise<KeyHolders[]> {
   const groups = new Map<string, { readonly recipients: DirectAddress[]; readonly keys: KeyHolders['keys'] }>()
   for (const recipient of recipients) {
-    const keys = await toDecrypt(recipient)
+    const keys = await keysToOpen(recipient, directory)
     const name = 'kind' in keys ? keys.cause : keys.map(({ id }) => id).join(' ')
     const group = groups.get(name) ?? { recipients: [], keys }
     group.recipients.push(recipient)

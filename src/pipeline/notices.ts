@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type DirectAddress, domainOf } from '../direct/address.js'
-import { type Refused, refused, type Undecided } from '../direct/refusal.js'
+import type { Refused, Undecided } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
 import type { Directory } from '../directory/directory.js'
 import { composeMdn, type MdnDisposition } from '../notices/mdn.js'
@@ -14,6 +14,7 @@ import type { SpooledJob } from '../spool/spooled.js'
 import type { Trail } from '../spool/trail.js'
 import { certificatesToEncryptTo } from '../trust/encryption.js'
 import type { Verdict } from './judge.js'
+import { keysToSign } from './keys.js'
 import { trustPolicyOf } from './policy.js'
 import type { Steps } from './steps.js'
 
@@ -134,9 +135,8 @@ async function prepare(
   // Notices that an earlier version owed say nothing of it.
   const { disposition = 'processed' } = owed as Partial<Owed>
   const at = clock.now()
-  const signers = await directory.keys.toSign(owed.recipient, at)
+  const signers = await keysToSign(owed.recipient, at, directory)
   if ('kind' in signers) return signers
-  if (signers.length === 0) return refused('no-key-for-recipient', `no key of ${owed.recipient} may sign now`)
 
   // To the signer where its key usage allows, else to another certificate bound to the sender.
   const chosen = await certificatesToEncryptTo(

@@ -9,6 +9,7 @@ import { type ClaimedJob, type Store, together } from '../ports/store.js'
 import type { RecipientState, StoredSubmission, Submission, Submissions } from '../spool/submission.js'
 import { submissionLimits } from '../spool/submission.js'
 import type { Trail } from '../spool/trail.js'
+import { keysToSign } from './keys.js'
 import { type UndecidedPolicy, undecidedPolicy, waitOf } from './patience.js'
 import { certificatesOf, type RecipientFinding, type RecipientPorts } from './recipients.js'
 import { type FailedRecipient, reports, statusOf } from './report.js'
@@ -58,10 +59,8 @@ export async function send(job: ClaimedJob, ports: SendPorts, waiting = undecide
     settle({ job, stored, verdicts, carried, waiting }, ports)
 
   // May the sender sign now?
-  const signers = await directory.keys.toSign(from, clock.now())
+  const signers = await keysToSign(from, clock.now(), directory)
   if ('kind' in signers) return conclude(pending.map((one) => verdictOf(one, signers)))
-  const noKey = refused('no-key-for-sender', `no key of ${from} may sign now`)
-  if (signers.length === 0) return conclude(pending.map((one) => verdictOf(one, noKey)))
 
   // To whom? Each recipient's certificates, as this sender trusts them.
   const findings = await eachOf(pending, sendLimits.lookups, (one) => findingOf(one, submission, ports))

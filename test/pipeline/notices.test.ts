@@ -205,7 +205,7 @@ describe('a notice that cannot be made now', () => {
     await done(gateway.directory.keys.retire(domain as never, gatewayKey.fingerprint, 'test'))
     expect(await gateway.notices.prepare(await owedOf(gateway))).toMatchObject({
       kind: 'refused',
-      reason: 'no-key-for-recipient',
+      reason: 'no-key-for-sender',
     })
   })
 

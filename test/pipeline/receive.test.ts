@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { type DirectAddress, parseAddress } from '../../src/direct/address.js'
+import { type DirectAddress, type DirectDomain, parseAddress } from '../../src/direct/address.js'
 import { composeMdn } from '../../src/notices/mdn.js'
 import { receive } from '../../src/pipeline/inbound.js'
+import { keysToSign } from '../../src/pipeline/keys.js'
+import { addRules } from '../../src/pipeline/rules.js'
 import type { Batch } from '../../src/ports/store.js'
 import { inboundQueue } from '../../src/spool/spool.js'
 import type { SpooledJob } from '../../src/spool/spooled.js'
@@ -71,7 +73,9 @@ describe('a trusted message', () => {
       `delivered ${alice}`,
       `notice-owed ${alice}`,
     ])
-    expect(await outboundOf(gateway)).toMatchObject([{ kind: 'mdn', stage: 'owed', from: null, to: [doctor], trail: id }])
+    expect(await outboundOf(gateway)).toMatchObject([
+      { kind: 'mdn', stage: 'owed', from: null, to: [doctor], trail: id },
+    ])
     expect(await work(gateway)).toBe(0)
   })
 
@@ -203,6 +207,22 @@ describe('trust per recipient', () => {
 })
 
 describe('whose key opens it', () => {
+  it('is for the rules of the domain to say: a key they exclude opens nothing, and signs nothing', async () => {
+    const { gateway } = await newGateway()
+    const { domains } = gateway.directory
+    const text = 'subject.O = "Nobody"'
+    const written = [{ name: 'mine', use: 'private', direction: 'both', text }] as const
+    const added = await addRules(domains, domain as DirectDomain, written, 'test')
+    expect(added.kind).toBe('changed')
+    const id = await accept(gateway, seal())
+    await work(gateway)
+    expect(await refusalsOf(gateway, id)).toEqual({ [alice]: 'no-key-for-recipient' })
+    expect(await keysToSign(alice, Date.now(), gateway.directory)).toMatchObject({
+      reason: 'no-key-for-sender',
+      detail: expect.stringContaining('mine'),
+    })
+  })
+
   it('is asked per recipient: another domain here that can open it gives nobody the right to read it', async () => {
     const eve = 'eve@other.example' as DirectAddress
     const otherKey = makeLeaf(gatewayAuthority, { san: { dns: ['other.example'] } })
