@@ -1,6 +1,6 @@
 /**
- * Makes keys in a token that never leave it: RSA of 2048 bits (id 01, label `mail`), P-256 (02, `curve`) and RSA again
- * (03, `other`). Calls the module's exported functions by their names, so that it judges the table that the gateway
+ * Makes keys in a token that never leave it: RSA of 2048 bits (id 01, label `mail`), P-256 (02, `curve`), RSA again
+ * (03, `other`), and RSA that asks for the PIN at every use (04, `careful`). Calls the module's exported functions by their names, so that it judges the table that the gateway
  * calls them by. Run in a process of its own.
  *
  *   node test/interop/pkcs11-keys.mjs MODULE LABEL PIN
@@ -94,3 +94,4 @@ make(
   [[0x10c, yes]],
 )
 make(0x0, 3, 'other', ...rsa)
+make(0x0, 4, 'careful', rsa[0], [...rsa[1], [0x202, yes]])

@@ -1,6 +1,7 @@
 import { chmodSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Cryptoki, loadCryptoki } from '../../src/pkcs11/cryptoki.js'
+import { ckr } from '../../src/pkcs11/codes.js'
+import { type Cryptoki, CryptokiFailed, loadCryptoki } from '../../src/pkcs11/cryptoki.js'
 import { newShared } from '../../src/pkcs11/shared.js'
 import { openTokens } from '../../src/pkcs11/tokens.js'
 import { KeyUnavailable } from '../../src/ports/keys.js'
@@ -49,6 +50,21 @@ describe.skipIf(!module)(title, () => {
     expect(logins).toBe(1)
     now = pin
     expect(threads[0]?.traits(uriOf('01'))).toEqual({ signs: true, opens: true, extractable: false })
+    expect(logins).toBe(2)
+  })
+
+  it('would be tried by each thread that knew nothing of the others', () => {
+    let logins = 0
+    const load = (where: string): Cryptoki => ({
+      ...loadCryptoki(where),
+      login() {
+        logins++
+        throw new CryptokiFailed('C_Login', ckr.pinIncorrect)
+      },
+    })
+    const alone = () =>
+      openTokens({ module: path, shared: newShared(), load, readPin: () => ({ kind: 'pin', pin: '000000' }) })
+    for (const thread of [alone(), alone()]) wordsOf(() => thread.traits(uriOf('01')))
     expect(logins).toBe(2)
   })
 

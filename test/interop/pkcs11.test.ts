@@ -1,11 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { constants, createECDH, createPublicKey, publicEncrypt, randomBytes, verify } from 'node:crypto'
-import { renameSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { runCommand } from '../../src/cli/program.js'
 import type { DirectDomain } from '../../src/direct/address.js'
 import type { TokenUri } from '../../src/direct/token-uri.js'
+import { openOperator } from '../../src/operator.js'
+import { openTokenKeys } from '../../src/pipeline/token-keys.js'
 import { newShared } from '../../src/pkcs11/shared.js'
 import { openTokens, type Tokens } from '../../src/pkcs11/tokens.js'
 import type { OwnedKey, PrivateKey } from '../../src/ports/keys.js'
@@ -14,6 +17,7 @@ import { openMessage } from '../../src/smime/open.js'
 import { unwrapRsa } from '../../src/smime/rsa.js'
 import type { Pool, PoolOptions } from '../../src/workers/pool.js'
 import { openSteps, type ThreadSteps } from '../../src/workers/steps.js'
+import { house } from '../cli/world.js'
 import * as g from '../fixtures/gateway.js'
 import { makeKey, pemFiles } from '../fixtures/pki.js'
 import { ready } from '../smime/identities.js'
@@ -194,6 +198,12 @@ describe.skipIf(!module)(title, () => {
       }
     })
 
+    it('is opened and signed with a key that asks for the PIN at every use', async () => {
+      const careful = certify(token.folder, path, '04', 'DNS:patients.example', 'digitalSignature,keyEncipherment')
+      expect(await open(encrypted(careful), [owned('04', careful)])).toMatchObject({ kind: 'opened' })
+      expect(await steps.checkToken(uriOf('04'), careful.certificate)).toEqual({ kind: 'holds', extractable: false })
+    })
+
     it('with a bad padding gets a key that is always the same, and fails as any wrong key does', async () => {
       const [one, two] = [tokens, newTokens()].map((each) => each.key(uriOf('01'), rsa.publicKey)) as [
         PrivateKey,
@@ -292,6 +302,38 @@ describe.skipIf(!module)(title, () => {
     const read = openMessage(Buffer.from(notice.wire), [ready(g.doctorKey)])
     expect(read).toMatchObject({ kind: 'opened', signers: [{ kind: 'verified', digest: 'sha256' }] })
     await gateway.close()
+  })
+
+  it('is taken and asked for by an operator, with a request that OpenSSL verifies', async () => {
+    const home = await house()
+    const tokenKeys = openTokenKeys({ directory: home.directory, arithmetic: steps })
+    const operator = { ...openOperator(home).operator, tokenKeys }
+    const out: string[] = []
+    const written = new Map<string, Uint8Array>()
+    const run = (...argv: string[]) =>
+      runCommand(argv, {
+        print: (text) => void out.push(text),
+        printError: (text) => void out.push(text),
+        readFile: async (file) => readFileSync(file),
+        writeFile: async (file, bytes) => void written.set(file, bytes),
+        withOperator: (_, work) => work(operator),
+      })
+    await g.done(home.directory.domains.add(g.domain, 'test'))
+    const at = ['--for', g.domain, '--pkcs11']
+    expect(await run('key', 'token-request', ...at, uriOf('01'), '--out', 'request.pem')).toBe(0)
+    const judged = execFileSync('openssl', ['req', '-verify', '-noout', '-text'], {
+      input: Buffer.from(written.get('request.pem') ?? []),
+      stdio: ['pipe', 'pipe', 'pipe'],
+    })
+    expect(judged.toString()).toContain('DNS:patients.example')
+    expect(await run('key', 'add', ...at, uriOf('03'), '--certificate', rsa.pem)).toBe(1)
+    expect(out.join('')).toContain('another key')
+    expect(await run('key', 'add', ...at, `${uriOf('01')}?pin-value=${pin}`, '--certificate', rsa.pem)).toBe(1)
+    expect(await run('key', 'add', ...at, uriOf('01'), '--certificate', rsa.pem)).toBe(0)
+    expect(await run('key', 'list')).toBe(0)
+    expect(out.join('')).toContain('pkcs11:token=mail;id=%01')
+    expect(out.join('')).not.toContain(pin)
+    await home.close()
   })
 
   it('is used by two threads at once, 200 times, and by the threads that come after them', async () => {
