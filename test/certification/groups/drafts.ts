@@ -240,15 +240,7 @@ const noList: Drafts = async (clinic, caseId) => [
     to: lenientAddress,
     signers: [await bound(clinic, caseId, 'not demanded', { crl: '' })],
   },
-  ...(clinic.demandsRevocation
-    ? [
-        {
-          about: 'demanded',
-          expect: 'nothing' as const,
-          signers: [await bound(clinic, caseId, 'demanded', { crl: '' })],
-        },
-      ]
-    : []),
+  { about: 'demanded', expect: 'nothing', signers: [await bound(clinic, caseId, 'demanded', { crl: '' })] },
 ]
 
 const edgeTestingTool: Readonly<Record<string, Drafts>> = {

@@ -24,8 +24,6 @@ export interface Clinic {
   readonly stranger: Authority
   /** Another authority that nobody trusts. */
   makeRoot(name: string): Promise<Authority>
-  /** Whether our first domain can refuse what publishes no revocation. */
-  readonly demandsRevocation: boolean
   /** Of the whole domain of the sender. */
   readonly sender: Party
 }
@@ -41,7 +39,7 @@ export async function receiving(measure: Measure): Promise<readonly Finding[]> {
   const closers: (() => Promise<unknown>)[] = [web.close, sink.close, names.close]
   try {
     const pki = openPki(openssl)
-    const clinic = await newClinic(openssl, pki, web, false)
+    const clinic = await newClinic(openssl, pki, web)
     const ours = await pki.root('Patients Root')
     const key = await ours.issue('Patients', { subjectAltName: `DNS:${ourDomain}` })
     const lenientKey = await ours.issue('Lenient', { subjectAltName: `DNS:${lenientDomain}` })
@@ -59,7 +57,7 @@ export async function receiving(measure: Measure): Promise<readonly Finding[]> {
         ],
         anchors: [ourDomain, lenientDomain].map((owner) => ({ owner, party: clinic.authority })),
         commands: [
-          ['domain', 'set', ourDomain, '--revocation', 'hard'],
+          ['domain', 'set', ourDomain, '--revocation', 'hard', '--require-published-revocation', 'yes'],
           ['domain', 'set', lenientDomain, '--allow-sha1', 'yes', '--revocation', 'soft'],
         ],
       },
@@ -76,7 +74,7 @@ export async function receiving(measure: Measure): Promise<readonly Finding[]> {
   }
 }
 
-async function newClinic(openssl: OpenSsl, pki: Pki, web: WebServer, demandsRevocation: boolean): Promise<Clinic> {
+async function newClinic(openssl: OpenSsl, pki: Pki, web: WebServer): Promise<Clinic> {
   const places = (name: string) => ({ crl: `${web.url}/${name}.crl`, aia: `${web.url}/${name}.cer` })
   const authority = await pki.root('Clinic Root', places('clinic'))
   const hidden = await authority.subordinate('Hidden Issuing Authority', places('hidden'))
@@ -92,7 +90,7 @@ async function newClinic(openssl: OpenSsl, pki: Pki, web: WebServer, demandsRevo
   publish('/stranger.cer', 'application/pkix-cert', () => stranger.certificate)
   publish('/page.cer', 'text/html', () => Buffer.from('<html><body>Not found</body></html>'))
   web.places.set('/hanging.cer', { kind: 'hangs' })
-  return { openssl, web, authority, hidden, stranger, sender, makeRoot: (name) => pki.root(name), demandsRevocation }
+  return { openssl, web, authority, hidden, stranger, sender, makeRoot: (name) => pki.root(name) }
 }
 
 async function lettersOf(
