@@ -98,7 +98,7 @@ export interface ExplainedDecision {
   }
   /** How many anchors there are to end at. */
   readonly anchors: number
-  /** Keys of ours that may sign; empty for mail that comes in. */
+  /** Keys of ours that may sign what goes out, or decrypt what comes in. */
   readonly keys: readonly ExplainedKey[]
   /** Where certificates were looked for, in this order. */
   readonly discovery: readonly DiscoveryStep[]
@@ -142,7 +142,7 @@ async function sending(from: DirectAddress, to: DirectAddress, ports: RecipientP
   const found = await certificatesOf(to, from, { ...ports, discovery: noting(ports.discovery, published) }, witness)
   if (found.kind === 'good') published.push(...found.certificates)
   const keys = await directory.keys.toSign(from, clock.now())
-  const { allowed, excluded } = 'kind' in keys ? allowedKeys([], policy, 'out') : allowedKeys(keys, policy, 'out')
+  const { allowed, excluded } = allowedKeys('kind' in keys ? [] : keys, policy, 'out')
   return {
     direction: 'sending',
     from,
@@ -182,6 +182,8 @@ async function receiving(
   const { directory, revocation, issuers, clock } = ports
   const policy = await directory.domains.policyOf(to)
   const trustPolicy = trustPolicyOf(policy, 'signer')
+  const keys = await directory.keys.toDecrypt(to)
+  const { allowed, excluded } = allowedKeys('kind' in keys ? [] : keys, policy, 'in')
   const claimed = certificates.length > 0 ? given(certificates) : await signersOf(from, fromOurs, ports)
   const witness = collect()
   const verdict = await decideTrust(
@@ -203,7 +205,7 @@ async function receiving(
     to,
     verdict: await receivingVerdict(),
     ...(await framed(to, 'in', policy, trustPolicy, ports)),
-    keys: [],
+    keys: 'kind' in keys ? [] : keys.map((key) => explainedKey(key, excluded)),
     discovery: claimed.steps,
     certificates: await explained(
       verdict.candidates,
@@ -213,8 +215,11 @@ async function receiving(
     ),
   }
 
+  /** In the order of receiving: the recipient, then his keys, then who signed. */
   async function receivingVerdict(): Promise<ExplainedVerdict> {
     if (!(await directory.addresses.isServed(to))) return refusedAs('unknown-recipient', to)
+    if ('kind' in keys) return undecidedAs(keys.cause, keys.detail)
+    if (allowed.length === 0) return refusedAs('no-key-for-recipient', excluded[0]?.detail ?? `${to} has no key`)
     if (claimed.undecided) return undecidedAs(claimed.undecided.cause, claimed.undecided.detail)
     if (claimed.signers.length === 0)
       return { kind: 'unknown', detail: `no certificate of ${from} is known`, help: giveOne }

@@ -35,6 +35,8 @@ async function served({ anchored = true } = {}) {
   }
   await must('domain', 'add', domain)
   await must('address', 'add', alice)
+  const key = makeLeaf(makeAuthority(), { san: { dns: [domain] } })
+  await at.gateway.directory.keys.add({ owner: domain, certificate: key.certificate, pkcs8: key.pkcs8 }, 'test')
   if (anchored) await must('anchor', 'add', 'root.pem', '--for', domain, '--direction', 'in')
   const explain = (...more: string[]) => at.run('trust', 'explain', ...more)
   return { ...at, must, explain, receive: (...more: string[]) => explain('--from', doctor, '--to', alice, ...more) }
@@ -80,21 +82,24 @@ describe('trust explain', () => {
 
   it('tells what sending lacks, for several recipients at once', async () => {
     const { explain, must } = await served()
-    await must('address', 'add', `bob@${domain}`)
-    const { code, out } = await explain('--from', alice, '--to', `bob@${domain}`, alice, '--json')
+    await must('domain', 'add', 'bare.example')
+    await must('address', 'add', 'bob@bare.example')
+    const { code, out } = await explain('--from', 'bob@bare.example', '--to', alice, 'bob@bare.example', '--json')
     expect(code).toBe(1)
     const { decisions, at } = JSON.parse(out)
     expect(at).toMatch(/^\d{4}-.*Z$/)
-    expect(decisions.map((one: { direction: string; verdict: object }) => one.direction)).toEqual([
-      'sending',
-      'receiving',
-      'sending',
-      'receiving',
+    const told = decisions.map((one: { direction: string; verdict: { kind: string; reason?: string } }) => [
+      one.direction,
+      one.verdict.reason ?? one.verdict.kind,
     ])
-    expect(decisions[0].verdict).toMatchObject({ reason: 'no-key-for-sender' })
-    expect(decisions[1].verdict).toMatchObject({ kind: 'unknown' })
-    const words = await explain('--from', alice, '--to', `bob@${domain}`)
-    expect(words.out).toContain(`Keys of ${alice} that may sign: none`)
+    expect(told).toEqual([
+      ['sending', 'no-key-for-sender'],
+      ['receiving', 'unknown'],
+      ['sending', 'no-key-for-sender'],
+      ['receiving', 'no-key-for-recipient'],
+    ])
+    const words = await explain('--from', 'bob@bare.example', '--to', alice)
+    expect(words.out).toContain('Keys of bob@bare.example that may sign: none')
     expect(words.out).toContain('NOT KNOWN')
   })
 

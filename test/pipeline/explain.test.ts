@@ -151,7 +151,11 @@ describe('for a recipient of ours', () => {
       ['receiving', alice, 'trusted'],
       ['receiving', bob, 'trusted'],
     ])
-    expect(decisions[0]).toMatchObject({ keys: [], discovery: [], certificates: [{ binding: 'domain' }] })
+    expect(decisions[0]).toMatchObject({
+      keys: [{ owner: domain }],
+      discovery: [],
+      certificates: [{ binding: 'domain' }],
+    })
     expect(decisions[0]?.certificates[0]?.paths[0]?.certificates).toHaveLength(3)
     expect(decisions[1]?.certificates[0]?.paths[0]).toMatchObject({ remembered: true, anchor: { owner: domain } })
   })
@@ -177,6 +181,19 @@ describe('for a recipient of ours', () => {
     })
     const [unread] = await told({ ...receiving, certificates: [Buffer.from('nothing')] })
     expect(unread?.verdict).toMatchObject({ kind: 'refused', reason: 'malformed-certificate' })
+    const { gateway } = await newGateway()
+    await done(
+      gateway.directory.anchors.add(
+        { owner: domain, certificate: clinicAuthority.certificate, direction: 'in' },
+        'test',
+      ),
+    )
+    const written = { name: 'mine', use: 'private', direction: 'in', text: 'subject.O = "Nobody"' } as const
+    await done(addRules(gateway.directory.domains, domain as DirectDomain, [written], 'test'))
+    const kept = await explain({ ...receiving, certificates: [doctorKey.certificate] }, gateway)
+    expect(kept).toMatchObject({
+      decisions: [{ verdict: { reason: 'no-key-for-recipient', detail: expect.stringContaining('mine') } }, {}],
+    })
     const ghost = 'ghost@patients.example' as DirectAddress
     const [gone] = await told({ from: doctor, to: [ghost], certificates: [doctorKey.certificate] })
     expect(gone?.verdict).toMatchObject({ kind: 'refused', reason: 'unknown-recipient' })

@@ -66,7 +66,7 @@ function wordsOf(decision: ExplainedDecision): string {
     ...policy.rules.map(({ name, text }) => `    rule ${name}: ${text}`),
     `  Anchors of ${us} for mail that ${sending ? 'goes out' : 'comes in'}: ${anchors}`,
   ]
-  if (sending) lines.push('', `  Keys of ${from} that may sign: ${keys.length === 0 ? 'none' : ''}`)
+  lines.push('', `  Keys of ${us} that may ${sending ? 'sign' : 'decrypt'}:${keys.length === 0 ? ' none' : ''}`)
   for (const { id, owner, subject, excluded } of keys)
     lines.push(`    ${short(id)}  ${subject}, of ${owner}${excluded ? `; kept back: ${excluded}` : ''}`)
   const whose = sending ? to : from
