@@ -234,6 +234,8 @@ export function openRegistrations(ports: RegistrationPorts): Registrations {
     const bound = await arithmetic.bindKey(keptKey(row), certificate)
     if (bound.kind === 'undecided') return { kind: 'unavailable', detail: bound.detail }
     if (bound.kind === 'mismatch') return refused(bound.detail)
+    if (row.renews !== undefined && !(await endsLater(certificate, owner, row.renews)))
+      return refused('it ends no later than the certificate whose place it would take; a newer authority is needed')
     const registered = { registrar: row.registrar, use: row.use, kind: row.kind }
     const added = await directory.keys.addBound({ owner, certificate, chain, wrapped: bound.wrapped, registered }, by)
     if (added.kind === 'refused' && added.problem !== 'already-exists')
@@ -246,6 +248,16 @@ export function openRegistrations(ports: RegistrationPorts): Registrations {
     if (added.kind === 'added') return { kind: 'registered', key: added.key, warnings: added.warnings }
     const known = (await directory.keys.list(owner)).find(({ id }) => id === added.detail)
     return known ? { kind: 'registered', key: known, warnings: [] } : refused('the key was removed meanwhile')
+  }
+
+  /**
+   * Whether a certificate outlives the one that it renews. An authority near its own end gives no such thing, and a key that
+   * takes nobody's place would be renewed beside the old one every day, twice as many each time.
+   */
+  async function endsLater(der: Uint8Array, owner: Owner, renews: string): Promise<boolean> {
+    const old = (await directory.keys.list(owner)).find(({ id }) => id === renews)
+    const certificate = readCertificate(der)
+    return !old || certificate.kind === 'malformed' || certificate.notAfter > old.notAfter
   }
 
   /** Writes down what was said last. A refusal is told in the audit log, once. */

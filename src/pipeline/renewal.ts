@@ -6,7 +6,7 @@ import type { Clock } from '../ports/world.js'
 import type { Registration, Registrations } from './registration.js'
 
 export interface RenewalPolicy {
-  /** How long before its end a certificate is renewed. */
+  /** How long before its end a certificate is renewed; one that lives shortly, in the last third of its life. */
   readonly beforeMs: number
   /** How long the old certificate stays in use beside the new one: peers remember what they found. */
   readonly overlapMs: number
@@ -52,11 +52,15 @@ export async function renew(ports: RenewalPorts, policy: RenewalPolicy = renewal
       if (!key.registered || key.retired) continue
       const newer = successorOf(key, keys)
       if (newer) counts.retired += await retireAfter(ports, key, newer, policy.overlapMs)
-      else if (key.notAfter - ports.clock.now() <= policy.beforeMs)
-        counts[await renewOne(ports, key, open.get(key.id))]++
+      else if (isDue(key, ports.clock.now(), policy)) counts[await renewOne(ports, key, open.get(key.id))]++
     }
   }
   return counts
+}
+
+/** Whether a certificate ends soon, by its own measure: one for 20 days would else be renewed on the day it is made. */
+function isDue({ notBefore, notAfter }: KeyRecord, now: number, { beforeMs }: RenewalPolicy): boolean {
+  return notAfter - now <= Math.min(beforeMs, (notAfter - notBefore) / 3)
 }
 
 /** The keys of each owner that has any, owner by owner: a gateway has more of them than fit in memory at once. */

@@ -17,7 +17,15 @@ import { decided, made, random, world } from '../directory/worlds.js'
 const day = 86_400_000
 
 /** A gateway's certificates over a memory store, with an authority outside that answers as it is told. */
-async function certificates({ demanded = 'none', open = true }: { demanded?: string; open?: boolean } = {}) {
+async function certificates({
+  demanded = 'none',
+  open = true,
+  ownerDays = 0,
+}: {
+  demanded?: string
+  open?: boolean
+  ownerDays?: number
+} = {}) {
   const found = await world()
   const defaults = { ...defaultPolicy, identityProofing: demanded } as DomainPolicy
   const directory = await openDirectory({ ...found.ports, defaults })
@@ -52,7 +60,8 @@ async function certificates({ demanded = 'none', open = true }: { demanded?: str
     registrars: [outside],
     outside: async () => listeners,
   }
-  const open1 = () => openCertificates(ports, { authority: { publicUrl: 'http://pki.clinic.test' } })
+  const settings = { authority: { publicUrl: 'http://pki.clinic.test', ...(ownerDays && { ownerDays }) } }
+  const open1 = () => openCertificates(ports, settings)
   const opened = open1()
   if (open) await opened.authority.create({ name: 'Clinic Authority', kind: 'p256' }, 'operator')
 
@@ -236,6 +245,43 @@ describe('renewing', () => {
     await house.work()
     expect(await directory.keys.list(anna)).toHaveLength(2)
     expect(await ours.registrations.list()).toEqual([])
+  })
+
+  it('renews what lives shortly in the last third of its life, and never more than one at a time', async () => {
+    const house = await certificates({ ownerDays: 21 })
+    const { certificates: ours, directory, clock } = house
+    await ours.registrations.begin({ owner: anna, kind: 'p256' }, 'operator')
+    await house.daily()
+    expect(await directory.keys.list(anna)).toHaveLength(1)
+    const inUse: number[] = []
+    for (let days = 1; days <= 60; days++) {
+      clock.advance(day)
+      await house.work()
+      inUse.push((await directory.keys.list(anna)).filter(({ retired }) => !retired).length)
+    }
+    expect(inUse.slice(0, 13)).toEqual(Array(13).fill(1))
+    expect(Math.max(...inUse)).toBe(2)
+    expect((await directory.keys.list(anna)).length).toBe(5)
+  })
+
+  it('makes no key after key for an authority that ends itself; tells of it until there is a newer one', async () => {
+    const house = await certificates({ open: false })
+    const { certificates: ours, directory, clock, events } = house
+    await ours.authority.create({ name: 'Short Authority', kind: 'p256', years: 1 }, 'operator')
+    await ours.registrations.begin({ owner: anna, kind: 'p256' }, 'operator')
+    clock.advance(340 * day)
+    await house.daily()
+    for (let days = 1; days <= 5; days++) {
+      clock.advance(day)
+      await house.work()
+    }
+    expect(await directory.keys.list(anna)).toHaveLength(1)
+    expect(events.filter((event) => event === 'certificate.renewal-failed')).toHaveLength(6)
+    expect(await ours.registrations.list()).toEqual([])
+    await ours.authority.create({ name: 'Next Authority', kind: 'p256' }, 'operator')
+    clock.advance(day)
+    await house.work()
+    expect(await directory.keys.list(anna)).toHaveLength(2)
   })
 
   it('leaves alone what somebody imported', async () => {
