@@ -115,9 +115,9 @@ function nextSteps(domain: string, { config, dataDir, writeConfig, address }: In
   const command = (words: string) => `     direct-gateway ${words}${where}`
   return [
     `Serving ${domain}. Next:`,
-    '  1. A key and its certificate, from your certification authority:',
-    command(`key csr --owner ${domain} --out ${domain}.csr --key-out ${domain}.key`),
-    command(`key import --for ${domain} --pkcs8 ${domain}.key --cert ${domain}.pem`),
+    '  1. A key that never leaves the gateway, and its certificate, from your certification authority:',
+    command(`key request --owner ${domain} --from hand --out ${domain}.csr`),
+    command(`key accept --cert ${domain}.pem`),
     '  2. Whom to trust:',
     command(`anchor add anchors.pem --for ${domain}`),
     '  3. Run it, and send it mail:',
