@@ -15,6 +15,8 @@ import { certificatesOf, type RecipientPorts } from './recipients.js'
 export const explainLimits = {
   /** Recipients of one question: each may take its own time on the network. */
   recipients: 20,
+  /** Recipients looked at at the same time: silent hosts must not add up. */
+  atOnce: 5,
   /** Certificates given along: a signer and more than any chain has. */
   certificates: 20,
 }
@@ -123,14 +125,20 @@ export async function explain(question: ExplainQuestion, ports: RecipientPorts):
     return { kind: 'refused', detail: `${explainLimits.certificates} certificates can be given at most` }
   const isOurs = async (address: DirectAddress) => (await ports.directory.domains.get(domainOf(address))) !== undefined
   const fromOurs = await isOurs(from)
-  const decisions: ExplainedDecision[] = []
-  for (const recipient of new Set(to)) {
-    const toOurs = await isOurs(recipient)
-    if (!fromOurs && !toOurs)
-      return { kind: 'refused', detail: `neither ${from} nor ${recipient} is of a domain that is served here` }
-    if (fromOurs) decisions.push(await sending(from, recipient, ports))
-    if (toOurs) decisions.push(await receiving(from, recipient, question, fromOurs, ports))
+  const recipients: { readonly address: DirectAddress; readonly ours: boolean }[] = []
+  for (const address of new Set(to)) {
+    const ours = await isOurs(address)
+    if (!fromOurs && !ours)
+      return { kind: 'refused', detail: `neither ${from} nor ${address} is of a domain that is served here` }
+    recipients.push({ address, ours })
   }
+  const about = async ({ address, ours }: (typeof recipients)[number]) => [
+    ...(fromOurs ? [await sending(from, address, ports)] : []),
+    ...(ours ? [await receiving(from, address, question, fromOurs, ports)] : []),
+  ]
+  const decisions: ExplainedDecision[] = []
+  for (let i = 0; i < recipients.length; i += explainLimits.atOnce)
+    decisions.push(...(await Promise.all(recipients.slice(i, i + explainLimits.atOnce).map(about))).flat())
   return { kind: 'explained', at: ports.clock.now(), decisions }
 }
 

@@ -61,6 +61,22 @@ describe('lists and responders', () => {
     expect(asked).toEqual([])
   })
 
+  it('are told to a witness with each answer that rests on them, remembered ones too; silent ones are not', async () => {
+    const leaf = leafWith(both)
+    const { revocation } = world({ [responderUrl]: good(leaf) })
+    const heard = async () => {
+      const sources = new Set<string>()
+      const path = [leaf.certificate, root.certificate]
+      const onSource = (url: string) => void sources.add(url)
+      expect(await revocation.status({ path, others: [], at: Date.now(), allowSha1: false, onSource })).toEqual({
+        kind: 'good',
+      })
+      return [...sources]
+    }
+    expect(await heard()).toEqual([responderUrl])
+    expect(await heard()).toEqual([responderUrl])
+  })
+
   it('a responder is not asked where a list proves something', async () => {
     const leaf = leafWith(both)
     const { ask, asked } = world({ [listUrl]: issueCrl(root), [responderUrl]: revoked(leaf) })
