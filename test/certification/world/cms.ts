@@ -49,8 +49,7 @@ export async function signedWith(
   const boundary = /boundary="([^"]+)"/.exec(whole)?.[1] ?? ''
   const cut = whole.lastIndexOf(`--${boundary}\r\n`)
   const [head = '', body = ''] = whole.slice(cut).split('\r\n\r\n')
-  const base64 = body.slice(0, body.indexOf('--')).replace(/\s/g, '')
-  const node = read(Buffer.from(base64, 'base64'))
+  const node = read(Buffer.from(body, 'base64'))
   // SignedData.certificates stands behind version, digest algorithms and content (RFC 5652 §5.1).
   const changed = withPart(node, [1, 0, 3], { tag: 0xa0, parts: [read(certificate)] })
   if (partAt(node, 1, 0, 3).tag !== 0xa0) throw new Error('no certificates in the signed data')
