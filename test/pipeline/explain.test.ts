@@ -157,7 +157,7 @@ describe('for a recipient of ours', () => {
       certificates: [{ binding: 'domain' }],
     })
     expect(decisions[0]?.certificates[0]?.paths[0]?.certificates).toHaveLength(3)
-    expect(decisions[1]?.certificates[0]?.paths[0]).toMatchObject({ remembered: true, anchor: { owner: domain } })
+    expect(decisions[1]?.certificates[0]?.paths[0]).toMatchObject({ anchor: { owner: domain } })
   })
 
   it('judges what is published where none is given, and says where there is nothing', async () => {
