@@ -115,10 +115,11 @@ async function keepNew(batch) {
   const before = corpus.length
   for (const { seed: one, bytes } of batch) {
     await read(Buffer.from(bytes))
-    if (coverage.fresh() > 0) corpus.push(one)
+    if (coverage.fresh() > 0 && bytes.length <= fuzzLimits.keptBytes) corpus.push(one)
   }
   coverage.settle()
-  if (corpus.length === before && batch.length > 0) corpus.push(chance.pick(batch).seed)
+  const small = batch.filter(({ bytes }) => bytes.length <= fuzzLimits.keptBytes)
+  if (corpus.length === before && small.length > 0) corpus.push(chance.pick(small).seed)
 }
 
 while (Date.now() < untilMs && inputs < (mostInputs ?? Number.POSITIVE_INFINITY)) {

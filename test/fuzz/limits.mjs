@@ -8,6 +8,8 @@ export const fuzzLimits = {
   memoryBytes: 256 * 1024 * 1024,
   /** Larger inputs are left to the limits of whoever reads them from the network. */
   inputBytes: 256 * 1024,
+  /** Larger ones are not gone on from: changing them takes longer than reading them. */
+  keptBytes: 16 * 1024,
   /** Inputs between two looks at the coverage. */
   batch: 200,
   /** Without a next input, the child counts as stuck. */
