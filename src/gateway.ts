@@ -106,7 +106,15 @@ async function start(
     explain: (question) => explain(question, { ...reach, directory: house.directory, clock }),
   })
   const smtpPort = await startMail(parts, mail.accepted)
-  const operator = operatorOf(house, { config, running: true, nudge: mail.accepted, bundles, certificates, reach })
+  const operator = operatorOf(house, {
+    config,
+    arithmetic: steps,
+    running: true,
+    nudge: mail.accepted,
+    bundles,
+    certificates,
+    reach,
+  })
   const control = await listenForCommands({ dataDir: config.dataDir, operator, run: runCommand, log })
   closers.push(() => control.close())
   startTimers(parts)

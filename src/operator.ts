@@ -24,7 +24,9 @@ import { type Bundles, openBundles } from './pipeline/bundles.js'
 import type { Certificates } from './pipeline/certificates.js'
 import { explain } from './pipeline/explain.js'
 import { pipelineFamilies } from './pipeline/families.js'
+import { openTokenKeys } from './pipeline/token-keys.js'
 import { newShared } from './pkcs11/shared.js'
+import type { KeyArithmetic } from './ports/arithmetic.js'
 import { holdFamily, type RowFamily } from './ports/rows.js'
 import { StoreFailed, together } from './ports/store.js'
 import { VaultFailed } from './ports/vault.js'
@@ -73,6 +75,8 @@ export interface Place {
   nudge(): void
   readonly bundles: Bundles
   readonly certificates: Certificates
+  /** Where its keys are used. */
+  readonly arithmetic: KeyArithmetic
   readonly reach: Pick<Reach, 'revocation' | 'issuers' | 'discovery'>
 }
 
@@ -84,13 +88,13 @@ export function openOperator(
   const { store, directory, audit, keyring } = house
   const reach = openReach(house, config)
   const token = tokenPlace(config)
-  const tokens = tokensOf(token && { ...token, shared: newShared() })
+  const arithmetic = openArithmetic(keyring, tokensOf(token && { ...token, shared: newShared() }))
   const log = openLog({ level: 'silent' })
   const metrics = openMetrics({ process: false })
   const operator = operatorOf(house, {
-    ...{ config, running: false, nudge: () => undefined, reach },
+    ...{ config, running: false, nudge: () => undefined, reach, arithmetic },
     bundles: openBundles({ ...{ store, directory, audit, clock, random }, ...reach, fetch: reach.bundleFetch }),
-    certificates: certificatesOf(house, config, { arithmetic: openArithmetic(keyring, tokens), log, metrics }),
+    certificates: certificatesOf(house, config, { arithmetic, log, metrics }),
   })
   return { operator, close: () => reach.close() }
 }
@@ -167,6 +171,7 @@ export function operatorOf(house: Omit<House, 'close'>, place: Place): Operator 
     bundles: place.bundles,
     explain: (question) => explain(question, { ...place.reach, directory, clock }),
     certificates: place.certificates,
+    ...(tokenPlace(place.config) && { tokenKeys: openTokenKeys({ directory, arithmetic: place.arithmetic }) }),
     upkeep: upkeepOf(house, place),
     clock,
   }

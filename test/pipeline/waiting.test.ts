@@ -212,7 +212,8 @@ describe('a verdict that must wait', () => {
     let whole = false
     const keys = {
       ...directory.keys,
-      toDecrypt: async () => (owned?.wrapped ? [{ ...owned, wrapped: whole ? owned.wrapped : new Uint8Array(100) }] : []),
+      toDecrypt: async () =>
+        owned?.wrapped ? [{ ...owned, wrapped: whole ? owned.wrapped : new Uint8Array(100) }] : [],
     }
     const ports = { ...gateway, directory: { ...directory, keys } }
     const id = await accept(ports, seal())
