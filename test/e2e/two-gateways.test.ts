@@ -206,6 +206,16 @@ describe('two gateways and nothing between them but names', () => {
     await message(far, dr, ({ notice }) => notice?.originalMessageId === answered.messageId)
   })
 
+  it('each explains why it trusts the other, in words that hold for mail', async () => {
+    const asked = ['trust', 'explain', '--from', pat, '--to', dr]
+    const [sending, receiving] = [await near.house.command(...asked), await far.house.command(...asked)]
+    for (const text of [sending, receiving]) expect(text).toMatch(/trusted/)
+    expect(sending).toContain(`dr.${clinic}`)
+    expect(receiving).toContain(`pat.${patients}`)
+    const unknown = await near.house.tried('trust', 'explain', '--from', pat, '--to', 'nobody@direct.nowhere.test')
+    expect(unknown.code).toBe(1)
+  })
+
   it('one message for two of the clinic and one who is not there: one envelope, and one notice about the one', async () => {
     const sent = await send(near, pat, { to: [dr, nurse, gone], subject: 'To three' })
     expect(await fates(near, pat, sent.id)).toEqual({
