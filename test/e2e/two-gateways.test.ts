@@ -264,6 +264,12 @@ describe('two gateways and nothing between them but names', () => {
     const refused = await send(near, pat, { to: [dr], subject: 'To a revoked key' })
     expect(await fates(near, pat, refused.id)).toEqual({ [dr]: 'failed revoked' })
 
+    // Who does not ask still encrypts to it, as mail under way does: the revoked key opens it.
+    await near.house.command('domain', 'set', patients, '--revocation', 'off')
+    const unasked = await send(near, pat, { to: [dr], subject: 'Under way' })
+    await message(far, dr, ({ messageId }) => messageId === unasked.messageId)
+    await near.house.command('domain', 'set', patients, '--revocation', 'hard')
+
     await far.house.command('key', 'request', '--owner', dr)
     expect(await keysOf(`dr.${clinic}`)).not.toEqual(before)
     // A new process remembers nothing of what it found, and all of what it was told of revocations.
