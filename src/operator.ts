@@ -7,7 +7,6 @@ import type { MoveTarget, Operator, RestoreOutcome, Upkeep, UpkeepProgress } fro
 import { describeProblem, loadConfig } from './config/load.js'
 import { type Config, settings } from './config/settings.js'
 import { deliveryFamilies } from './delivery/families.js'
-import { parseAddress, parseDomain } from './direct/address.js'
 import { directoryFamilies } from './directory/families.js'
 import { certificatesOf, tokenPlace } from './gateway/certificates.js'
 import { openReach, type Reach } from './gateway/reach.js'
@@ -32,7 +31,6 @@ import { StoreFailed, together } from './ports/store.js'
 import { VaultFailed } from './ports/vault.js'
 import { recordFamilies } from './record/families.js'
 import { resolveFamilies } from './resolve/families.js'
-import { newRequest } from './smime/csr.js'
 import { readPkcs12 } from './smime/pkcs12.js'
 import { spoolFamilies } from './spool/families.js'
 import { outboundQueue } from './spool/outbound.js'
@@ -160,12 +158,6 @@ export function operatorOf(house: Omit<House, 'close'>, place: Place): Operator 
         if (others.length > 0)
           return { kind: 'refused', detail: `The file has ${read.entries.length} private keys; give one at a time` }
         return { kind: 'opened', ...entry }
-      },
-      async request(owner, bits) {
-        const asks = owner.includes('@') ? parseAddress(owner) : parseDomain(owner)
-        if (!asks) return { kind: 'refused', detail: `${owner} is neither an address nor a domain` }
-        const { request, pkcs8 } = newRequest(asks, bits === 3072 ? 3072 : 2048)
-        return { kind: 'made', csr: request, pkcs8 }
       },
     },
     bundles: place.bundles,

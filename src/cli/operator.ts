@@ -151,8 +151,6 @@ export type ChainVerdict =
 export interface OperatorPki {
   /** Opens a PKCS#12 file: the one key in it, its certificate and the others, all DER. */
   openPkcs12(file: Uint8Array, passphrase: string): Promise<Pkcs12Outcome>
-  /** Makes an RSA key of `bits` and a PKCS#10 request that names the owner in subjectAltName. */
-  request(owner: string, bits: number): Promise<RequestOutcome>
 }
 
 export type Pkcs12Outcome =
@@ -162,10 +160,6 @@ export type Pkcs12Outcome =
       readonly certificate: Uint8Array
       readonly chain: readonly Uint8Array[]
     }
-  | { readonly kind: 'refused'; readonly detail: string }
-
-export type RequestOutcome =
-  | { readonly kind: 'made'; readonly csr: Uint8Array; readonly pkcs8: Uint8Array }
   | { readonly kind: 'refused'; readonly detail: string }
 
 /** A configuration with the master key that the environment held, if it did. */

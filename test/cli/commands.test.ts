@@ -113,20 +113,6 @@ describe('keys', () => {
       ['key import --for clinic.example --pkcs8 k --cert c --json', 0, /"owner": "clinic\.example"/],
     ])
   })
-
-  it('writes a request and its key, the key for the owner alone', async () => {
-    const { written } = await lines({}, [
-      ['key csr --owner clinic.example --out a.csr --key-out a.key', 0, /remove a\.key/],
-      ['key csr --owner clinic.example --out a.csr --key-out a.key --bits 1024', 2, /--bits is/],
-      ['key csr --owner not_one --out a.csr --key-out a.key', 1, /neither an address nor a domain/],
-    ])
-    expect(written.get('a.csr')).toMatchObject({
-      kind: 'open',
-      text: expect.stringContaining('BEGIN CERTIFICATE REQUEST'),
-    })
-    expect(written.get('a.key')?.kind).toBe('secret')
-    expect(createPrivateKey(written.get('a.key')?.text ?? '').asymmetricKeyType).toBe('rsa')
-  })
 })
 
 describe('anchors, peers and issuers', () => {

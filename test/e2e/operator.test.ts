@@ -61,14 +61,14 @@ function varied(folder: string, from: string, to: string): void {
 }
 
 describe('from an empty folder', () => {
-  it('init, csr, an outside authority, import, anchor, address, token, serve: mail arrives and is traced', async () => {
+  it('init, a request, an outside authority, accept, anchor, address, token, serve: mail arrives and is traced', async () => {
     const folder = newFolder()
     const init = await run(folder, 'init', '--domain', domain, '--data-dir', 'data', '--write-config', 'written.yaml')
     expect(init).toMatchObject({ code: 0, err: expect.stringContaining('Keep a copy elsewhere') })
     expect(statSync(join(folder, 'data/master.key')).mode & 0o777).toBe(0o600)
     configure(folder, mail.port)
 
-    await mustRun(folder, 'key', 'csr', '--owner', domain, '--out', 'own.csr', '--key-out', 'own.key', ...on)
+    await mustRun(folder, 'key', 'request', '--owner', domain, '--from', 'hand', '--out', 'own.csr', ...on)
     const { hospital, authority } = estate
     writeFileSync(
       join(folder, 'leaf.cnf'),
@@ -83,7 +83,7 @@ describe('from an empty folder', () => {
       ],
       { cwd: folder, stdio: 'ignore' },
     )
-    await mustRun(folder, 'key', 'import', '--for', domain, '--pkcs8', 'own.key', '--cert', 'own.pem', ...on)
+    await mustRun(folder, 'key', 'accept', '--cert', 'own.pem', ...on)
     await mustRun(folder, 'anchor', 'add', hospital.certificatePath, '--for', domain, ...on)
     await mustRun(folder, 'address', 'add', patient, ...on)
     const token = (

@@ -1,9 +1,7 @@
 import { execFileSync } from 'node:child_process'
-import { createPrivateKey, createPublicKey } from 'node:crypto'
+import { createPrivateKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { parseAddress, parseDomain } from '../../src/direct/address.js'
-import { newRequest, requestFor } from '../../src/smime/csr.js'
 import { certificatesFrom, privateKeysFrom } from '../../src/smime/pem.js'
 import { readPkcs12 } from '../../src/smime/pkcs12.js'
 import { type Identity, makeAuthority, makeIntermediate, makeLeaf, pemFiles, temporaryFile } from '../fixtures/pki.js'
@@ -139,31 +137,5 @@ describe('keys and certificates', () => {
       if ('kind' in found) throw new Error(found.detail)
       equal(found[0], rsa.certificate)
     }
-  })
-})
-
-describe('certificate requests', () => {
-  const described = (pem: string) => openssl(['req', '-verify', '-noout', '-text'], Buffer.from(pem)).toString()
-
-  it('for an address or a domain satisfy openssl', () => {
-    const address = parseAddress('bob@direct.example.org')
-    const domain = parseDomain('direct.example.org')
-    if (!address || !domain) throw new Error('fixture')
-    const forAddress = newRequest(address)
-    const text = described(forAddress.pem)
-    expect(text).toContain('email:bob@direct.example.org')
-    expect(text).toMatch(/Digital Signature, Key Encipherment/)
-    expect(text).toMatch(/E-mail Protection/)
-    expect(text).toContain('2048 bit')
-    expect(described(newRequest(domain, 3072).pem)).toMatch(/3072 bit[\s\S]*DNS:direct.example.org/)
-    const renewal = requestFor(ec.pkcs8, domain)
-    if (renewal.kind === 'malformed') throw new Error(renewal.detail)
-    expect(described(renewal.pem)).toMatch(/Key Agreement/)
-    expect(
-      createPublicKey(createPrivateKey({ key: Buffer.from(renewal.pkcs8), format: 'der', type: 'pkcs8' })).equals(
-        createPublicKey(ec.privateKey),
-      ),
-    ).toBe(true)
-    expect(requestFor(Buffer.from('no'), domain)).toHaveProperty('kind', 'malformed')
   })
 })

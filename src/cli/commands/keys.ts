@@ -3,7 +3,7 @@ import type { KeyRecord, KeyWarning } from '../../directory/directory.js'
 import { chosen } from '../choose.js'
 import { actOnGateway, operatorName, orFail, type Session, sayDone, sayWarnings } from '../command.js'
 import { CommandFailed, type Context, exitCodes, type Operator } from '../operator.js'
-import { pem, readCertificates, readPrivateKey } from '../pem.js'
+import { readCertificates, readPrivateKey } from '../pem.js'
 import { printRow, printRows, type Row } from '../table.js'
 import { registrationCommands } from './registration.js'
 import { tokenKeyCommands } from './token-keys.js'
@@ -52,31 +52,6 @@ export function keyCommands(program: Command, session: Session): void {
       )
       printRow(context, options.json === true, keyRow(added.key))
       return exitCodes.done
-    },
-  )
-
-  actOnGateway<{ readonly owner: string; readonly out: string; readonly keyOut: string; readonly bits: string }>(
-    key
-      .command('csr')
-      .description('make a key and a certificate request to send to a certification authority')
-      .requiredOption('--owner <owner>', 'the address or domain it will speak for')
-      .requiredOption('--out <file>', 'where to write the request')
-      .requiredOption('--key-out <file>', 'where to write the private key, until `key import` takes it')
-      .option('--bits <number>', 'size of the RSA key', '2048'),
-    session,
-    async ({ pki }, context, options) => {
-      const bits = Number(options.bits)
-      if (bits !== 2048 && bits !== 3072) throw new CommandFailed('--bits is 2048 or 3072', exitCodes.usage)
-      const made = await pki.request(options.owner, bits)
-      if (made.kind === 'refused') throw new CommandFailed(made.detail)
-      await context.writeFile(options.keyOut, Buffer.from(pem('PRIVATE KEY', made.pkcs8)), 'secret')
-      await context.writeFile(options.out, Buffer.from(pem('CERTIFICATE REQUEST', made.csr)), 'open')
-      const sentence = [
-        `Wrote ${options.out} and ${options.keyOut}. With the certificate in hand:`,
-        `  direct-gateway key import --for ${options.owner} --pkcs8 ${options.keyOut} --cert CERTIFICATE`,
-        `and remove ${options.keyOut}: whoever has it can read your mail.`,
-      ].join('\n')
-      return sayDone(context, options, sentence, { request: options.out, key: options.keyOut })
     },
   )
 
