@@ -42,7 +42,8 @@ export async function certificatesOf(
   const ours = (await directory.domains.get(domainOf(recipient))) !== undefined
   if (ours && !(await directory.addresses.isServed(recipient)))
     return { ...refused('unknown-recipient', recipient), recipient, candidates: [], steps: [] }
-  const of: CertificateDirectory['of'] = (address) => (ours ? own(address, ports) : ports.discovery.of(address))
+  const of: CertificateDirectory['of'] = (address, since) =>
+    ours ? own(address, ports) : ports.discovery.of(address, since)
   const choice = await certificatesToEncryptTo(
     { owner: sender, address: recipient, purpose: 'message', bag: [], at: clock.now(), witness },
     { anchors: directory.anchors, revocation, issuers, directory: { of } },

@@ -95,6 +95,9 @@ export type Discovered = { readonly steps: readonly DiscoveryStep[] } & (
 
 /** Certificates of others, to encrypt to: imported by the operator, or discovered. */
 export interface CertificateDirectory {
-  /** Never throws for what the far side does. */
-  of(address: DirectAddress): Promise<Discovered>
+  /**
+   * Never throws for what the far side does. With `since` (Unix milliseconds) nothing counts that was learnt before: for asking
+   * once more where all that is remembered does not hold.
+   */
+  of(address: DirectAddress, since?: number): Promise<Discovered>
 }

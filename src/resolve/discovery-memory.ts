@@ -14,8 +14,8 @@ export interface Remembered<Value> {
   readonly sizeBytes: number
 }
 
-/** Answers the value under a key: the one remembered, else what `load` gives. */
-export type Memory<Value> = (key: string, load: () => Promise<Remembered<Value>>) => Promise<Value>
+/** Answers the value under a key: the one remembered, unless it is from before `since`, else what `load` gives. */
+export type Memory<Value> = (key: string, load: () => Promise<Remembered<Value>>, since?: number) => Promise<Value>
 
 /**
  * A memory of answers: each is loaded once however many ask meanwhile, serves for as long as its load said, and gives way to
@@ -48,10 +48,10 @@ export function openMemory<Value>(clock: Clock, limits = discoveryMemoryLimits):
     return value
   }
 
-  return (key, load) => {
+  return (key, load, since = 0) => {
     const known = kept.get(key)
     const now = clock.now()
-    if (known && now >= known.since && now < known.until) return Promise.resolve(known.value)
+    if (known && known.since >= since && now >= known.since && now < known.until) return Promise.resolve(known.value)
     const under = running.get(key)
     if (under) return under
     const started = loaded(key, load).finally(() => running.delete(key))

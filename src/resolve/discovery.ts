@@ -40,6 +40,12 @@ export interface DiscoveryOptions {
   readonly limits?: Partial<typeof discoveryLimits>
 }
 
+/** One search: until when, and from when on what is remembered counts. */
+interface Search {
+  readonly patience: Patience
+  readonly since: number
+}
+
 /**
  * Finds certificates of others (Applicability Statement §5.3, Certificate Discovery for Direct IG): of the address in DNS, of
  * its domain in DNS, of the address in LDAP, of its domain in LDAP. The first place that has any ends the search, whatever
@@ -52,26 +58,30 @@ export function openDiscovery(options: DiscoveryOptions): CertificateDirectory {
   const ports: StepPorts = { dns, ldap, fetch, allowPrivate, keeping: limits }
   const places = openMemory<PlaceAnswer>(clock, limits)
   const servers = openMemory<LdapServers>(clock, limits)
-  const running = new Map<DirectAddress, Promise<Discovered>>()
+  const running = new Map<string, Promise<Discovered>>()
   const turns = openTurns(limits.searches)
   const turnsOf = openTurnsByKey(limits.searchesPerDomain)
 
-  const inDns = (owner: DirectAddress | DirectDomain, patience: Patience) =>
-    places(`dns ${owner}`, () => askDns(owner, ports, patience))
+  const inDns = (owner: DirectAddress | DirectDomain, { patience, since }: Search) =>
+    places(`dns ${owner}`, () => askDns(owner, ports, patience), since)
 
-  const inLdap = (owner: DirectAddress | DirectDomain, domain: DirectDomain, patience: Patience) =>
-    places(`ldap ${owner}`, async () => {
-      const known = await servers(domain, () => askServers(domain, ports, patience))
-      return askLdap(owner, domain, known, ports, patience)
-    })
+  const inLdap = (owner: DirectAddress | DirectDomain, domain: DirectDomain, { patience, since }: Search) =>
+    places(
+      `ldap ${owner}`,
+      async () => {
+        const known = await servers(domain, () => askServers(domain, ports, patience), since)
+        return askLdap(owner, domain, known, ports, patience)
+      },
+      since,
+    )
 
-  async function search(address: DirectAddress, patience: Patience): Promise<Discovered> {
+  async function search(address: DirectAddress, terms: Search): Promise<Discovered> {
     const domain = domainOf(address)
     const steps: DiscoveryStep[] = []
     for (const source of ['dns', 'ldap'] as const) {
       for (const owner of [...spellings(address), domain]) {
         const binding = owner === domain ? 'domain' : 'address'
-        const answer = await (source === 'dns' ? inDns(owner, patience) : inLdap(owner, domain, patience))
+        const answer = await (source === 'dns' ? inDns(owner, terms) : inLdap(owner, domain, terms))
         const { kind, place, detail } = answer
         steps.push({ source, binding, place, outcome: kind, detail })
         if (answer.kind === 'found') return { kind: 'found', source, binding, certificates: answer.certificates, steps }
@@ -83,15 +93,16 @@ export function openDiscovery(options: DiscoveryOptions): CertificateDirectory {
   }
 
   return {
-    of(address) {
-      const under = running.get(address)
+    of(address, since = 0) {
+      const name = `${address} ${since}`
+      const under = running.get(name)
       if (under) return under
       const patience = patienceOf(limits.deadlineMs)
-      const work = () => turns.take(() => search(address, patience))
+      const work = () => turns.take(() => search(address, { patience, since }))
       const started = turnsOf(domainOf(address))
         .take(work)
-        .finally(() => running.delete(address))
-      running.set(address, started)
+        .finally(() => running.delete(name))
+      running.set(name, started)
       return started
     },
   }
@@ -103,10 +114,10 @@ export function openDiscovery(options: DiscoveryOptions): CertificateDirectory {
  */
 export function firstOf(...directories: readonly CertificateDirectory[]): CertificateDirectory {
   return {
-    async of(address) {
+    async of(address, since) {
       const steps: DiscoveryStep[] = []
       for (const directory of directories) {
-        const found = await directory.of(address)
+        const found = await directory.of(address, since)
         steps.push(...found.steps)
         if (found.kind !== 'none') return { ...found, steps }
       }

@@ -101,14 +101,21 @@ export async function certificatesToEncryptTo(
   if (good.length === 0) good = await goodOf(inOrder(bound, address, at), 1)
   if (good.length > 0) return chosen(good, [...findings.values()], [])
 
-  const found = await ports.directory.of(address)
+  /** Asks the directory, and judges what it has. */
+  async function search(since?: number) {
+    const found = await ports.directory.of(address, since)
+    const listed = found.kind === 'found' ? readCertificates(found.certificates, trustLimits.bag) : []
+    return { found, listed, good: await goodOf(inOrder(listed, address, at), encryptionLimits.perRecipient) }
+  }
+  let searched = await search()
+  // What is remembered may have been replaced since: nobody is refused for a certificate that is not published any more.
+  if (searched.found.kind === 'found' && searched.good.length === 0) searched = await search(at)
+  const { found, listed } = searched
   const { steps } = found
   if (found.kind === 'undecided')
     return { kind: 'undecided', cause: found.cause, detail: found.detail, candidates: [...findings.values()], steps }
-  const listed = found.kind === 'found' ? readCertificates(found.certificates, trustLimits.bag) : []
-  good = await goodOf(inOrder(listed, address, at), encryptionLimits.perRecipient)
   const candidates = [...findings.values()]
-  if (good.length > 0) return chosen(good, candidates, steps)
+  if (searched.good.length > 0) return chosen(searched.good, candidates, steps)
   const unread = found.kind === 'found' && listed.length === 0
   const none = unread
     ? { ...refused('malformed-certificate', `${found.certificates.length} published, none readable`), candidates }

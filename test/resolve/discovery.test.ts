@@ -314,6 +314,18 @@ describe('answers are remembered', () => {
     expect(dns.asked.slice(3)).toEqual(['udp CERT drbob.clinic.test', 'udp CERT clinic.test'])
   })
 
+  test('but not where somebody asks for what was learnt since', async () => {
+    let held = one
+    const { directory, dns } = await discoveryIn({ rows: () => ({ 'CERT drbob.clinic.test': [cert(held)] }) })
+    await directory.of(address)
+    held = two
+    now += 1_000
+    expect(await directory.of(address)).toMatchObject({ certificates: [fresh(one)] })
+    expect(await directory.of(address, now)).toMatchObject({ certificates: [fresh(two)] })
+    expect(await directory.of(address, now)).toMatchObject({ certificates: [fresh(two)] })
+    expect(dns.asked).toHaveLength(2)
+  })
+
   test.each([
     [0, discoveryLimits.foundLeastMs],
     [2 ** 31 - 1, discoveryLimits.foundMostMs],

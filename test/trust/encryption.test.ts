@@ -125,6 +125,36 @@ it('says so where what was found is no certificate', async () => {
   )
 })
 
+it('asks once more where nothing of what is remembered holds, and for what was learnt since the question only', async () => {
+  const revoked = makeLeaf(root, address)
+  const next = makeLeaf(root, address)
+  const asked: (number | undefined)[] = []
+  const at = Date.now()
+  const choose = (now: readonly Identity[]) =>
+    certificatesToEncryptTo(
+      { owner: bob, address: alice, purpose: 'message', bag: [], at },
+      {
+        ...portsOf({
+          anchors: [root],
+          revocation: (certificate) =>
+            Buffer.compare(certificate, revoked.certificate) === 0
+              ? { kind: 'revoked', at: 0, reason: 'superseded' }
+              : { kind: 'good' },
+        }),
+        directory: {
+          async of(_, since) {
+            asked.push(since)
+            const certificates = (since === undefined ? [revoked] : now).map(({ certificate }) => certificate)
+            return { kind: 'found', source: 'dns', binding: 'address', certificates, steps: [] }
+          },
+        },
+      },
+    )
+  expect(await choose([next])).toMatchObject({ kind: 'chosen', certificates: [Uint8Array.from(next.certificate)] })
+  expect(await choose([revoked])).toMatchObject({ kind: 'refused', reason: 'revoked' })
+  expect(asked).toEqual([undefined, at, undefined, at])
+})
+
 it('sends messages by outgoing anchors only, notices by both', async () => {
   const incoming = portsOf({ anchors: [{ identity: root, direction: 'in' }] })
   const outgoing = portsOf({ anchors: [{ identity: root, direction: 'out' }] })
