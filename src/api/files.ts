@@ -63,9 +63,9 @@ export async function startFiles(
     const body = JSON.stringify(problemBody(code, request.id))
     return reply.code(problems[code].status).headers(headers).type(problemType).serializer(String).send(body)
   })
-  app.addHook('onResponse', async (_, reply) =>
-    metrics.count('authority_file_requests_total', { status: String(reply.statusCode) }),
-  )
+  app.addHook('onResponse', async (_, reply) => {
+    metrics.count('authority_file_requests_total', { status: String(reply.statusCode) })
+  })
   authorityFileRoutes(app, { files })
   const url = await app.listen({ host, port })
   return { url, close: () => app.close() }

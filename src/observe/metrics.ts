@@ -20,6 +20,11 @@ export const metricTable = {
     labels: ['outcome', 'reason'],
   },
   inbound_seconds: { kind: 'histogram', help: 'From claim to settled verdict of one message.' },
+  outbound_verdicts_total: {
+    kind: 'counter',
+    help: 'Verdicts on recipients of what was submitted here, by outcome and reason.',
+    labels: ['outcome', 'reason'],
+  },
   step_failures_total: { kind: 'counter', help: 'Steps that died in a worker thread, by step.', labels: ['step'] },
   delivery_outcomes: {
     kind: 'counter',
@@ -71,6 +76,22 @@ export const metricTable = {
   dns_connections: { kind: 'gauge', help: 'Open TCP connections of the name server.' },
   ldap_publishing_failures_total: { kind: 'counter', help: 'Rounds of publishing to the LDAP directory that failed.' },
   ldap_published_entries: { kind: 'gauge', help: 'Entries of ours in the LDAP directory after the last round.' },
+  certificate_expires_seconds: {
+    kind: 'gauge',
+    help: 'Until the first of its kind ends that nothing newer has replaced; negative afterwards.',
+    labels: ['kind'],
+  },
+  certificate_warnings_total: {
+    kind: 'counter',
+    help: 'Warnings of ends, by kind and days before.',
+    labels: ['kind', 'days'],
+  },
+  certificate_renewals_failed_total: { kind: 'counter', help: 'Renewals of certificates of ours that failed.' },
+  authority_file_requests_total: {
+    kind: 'counter',
+    help: 'Requests for files of our authorities on their own listener.',
+    labels: ['status'],
+  },
   unregistered_metrics_total: { kind: 'counter', help: 'Calls with a name or labels that have no row: a bug.' },
 } as const satisfies Record<string, Metric>
 

@@ -352,7 +352,9 @@ here('a synchronous standby takes over from a killed primary (skipped where no s
       expect(planted).not.toBe(text)
       return planted
     })
-    const { lost } = await failover(early)
+    // Where the machine is busy, the standby may have caught up in between: then once more.
+    let lost = 0
+    for (let round = 0; round < 3 && lost === 0; round++) lost = (await failover(early)).lost
     expect(lost).toBeGreaterThan(0)
   })
 })
