@@ -144,7 +144,9 @@ describe('our own keys', () => {
     const [owned] = decided(await rotating.keys.toDecrypt(address))
     if (!owned) throw new Error('The key is gone')
     const alone = openKeyring({ current }, random)
-    expect(Buffer.from(alone.unwrap('private-key', owned.id, owned.wrapped ?? new Uint8Array()))).toEqual(Buffer.from(identity.pkcs8))
+    expect(Buffer.from(alone.unwrap('private-key', owned.id, owned.wrapped ?? new Uint8Array()))).toEqual(
+      Buffer.from(identity.pkcs8),
+    )
   })
 })
 
