@@ -4,7 +4,7 @@ import { cpSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const all = ['smime', 'trust', 'store', 'smtp', 'whole']
+const all = ['smime', 'trust', 'dns', 'store', 'smtp', 'whole']
 
 function run(command, ...args) {
   const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit' })
@@ -18,7 +18,7 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 run(process.execPath, 'test/setup/ready.mjs')
-run(process.execPath, 'test/setup/programs.mjs', 'openssl', 'postgres', 'postfix')
+run(process.execPath, 'test/setup/programs.mjs', 'openssl', 'postgres', 'postfix', 'bind')
 run(process.execPath, 'node_modules/typescript/bin/tsc', '-p', 'bench')
 // Plain JavaScript that a bench imports stays where it is for the compiler.
 cpSync(`${root}test/setup`, `${root}scratch/bench/test/setup`, { recursive: true })
