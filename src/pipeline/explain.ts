@@ -9,6 +9,7 @@ import { decideTrust } from '../trust/decide.js'
 import type { TrustPolicy } from '../trust/policy.js'
 import { type Certificate, readCertificate } from '../x509/certificate.js'
 import { nameText } from '../x509/name.js'
+import { keysToSign } from './keys.js'
 import { allowedKeys, trustPolicyOf } from './policy.js'
 import { certificatesOf, type RecipientPorts } from './recipients.js'
 
@@ -150,7 +151,7 @@ async function sending(from: DirectAddress, to: DirectAddress, ports: RecipientP
   const found = await certificatesOf(to, from, { ...ports, discovery: noting(ports.discovery, published) }, witness)
   if (found.kind === 'good') published.push(...found.certificates)
   const keys = await directory.keys.toSign(from, clock.now())
-  const { allowed, excluded } = allowedKeys('kind' in keys ? [] : keys, policy, 'out')
+  const { excluded } = allowedKeys('kind' in keys ? [] : keys, policy, 'out')
   return {
     direction: 'sending',
     from,
@@ -170,11 +171,9 @@ async function sending(from: DirectAddress, to: DirectAddress, ports: RecipientP
   /** In the order of sending: the sender, then his keys, then the recipient. */
   async function sendingVerdict(): Promise<ExplainedVerdict> {
     if (!(await directory.addresses.isServed(from))) return refusedAs('unknown-sender', from)
-    if ('kind' in keys) return undecidedAs(keys.cause, keys.detail)
-    if (allowed.length === 0)
-      return refusedAs('no-key-for-sender', excluded[0]?.detail ?? `no key of ${from} may sign now`)
-    if (found.kind === 'refused') return refusedAs(found.reason, found.detail)
-    if (found.kind === 'undecided') return undecidedAs(found.cause, found.detail)
+    const signing = await keysToSign(from, clock.now(), directory)
+    if ('kind' in signing) return withheld(signing)
+    if (found.kind !== 'good') return withheld(found)
     const to = `${found.certificates.length} certificate${found.certificates.length === 1 ? '' : 's'} to encrypt to`
     return { kind: 'trusted', detail: [to, ...found.warnings].join(', ') }
   }
@@ -261,16 +260,16 @@ async function signersOf(from: DirectAddress, ours: boolean, ports: RecipientPor
     const certificates = found.kind === 'found' ? found.certificates : []
     return { signers: certificates, bag: certificates, steps }
   }
-  const keys = await ports.directory.keys.toSign(from, ports.clock.now())
-  if ('kind' in keys) return { signers: [], bag: [], steps: [], undecided: { ...keys, steps: [] } }
-  const { allowed } = allowedKeys(keys, await ports.directory.domains.policyOf(from), 'out')
-  const place = `keys of ${from}`
-  const outcome = allowed.length > 0 ? 'found' : 'none'
-  return {
-    signers: allowed.map(({ certificate }) => certificate),
-    bag: allowed.flatMap(({ chain }) => chain),
-    steps: [{ source: 'own', binding: 'address', place, outcome, detail: '' }],
-  }
+  const keys = await keysToSign(from, ports.clock.now(), ports.directory)
+  const step = { source: 'own', binding: 'address', place: `keys of ${from}` } as const
+  if (!('kind' in keys))
+    return {
+      signers: keys.map(({ certificate }) => certificate),
+      bag: keys.flatMap(({ chain }) => chain),
+      steps: [{ ...step, outcome: 'found', detail: '' }],
+    }
+  if (keys.kind === 'undecided') return { signers: [], bag: [], steps: [], undecided: { ...keys, steps: [] } }
+  return { signers: [], bag: [], steps: [{ ...step, outcome: 'none', detail: keys.detail }] }
 }
 
 /** A certificate in the place of one whose signature holds: what is asked is whether it would be believed. */
@@ -281,8 +280,8 @@ function asSigner(certificate: Uint8Array): Signer {
 /** The same directory; what it finds is kept in `into`. */
 function noting(directory: CertificateDirectory, into: Uint8Array[]): CertificateDirectory {
   return {
-    async of(address) {
-      const found = await directory.of(address)
+    async of(address, since) {
+      const found = await directory.of(address, since)
       if (found.kind === 'found') into.push(...found.certificates)
       return found
     },
@@ -412,6 +411,12 @@ function helpOf(outcome: RefusalReason | UndecidedCause): string {
 
 function refusedAs(reason: RefusalReason, detail: string): ExplainedVerdict {
   return { kind: 'refused', reason, detail, help: helpOf(reason) }
+}
+
+function withheld(outcome: Refused | Undecided): ExplainedVerdict {
+  return outcome.kind === 'refused'
+    ? refusedAs(outcome.reason, outcome.detail)
+    : undecidedAs(outcome.cause, outcome.detail)
 }
 
 function undecidedAs(cause: UndecidedCause, detail: string): ExplainedVerdict {
