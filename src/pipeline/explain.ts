@@ -1,5 +1,12 @@
 import { type DirectAddress, domainOf, spellings } from '../direct/address.js'
-import { type RefusalReason, refusals, type UndecidedCause } from '../direct/refusal.js'
+import {
+  type RefusalReason,
+  type Refused,
+  refusals,
+  refused,
+  type Undecided,
+  type UndecidedCause,
+} from '../direct/refusal.js'
 import type { Signer } from '../direct/signer.js'
 import type { CandidateFinding, TrustStep, WitnessedCertificate } from '../direct/verdict.js'
 import type { DomainPolicy } from '../directory/policy.js'
@@ -170,7 +177,7 @@ async function sending(from: DirectAddress, to: DirectAddress, ports: RecipientP
 
   /** In the order of sending: the sender, then his keys, then the recipient. */
   async function sendingVerdict(): Promise<ExplainedVerdict> {
-    if (!(await directory.addresses.isServed(from))) return refusedAs('unknown-sender', from)
+    if (!(await directory.addresses.isServed(from))) return withheld(refused('unknown-sender', from))
     const signing = await keysToSign(from, clock.now(), directory)
     if ('kind' in signing) return withheld(signing)
     if (found.kind !== 'good') return withheld(found)
@@ -224,14 +231,14 @@ async function receiving(
 
   /** In the order of receiving: the recipient, then his keys, then who signed. */
   async function receivingVerdict(): Promise<ExplainedVerdict> {
-    if (!(await directory.addresses.isServed(to))) return refusedAs('unknown-recipient', to)
-    if ('kind' in keys) return undecidedAs(keys.cause, keys.detail)
-    if (allowed.length === 0) return refusedAs('no-key-for-recipient', excluded[0]?.detail ?? `${to} has no key`)
-    if (claimed.undecided) return undecidedAs(claimed.undecided.cause, claimed.undecided.detail)
+    if (!(await directory.addresses.isServed(to))) return withheld(refused('unknown-recipient', to))
+    if ('kind' in keys) return withheld(keys)
+    if (allowed.length === 0)
+      return withheld(refused('no-key-for-recipient', excluded[0]?.detail ?? `${to} has no key`))
+    if (claimed.undecided) return withheld(claimed.undecided)
     if (claimed.signers.length === 0)
       return { kind: 'unknown', detail: `no certificate of ${from} is known`, help: giveOne }
-    if (verdict.kind === 'refused') return refusedAs(verdict.reason, verdict.detail)
-    if (verdict.kind === 'undecided') return undecidedAs(verdict.cause, verdict.detail)
+    if (verdict.kind !== 'trusted') return withheld(verdict)
     return { kind: 'trusted', detail: verdict.warnings.join(', ') }
   }
 }
@@ -409,16 +416,9 @@ function helpOf(outcome: RefusalReason | UndecidedCause): string {
   return outcome in causes ? causes[outcome as UndecidedCause] : refusals[outcome as RefusalReason].help
 }
 
-function refusedAs(reason: RefusalReason, detail: string): ExplainedVerdict {
-  return { kind: 'refused', reason, detail, help: helpOf(reason) }
-}
-
 function withheld(outcome: Refused | Undecided): ExplainedVerdict {
+  const { detail } = outcome
   return outcome.kind === 'refused'
-    ? refusedAs(outcome.reason, outcome.detail)
-    : undecidedAs(outcome.cause, outcome.detail)
-}
-
-function undecidedAs(cause: UndecidedCause, detail: string): ExplainedVerdict {
-  return { kind: 'undecided', cause, detail, help: helpOf(cause) }
+    ? { kind: 'refused', reason: outcome.reason, detail, help: helpOf(outcome.reason) }
+    : { kind: 'undecided', cause: outcome.cause, detail, help: helpOf(outcome.cause) }
 }
