@@ -145,11 +145,16 @@ describe.skipIf(missing.length > 0)(name, () => {
       // Each name with all types over one transport or the other, so that both see every name and type.
       const how = (j: number) => ((i + j) % 2 === 0 ? ['+tcp'] : ['+notcp', '+ignore', '+bufsize=1232'])
       const asked = kinds.map((kind, j) => [`${owner}clinic.example`, kind, '+norecurse', ...how(j)])
-      const answersOf = async (port: number) =>
-        (await digs(port, ...asked.flat())).out
+      // Where a datagram is lost on a busy machine, dig prints its own question: then once more.
+      const answersOf = async (port: number, triesLeft = 3): Promise<ReturnType<typeof compared>[]> => {
+        const { out } = await digs(port, ...asked.flat())
+        const answers = out
           .split(/^;; ->>HEADER<<-/m)
           .slice(1)
           .map(compared)
+        const isWhole = answers.length === kinds.length && answers.every(({ flags }) => /\bqr\b/.test(flags ?? ''))
+        return isWhole || triesLeft === 1 ? answers : answersOf(port, triesLeft - 1)
+      }
       const [us, them] = await Promise.all([answersOf(ours.port), answersOf(bind.port)])
       expect([us.length, them.length]).toEqual([kinds.length, kinds.length])
       for (const [j, words] of asked.entries())
