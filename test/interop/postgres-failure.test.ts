@@ -296,8 +296,8 @@ here('a synchronous standby takes over from a killed primary (skipped where no s
     const store = await openStore([primary.url('mail'), standby.url('mail')], { onChange }, how)
     const writers = startWriters(store, 8)
     await sleep(1000)
-    // The standby loses the thread first: what is acknowledged from here on without it is gone with the primary.
-    await primary.sql('SELECT pg_terminate_backend(pid) FROM pg_stat_replication')
+    // The primary falls silent first: what is acknowledged from here on without the standby is gone with it.
+    for (const { pid } of await primary.sql('SELECT pid FROM pg_stat_replication')) process.kill(Number(pid), 'SIGSTOP')
     await sleep(100)
     backAt = Number.POSITIVE_INFINITY
     primary.kill()
@@ -352,10 +352,7 @@ here('a synchronous standby takes over from a killed primary (skipped where no s
       expect(planted).not.toBe(text)
       return planted
     })
-    // Where the machine is busy, the standby may have caught up in between: then once more.
-    let lost = 0
-    for (let round = 0; round < 3 && lost === 0; round++) lost = (await failover(early)).lost
-    expect(lost).toBeGreaterThan(0)
+    expect((await failover(early)).lost).toBeGreaterThan(0)
   })
 })
 
