@@ -331,8 +331,148 @@ export const settings = z
         60,
       ),
       attemptSeconds: duration('seconds', 600, 3_600, 'For one attempt, from name to last reply.', 1),
+      tlsOf: z.record(domainName, tlsPolicy).prefault({}).meta({
+        description: 'Domain to required, opportunistic or off, where a domain goes by its mail exchangers.',
+      }),
       concurrency: whole(32, 1, 256, 'Connections to all hosts together.'),
       connectionsPerDomain: whole(2, 1, 64, 'Connections to one destination, so that we are a polite peer.'),
+      rsaTransport: choice(
+        ['oaep-sha256', 'oaep-sha1', 'pkcs1-v1.5'],
+        'oaep-sha256',
+        'How the content key is encrypted to RSA keys. Accreditation demands OAEP with SHA-256; a partner that cannot read it gets its own way with `direct-gateway peer encryption`.',
+      ),
+      contentCipher: choice(
+        ['aes-128-cbc', 'aes-192-cbc', 'aes-256-cbc', 'aes-128-gcm', 'aes-192-gcm', 'aes-256-gcm'],
+        'aes-256-cbc',
+        'What messages are encrypted with. Every Direct gateway reads AES-CBC; few read GCM.',
+      ),
+    }),
+    tracking: section(
+      'What senders here are told, and when (Implementation Guide for Delivery Notification in Direct).',
+      {
+        processedSeconds: duration(
+          'seconds',
+          3_600,
+          7 * day,
+          'From submission until a message whose recipient did not say `processed` counts as failed: its copy in the queue is cancelled, and its sender is told.',
+          1,
+        ),
+        dispatchedSeconds: duration(
+          'seconds',
+          3_600,
+          7 * day,
+          'The same for `dispatched`, where the sender asked for it.',
+          1,
+        ),
+        alarmAfter: whole(
+          3,
+          1,
+          1_000,
+          'Messages in a row that a domain left without a word before an alarm is raised: it may not be able to read what we send.',
+        ),
+      },
+    ),
+    edge: section('Systems of our own clinics (EHRs): how they hand mail in, and how they get it.', {
+      submission: section(
+        'The listener for their mail; it runs where a port is named. TLS first, then AUTH with an account (`direct-gateway account`).',
+        {
+          host: text('0.0.0.0', 'Address to listen on.'),
+          port: portNumber.optional().meta({
+            description: 'For STARTTLS; publish or forward 587 to it. Default: none. 0 takes a free one.',
+          }),
+          implicitTlsPort: portNumber.optional().meta({
+            description:
+              'For TLS from the first byte (RFC 8314); publish or forward 465 to it. Default: none. 0 takes a free one.',
+          }),
+          tls: tls('the submission listeners'),
+          idleSeconds: duration('seconds', 60, 3_600, 'Silence before a connection ends.', 1),
+          commandPhaseSeconds: duration('seconds', 600, 86_400, 'All commands between two messages together.', 1),
+          dataBaseSeconds: duration(
+            'seconds',
+            60,
+            3_600,
+            'A message in transfer may take this long, plus its bytes divided by limits.dataBytesPerSecond.',
+            1,
+          ),
+          heldMiB: whole(
+            256,
+            64,
+            16_384,
+            'Messages in transfer, all together: beyond that a sender is asked to come again.',
+          ),
+        },
+      ).refine(
+        ({ port, implicitTlsPort, tls }) =>
+          (port === undefined && implicitTlsPort === undefined) || tls.certificateFile !== undefined,
+        { error: 'needs submission.tls: nobody says a password in the clear' },
+      ),
+      systems: z
+        .record(
+          z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, { error: 'expected a short name: ehr-north' }),
+          z.strictObject({
+            protocol: z.enum(['smtp', 'lmtp']).default('smtp'),
+            host: z.string().min(1),
+            port: portNumber.optional(),
+            tls: tlsPolicy.default('required'),
+            caFile: z.string().min(1).optional(),
+            username: z.string().min(1).optional(),
+            passwordFile: z.string().min(1).optional(),
+          }),
+        )
+        .prefault({})
+        .meta({
+          description:
+            'Name to host, port, protocol (smtp or lmtp), tls (required by default), caFile, username and passwordFile. `direct-gateway address edge` says whose mail goes there.',
+        }),
+      scheduleSeconds: z
+        .array(span('seconds', day, 1))
+        .min(1)
+        .max(64)
+        .prefault([15, 60, 300, 600, 1_800])
+        .meta({ description: 'Waits between attempts; the last one repeats.' }),
+      lifetimeSeconds: duration(
+        'seconds',
+        4 * day,
+        30 * day,
+        'When to give up. The message stays in the mailbox of the Message Center either way.',
+        1,
+      ),
+      requestedSeconds: duration(
+        'seconds',
+        2_700,
+        30 * day,
+        'The same for mail whose sender asked to be told of its delivery: he counts an hour.',
+        1,
+      ),
+      attemptSeconds: duration('seconds', 120, 3_600, 'For one attempt, from name to last reply.', 1),
+      concurrency: whole(16, 1, 256, 'Connections to all systems together.'),
+      connectionsPerSystem: whole(4, 1, 64, 'Connections to one of them.'),
+      dovecot: section('IMAP and POP3 by a Dovecot beside the gateway, fed over LMTP.', {
+        usersFile: path('A passwd-file of our accounts that Dovecot reads, kept in step. Default: none is written.'),
+      }),
+    }),
+    webhooks: section('Telling a program of ours about every step in the life of a message: ids, never content.', {
+      endpoints: z
+        .record(
+          z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, { error: 'expected a short name: ehr-north' }),
+          z.strictObject({
+            url: z.url({ protocol: /^https?$/ }),
+            secretFile: z.string().min(1),
+            steps: z.array(z.string().min(1)).max(64).optional(),
+          }),
+        )
+        .prefault({})
+        .meta({
+          description:
+            'Name to url, secretFile (what deliveries are signed with) and steps (which; default all). https, or http to this machine.',
+        }),
+      timeoutSeconds: duration('seconds', 10, 60, 'For one delivery.', 1),
+      scheduleSeconds: z
+        .array(span('seconds', day, 1))
+        .min(1)
+        .max(64)
+        .prefault([5, 30, 120, 600, 1_800, 3_600])
+        .meta({ description: 'Waits between tries; the last one repeats. Nothing is skipped.' }),
     }),
     authority: section(
       'Certificates that this gateway issues, once `direct-gateway authority create` made an authority.',
