@@ -25,10 +25,12 @@ export function exampleFile(): string {
   for (const leaf of root.filter((leaf) => leaf.path.length === 1)) lines.push(...exampleLines(leaf), '')
   for (const { path, why } of sections()) {
     lines.push(...comment(why, ''), `# ${path}:`)
-    let open = ''
+    let open: readonly string[] = []
     for (const leaf of root.filter((leaf) => leaf.path.length > 1 && leaf.path[0] === path)) {
-      const inner = leaf.path.slice(1, -1).join('.')
-      if (inner !== open && inner !== '') lines.push(`#${'  '.repeat(leaf.path.length - 2)} ${inner}:`)
+      const inner = leaf.path.slice(1, -1)
+      const kept = inner.findIndex((name, depth) => open[depth] !== name)
+      for (let depth = kept; depth >= 0 && depth < inner.length; depth++)
+        lines.push(`#${'  '.repeat(depth + 1)} ${inner[depth]}:`)
       open = inner
       lines.push(...exampleLines(leaf))
     }

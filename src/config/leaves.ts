@@ -4,6 +4,8 @@ import { settings } from './settings.js'
 /** A JSON Schema node, as far as it is read here. */
 export interface SchemaNode {
   readonly type?: string
+  /** `path`: the name of a file or folder. */
+  readonly format?: string
   readonly description?: string
   readonly default?: unknown
   readonly enum?: readonly unknown[]

@@ -1,4 +1,4 @@
-import { dirname, isAbsolute, resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { environmentPrefix, type Leaf, leaves, type SchemaNode, schemaDocument } from './leaves.js'
@@ -39,21 +39,6 @@ const otherVariables = ['DIRECT_GATEWAY_MASTER_KEY', 'DIRECT_GATEWAY_CONFIG']
 
 /** What Kubernetes tells every pod about a service of our name. */
 const kubernetesVariable = /^DIRECT_GATEWAY_(SERVICE_.*|PORT(_\d+_.*)?)$/
-
-/** Settings that name a file or folder. */
-const pathLeaves = [
-  ['dataDir'],
-  ['masterKey', 'file'],
-  ['store', 'postgres', 'passwordFile'],
-  ['store', 'postgres', 'caFile'],
-  ['blobs', 'directory'],
-  ['blobs', 's3', 'secretAccessKeyFile'],
-  ['blobs', 's3', 'caFile'],
-  ['smtp', 'tls', 'certificateFile'],
-  ['smtp', 'tls', 'keyFile'],
-  ['http', 'tls', 'certificateFile'],
-  ['http', 'tls', 'keyFile'],
-] as const
 
 type Tree = { [name: string]: unknown }
 
@@ -223,15 +208,21 @@ function nodeAt(path: readonly string[]): SchemaNode | undefined {
 
 /** A copy whose file names are absolute. */
 function absolutePaths(config: Config, { file, cwd }: Sources, from: ReadonlyMap<string, string>): Config {
-  const copy = structuredClone(config)
   const home = file === undefined ? cwd : dirname(resolve(cwd, file))
-  for (const path of pathLeaves) {
-    const parent = path.slice(0, -1).reduce<unknown>((node, name) => (isTree(node) ? node[name] : undefined), copy)
-    const name = path.at(-1) ?? ''
-    if (!isTree(parent) || typeof parent[name] !== 'string' || isAbsolute(parent[name])) continue
-    parent[name] = resolve(from.has(path.join('.')) ? cwd : home, parent[name])
+  const absolute = (value: unknown, node: SchemaNode | undefined, path: string): unknown => {
+    if (typeof value === 'string' && node?.format === 'path') return resolve(from.has(path) ? cwd : home, value)
+    if (!isTree(value)) return value
+    const entries = Object.entries(value).map(([name, child]) => {
+      const below = node?.properties?.[name] ?? node?.additionalProperties
+      return [name, absolute(child, isNode(below) ? below : undefined, path === '' ? name : `${path}.${name}`)] as const
+    })
+    return Object.fromEntries(entries)
   }
-  return copy
+  return absolute(config, schemaDocument(), '') as Config
+}
+
+function isNode(value: unknown): value is SchemaNode {
+  return isTree(value)
 }
 
 /** A problem as one line: `gateway.yaml:3 smtp.prot: no such setting; did you mean smtp.port?` */

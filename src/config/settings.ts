@@ -42,7 +42,9 @@ const onOff = (fallback: boolean, why: string) => z.boolean().default(fallback).
 const text = (fallback: string, why: string) => z.string().min(1).default(fallback).meta({ description: why })
 
 /** A path; relative ones count from the configuration file. */
-const path = (why: string) => z.string().min(1).optional().meta({ description: why })
+const fileName = z.string().min(1).meta({ format: 'path' })
+
+const path = (why: string) => fileName.optional().meta({ description: why, format: 'path' })
 
 const section = <T extends z.core.$ZodShape>(why: string, shape: T) =>
   z
@@ -121,7 +123,10 @@ const day = 86_400
 
 export const settings = z
   .strictObject({
-    dataDir: text('data', 'Everything that must last: store, message bodies, control socket. Back this folder up.'),
+    dataDir: fileName.default('data').meta({
+      description: 'Everything that must last: store, message bodies, control socket. Back this folder up.',
+      format: 'path',
+    }),
     hostname: domainName.default('localhost').meta({
       description: 'The public name of this gateway: greeting, EHLO, Message-IDs. Set it before peers see it.',
     }),
@@ -414,9 +419,9 @@ export const settings = z
             host: z.string().min(1),
             port: portNumber.optional(),
             tls: tlsPolicy.default('required'),
-            caFile: z.string().min(1).optional(),
+            caFile: fileName.optional(),
             username: z.string().min(1).optional(),
-            passwordFile: z.string().min(1).optional(),
+            passwordFile: fileName.optional(),
           }),
         )
         .prefault({})
@@ -457,7 +462,7 @@ export const settings = z
           z.string().regex(/^[a-z0-9][a-z0-9.-]{0,63}$/, { error: 'expected a short name: ehr-north' }),
           z.strictObject({
             url: z.url({ protocol: /^https?$/ }),
-            secretFile: z.string().min(1),
+            secretFile: fileName,
             steps: z.array(z.string().min(1)).max(64).optional(),
           }),
         )

@@ -92,13 +92,22 @@ describe('loading the configuration', () => {
     expect(read.hostname).toBe('mail.example.org')
   })
 
+  it('counts every file name from the folder of the file, those in maps as well', async () => {
+    const read = await config(
+      'pkcs11: { module: lib/token.so, pinFile: pin }\nedge: { systems: { ehr: { host: ehr.test, caFile: tls/ca.pem } } }',
+    )
+    expect(read.pkcs11).toMatchObject({ module: '/etc/gateway/lib/token.so', pinFile: `${home}/pin` })
+    expect(read.edge.systems['ehr']).toMatchObject({ host: 'ehr.test', caFile: '/etc/gateway/tls/ca.pem' })
+  })
+
   it('gives every scalar setting a variable that works', async () => {
     for (const leaf of leaves().filter(({ variable, node }) => variable && node.default !== undefined)) {
       const value = Array.isArray(leaf.node.default) ? leaf.node.default.join(',') : String(leaf.node.default)
       const loaded = await load(undefined, { [leaf.variable ?? '']: value })
       expect(loaded.kind, `${leaf.variable}=${value}`).toBe('loaded')
     }
-    expect(new Set(leaves().map(({ variable }) => variable)).size).toBe(leaves().length)
+    const variables = leaves().flatMap(({ variable }) => variable ?? [])
+    expect(new Set(variables).size).toBe(variables.length)
     expect(variableOf(['smtp', 'tls', 'keyFile'])).toBe('DIRECT_GATEWAY_SMTP_TLS_KEY_FILE')
   })
 
