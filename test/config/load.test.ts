@@ -96,7 +96,7 @@ describe('loading the configuration', () => {
     const read = await config(
       'pkcs11: { module: lib/token.so, pinFile: pin }\nedge: { systems: { ehr: { host: ehr.test, caFile: tls/ca.pem } } }',
     )
-    expect(read.pkcs11).toMatchObject({ module: '/etc/gateway/lib/token.so', pinFile: `${home}/pin` })
+    expect(read.pkcs11).toMatchObject({ module: '/etc/gateway/lib/token.so', pinFile: `/etc/gateway/pin` })
     expect(read.edge.systems['ehr']).toMatchObject({ host: 'ehr.test', caFile: '/etc/gateway/tls/ca.pem' })
   })
 
