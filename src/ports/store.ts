@@ -41,6 +41,16 @@ export interface ClaimedJob {
   readonly leaseUntil: number
 }
 
+/** A job as it stands in its queue, for people to look at. */
+export interface StandingJob {
+  readonly id: string
+  readonly payload: Uint8Array
+  readonly dueAt: number
+  readonly attempt: number
+  /** A worker has it now. */
+  readonly held: boolean
+}
+
 /** What must become true together. All of it does, or none. */
 export interface Batch {
   /** Refuses the whole batch where one does not hold: the key is absent, or still has this version. */
@@ -112,23 +122,19 @@ export interface Store {
   commit(batch: Batch): Promise<CommitResult>
   /** Takes up to `n` due jobs of a queue, oldest due first, for `leaseMs`; never one that another worker holds. */
   claim(queue: string, n: number, leaseMs: number): Promise<readonly ClaimedJob[]>
+  /**
+   * Takes one job by its id for `leaseMs`, due or not: fenced and counted as every claim. `held` where another worker has
+   * it, or is just taking or ending it; undefined where there is none.
+   */
+  claimJob(queue: string, id: string, leaseMs: number): Promise<ClaimedJob | 'held' | undefined>
   /** Lengthens a lease from now; false when it was already lost. */
   extend(job: ClaimedJob, leaseMs: number): Promise<boolean>
   /** When the next job of the queue that nobody holds becomes due; undefined where none waits. */
   nextDue(queue: string): Promise<number | undefined>
-  /** Jobs of a queue in order of due time, held ones included, for people to look at. */
-  jobs(
-    queue: string,
-    limit: number,
-  ): Promise<
-    readonly {
-      readonly id: string
-      readonly payload: Uint8Array
-      readonly dueAt: number
-      readonly attempt: number
-      readonly held: boolean
-    }[]
-  >
+  /** Jobs of a queue in order of due time, then id, held ones included; with `after`, those behind that place. */
+  jobs(queue: string, limit: number, after?: Pick<StandingJob, 'dueAt' | 'id'>): Promise<readonly StandingJob[]>
+  /** One job of a queue, held or not; undefined where there is none. */
+  job(queue: string, id: string): Promise<StandingJob | undefined>
   log(name: string, from: number, limit: number): Promise<readonly LogEntry[]>
   /**
    * Everything as it was at one moment, while the store goes on: entries by key, then jobs by queue and id, then logs by

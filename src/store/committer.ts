@@ -4,10 +4,12 @@ import { checkBatch, checkLimit } from './check.js'
 import { keysToJudge, type LogHead, openGroup } from './group.js'
 import {
   checkedKey,
+  checkedMoment,
   checkedName,
   dataKey,
   dueIndex,
   dueIndexEnd,
+  dueKey,
   duePrefix,
   formatVersion,
   jobKey,
@@ -37,7 +39,8 @@ interface Waiting {
 
 interface WaitingClaim {
   readonly queue: string
-  readonly n: number
+  /** Takes what is claimed out of the waiting jobs. */
+  readonly choose: (now: number) => readonly { readonly dueAt: number; readonly id: string }[]
   readonly leaseMs: number
   readonly settle: (jobs: readonly ClaimedJob[]) => void
   readonly fail: (error: StoreFailed) => void
@@ -160,9 +163,9 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
     }
   }
 
-  async function take({ queue, n, leaseMs }: WaitingClaim): Promise<readonly ClaimedJob[]> {
+  async function take({ queue, choose, leaseMs }: WaitingClaim): Promise<readonly ClaimedJob[]> {
     const now = clock.now()
-    const due = leases.due(queue, n, now)
+    const due = choose(now)
     if (due.length === 0) return []
     const found = await home.getMany(due.flatMap(({ id }) => [jobKey(queue, id), tryKey(queue, id)]))
     const jobs: ClaimedJob[] = []
@@ -180,11 +183,23 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
     return jobs
   }
 
-  async function jobs(queue: string, limit: number) {
-    checkLimit(limit)
-    const prefix = duePrefix(checkedName(queue))
-    const page = await reading(home.scan({ gte: prefix, lt: prefixEnd(prefix), limit }))
-    const due = page.map(([key]) => readDueKey(queue, key))
+  /** Puts a claim in the line, behind whoever asked before. */
+  function claiming<T>(
+    queue: string,
+    leaseMs: number,
+    claim: (settle: (answer: T) => void) => Pick<WaitingClaim, 'choose' | 'settle'>,
+  ): Promise<T> {
+    return new Promise((settle, fail) => {
+      if (!(leaseMs > 0)) throw new RangeError('A lease is longer than nothing')
+      if (failure) throw failure
+      if (closing) throw new StoreFailed('The store is closed')
+      claims.push({ queue: checkedName(queue), leaseMs, fail, ...claim(settle) })
+      turn()
+    })
+  }
+
+  /** What the due index names, as it stands. */
+  async function standing(queue: string, due: readonly { readonly dueAt: number; readonly id: string }[]) {
     const found = await reading(home.getMany(due.flatMap(({ id }) => [jobKey(queue, id), tryKey(queue, id)])))
     return due.flatMap(({ id, dueAt }, i) => {
       const payload = found[2 * i]
@@ -223,15 +238,21 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
         turn()
       })
     },
-    claim(queue, n, leaseMs) {
-      return new Promise((settle, fail) => {
-        checkLimit(n)
-        if (!(leaseMs > 0)) throw new RangeError('A lease is longer than nothing')
-        if (failure) throw failure
-        if (closing) throw new StoreFailed('The store is closed')
-        claims.push({ queue: checkedName(queue), n, leaseMs, settle, fail })
-        turn()
-      })
+    async claim(queue, n, leaseMs) {
+      checkLimit(n)
+      return claiming(queue, leaseMs, (settle) => ({ choose: (now) => leases.due(queue, n, now), settle }))
+    },
+    async claimJob(queue, id, leaseMs) {
+      checkedKey(id)
+      let held = false
+      return claiming(queue, leaseMs, (settle) => ({
+        choose(now) {
+          const found = leases.one(queue, id, now)
+          held = found === 'held'
+          return found === undefined || found === 'held' ? [] : [found]
+        },
+        settle: ([job]) => settle(held ? 'held' : job),
+      }))
     },
     async extend(job, leaseMs) {
       return leases.extend(job, leaseMs, clock.now())
@@ -239,7 +260,21 @@ export async function openCommitter(home: OrderedHome, clock: Clock, token: stri
     async nextDue(queue) {
       return leases.nextDue(checkedName(queue), clock.now())
     },
-    jobs,
+    async jobs(queue, limit, after) {
+      checkLimit(limit)
+      const prefix = duePrefix(checkedName(queue))
+      const gte = after ? `${dueKey(queue, checkedMoment(after.dueAt), checkedKey(after.id))}\0` : prefix
+      const page = await reading(home.scan({ gte, lt: prefixEnd(prefix), limit }))
+      return standing(
+        queue,
+        page.map(([key]) => readDueKey(queue, key)),
+      )
+    },
+    async job(queue, id) {
+      const key = leases.keyOf(checkedName(queue), checkedKey(id))
+      const [job] = key === undefined ? [] : await standing(queue, [readDueKey(queue, key)])
+      return job
+    },
     async log(name, from, limit) {
       checkLimit(limit)
       const prefix = logPrefix(checkedName(name))

@@ -5,6 +5,8 @@ export interface DueKeys {
   add(key: string): void
   /** Takes out up to `n` keys before `end`, the first first. */
   take(end: string, n: number): string[]
+  /** Takes one key out, where it is there. */
+  remove(key: string): void
   first(): string | undefined
 }
 
@@ -46,6 +48,10 @@ export function openDueKeys(): DueKeys {
         head = 0
       }
       return taken
+    },
+    remove(key) {
+      const at = place(key)
+      if (keys[at] === key) keys.splice(at, 1)
     },
     first: () => keys[head],
   }

@@ -4,7 +4,7 @@ import { dueEnd, dueKey, readDueKey } from './keys.js'
 
 /**
  * Who holds which job, and which jobs wait. Both live in memory: one process owns the store, so its death ends all leases,
- * and the due index is read once when the store opens. About 150 bytes a job.
+ * and the due index is read once when the store opens. About 250 bytes a job.
  */
 export interface Leases {
   /** The job's key in the due index while this token still ends it at `now`; undefined once the lease was lost. */
@@ -13,6 +13,10 @@ export interface Leases {
   held(queue: string, id: string, now: number): boolean
   /** Takes up to `n` jobs that are due at `now` out of the waiting ones, oldest due first; each must be given to `take`. */
   due(queue: string, n: number, now: number): readonly { readonly dueAt: number; readonly id: string }[]
+  /** Takes this job out of the waiting ones, due or not; it must be given to `take`. `held` where somebody has it. */
+  one(queue: string, id: string, now: number): { readonly dueAt: number; readonly id: string } | 'held' | undefined
+  /** Where a job stands in the due index, held or not. */
+  keyOf(queue: string, id: string): string | undefined
   take(job: ClaimedJob): void
   extend(job: ClaimedJob, leaseMs: number, now: number): boolean
   end(jobs: readonly ClaimedJob[]): void
@@ -24,6 +28,8 @@ export interface Leases {
 
 interface LeasedQueue {
   readonly waiting: DueKeys
+  /** The key of each job by its id, held ones included. */
+  readonly keys: Map<string, string>
   readonly held: Map<string, { readonly token: string; readonly dueKey: string; until: number }>
   /** No lease ends before this moment. */
   noneBefore: number
@@ -35,7 +41,7 @@ export function openLeases(): Leases {
   function of(queue: string): LeasedQueue {
     let found = queues.get(queue)
     if (!found) {
-      found = { waiting: openDueKeys(), held: new Map(), noneBefore: Number.POSITIVE_INFINITY }
+      found = { waiting: openDueKeys(), keys: new Map(), held: new Map(), noneBefore: Number.POSITIVE_INFINITY }
       queues.set(queue, found)
     }
     return found
@@ -68,6 +74,15 @@ export function openLeases(): Leases {
       at(queue, now)
         .waiting.take(dueEnd(queue, now), n)
         .map((key) => readDueKey(queue, key)),
+    one(queue, id, now) {
+      const found = at(queue, now)
+      if (found.held.has(id)) return 'held'
+      const key = found.keys.get(id)
+      if (key === undefined) return undefined
+      found.waiting.remove(key)
+      return readDueKey(queue, key)
+    },
+    keyOf: (queue, id) => of(queue).keys.get(id),
     take(job) {
       const queue = of(job.queue)
       const key = dueKey(job.queue, job.dueAt, job.id)
@@ -80,9 +95,15 @@ export function openLeases(): Leases {
       return found !== undefined
     },
     end(jobs) {
-      for (const job of jobs) of(job.queue).held.delete(job.id)
+      for (const { queue, id } of jobs) {
+        of(queue).held.delete(id)
+        of(queue).keys.delete(id)
+      }
     },
-    appeared: (queue, key) => of(queue).waiting.add(key),
+    appeared(queue, key) {
+      of(queue).waiting.add(key)
+      of(queue).keys.set(readDueKey(queue, key).id, key)
+    },
     nextDue(queue, now) {
       const first = at(queue, now).waiting.first()
       return first === undefined ? undefined : readDueKey(queue, first).dueAt

@@ -105,9 +105,11 @@ function hooked(store: Store, { beforeCall, afterCall }: { beforeCall?: CallHook
     range: around('range', store.range),
     commit: around('commit', store.commit),
     claim: around('claim', store.claim),
+    claimJob: around('claimJob', store.claimJob),
     extend: around('extend', store.extend),
     nextDue: around('nextDue', store.nextDue),
     jobs: around('jobs', store.jobs),
+    job: around('job', store.job),
     log: around('log', store.log),
   }
 }

@@ -167,6 +167,29 @@ export const sharedChecks: readonly SharedCheck[] = [
     },
   },
   {
+    name: 'gives a job to one of those who claim it in turn and by its id in two stores',
+    async check({ a, b }) {
+      for (let round = 0; round < 10; round++) {
+        const ids = times(8, (i) => `${round}/${i}`)
+        await committed(a, { enqueue: ids.map((id) => job(id)) })
+        const taken: ClaimedJob[] = []
+        await Promise.all(
+          ids.flatMap((id) => [
+            ...[a, b].map(async (store) => {
+              const found = await store.claimJob('q', id, 60_000)
+              expect(found).toBeDefined()
+              if (found !== undefined && found !== 'held') taken.push(found)
+            }),
+            ...[a, b].map(async (store) => void taken.push(...(await store.claim('q', 1, 60_000)))),
+          ]),
+        )
+        taken.push(...(await a.claim('q', 100, 60_000)))
+        expect(taken.map(({ id }) => id).sort()).toEqual(ids)
+        await committed(b, { ack: taken.map((job) => ({ job })) })
+      }
+    },
+  },
+  {
     name: 'gives the jobs of a store that went away to the other, once their leases have run out',
     async check({ a, b, clock }) {
       await committed(a, { enqueue: [job('j'), job('done')] })

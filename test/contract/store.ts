@@ -419,6 +419,108 @@ export function storeContract(adapter: string, createHome: () => Promise<StoreHo
         expect((await store.jobs('q', 1)).map(({ held }) => held)).toEqual([false])
       })
 
+      it('shows the jobs behind a place, and one by its id', async () => {
+        await store.commit({ enqueue: ['b', 'a', 'd', 'c'].map((id) => job('q', id, id < 'c' ? 5 : 6)) })
+        const idsAfter = async (dueAt: number, id: string) =>
+          (await store.jobs('q', 10, { dueAt, id })).map(({ id }) => id)
+        expect(await idsAfter(0, 'z')).toEqual(['a', 'b', 'c', 'd'])
+        expect(await idsAfter(5, 'a')).toEqual(['b', 'c', 'd'])
+        expect(await idsAfter(5, 'bb')).toEqual(['c', 'd'])
+        expect(await idsAfter(6, 'd')).toEqual([])
+        expect((await store.jobs('q', 1, { dueAt: 5, id: 'a' })).map(({ id }) => id)).toEqual(['b'])
+        const [held] = await store.claim('q', 1, 1000)
+        const { payload, ...told } = (await store.job('q', 'a')) ?? {}
+        expect(told).toEqual({ id: 'a', dueAt: 5, attempt: 1, held: true })
+        expect(text(payload)).toBe('a')
+        expect(await store.job('q', 'b')).toMatchObject({ attempt: 0, held: false })
+        expect(await store.job('p', 'b')).toBeUndefined()
+        await store.commit({ ack: [{ job: held as ClaimedJob }] })
+        expect(await store.job('q', 'a')).toBeUndefined()
+      })
+
+      it('claims one job by its id, due or not, as a claim of its own', async () => {
+        const far = clock.now() + 1_000_000
+        await store.commit({ enqueue: [job('q', 'due', 1), job('q', 'far', far), job('p', 'far', far)] })
+        const taken = await store.claimJob('q', 'far', 1000)
+        expect(taken).toMatchObject({ queue: 'q', id: 'far', dueAt: far, attempt: 1, leaseUntil: clock.now() + 1000 })
+        expect(text((taken as ClaimedJob).payload)).toBe('far')
+        expect(await store.claimJob('q', 'far', 1000)).toBe('held')
+        expect(await store.claimJob('q', 'none', 1000)).toBeUndefined()
+        expect(await store.claimJob('empty', 'far', 1000)).toBeUndefined()
+        expect(await store.nextDue('q')).toBe(1)
+        expect(await store.nextDue('p')).toBe(far)
+        expect((await store.jobs('q', 10)).map(({ id, held }) => [id, held])).toEqual([
+          ['due', false],
+          ['far', true],
+        ])
+        expect(await store.commit({ ack: [{ job: taken as ClaimedJob }] })).toEqual({ kind: 'committed' })
+        expect(await store.claimJob('q', 'far', 1000)).toBeUndefined()
+        expect((await store.claim('q', 10, 1000)).map(({ id }) => id)).toEqual(['due'])
+        expect(await store.claimJob('q', 'due', 1000)).toBe('held')
+        await expect(store.claimJob('q', '', 1000)).rejects.toThrow(RangeError)
+        await expect(store.claimJob('q', 'due', 0)).rejects.toThrow(RangeError)
+      })
+
+      it('claims by its id what a lease ran out on, and fences out who had it', async () => {
+        await store.commit({ enqueue: [job('q', 'j')] })
+        const late = first(await store.claim('q', 1, 1000))
+        clock.advance(999)
+        expect(await store.claimJob('q', 'j', 1000)).toBe('held')
+        clock.advance(1)
+        const taken = (await store.claimJob('q', 'j', 1000)) as ClaimedJob
+        expect(taken).toMatchObject({ id: 'j', attempt: 2 })
+        expect(taken.token).not.toBe(late.token)
+        expect(await store.commit({ ack: [{ job: late }] })).toEqual({ kind: 'lease-lost', id: 'j' })
+        expect(await store.extend(taken, 5000)).toBe(true)
+        clock.advance(4999)
+        expect(await store.claim('q', 1, 1000)).toEqual([])
+        clock.advance(1)
+        expect(first(await store.claim('q', 1, 1000)).attempt).toBe(3)
+      })
+
+      it('puts what was claimed by its id back into the order, with its new time and payload', async () => {
+        await store.commit({ enqueue: ['a', 'b', 'c'].map((id, i) => job('q', id, i + 1)) })
+        const middle = (await store.claimJob('q', 'b', 1000)) as ClaimedJob
+        await store.commit({ release: [{ job: middle, dueAt: 0, payload: bytes('first now') }] })
+        expect(await store.nextDue('q')).toBe(0)
+        const far = (await store.claimJob('q', 'a', 1000)) as ClaimedJob
+        await store.commit({ release: [{ job: far, dueAt: Number.MAX_SAFE_INTEGER }] })
+        await reopen()
+        expect((await store.jobs('q', 10)).map(({ id, dueAt }) => [id, dueAt])).toEqual([
+          ['b', 0],
+          ['c', 3],
+          ['a', Number.MAX_SAFE_INTEGER],
+        ])
+        const claimed = await store.claim('q', 10, 1000)
+        expect(claimed.map(({ id, attempt }) => [id, attempt])).toEqual([
+          ['b', 2],
+          ['c', 1],
+        ])
+        expect(text(claimed[0]?.payload)).toBe('first now')
+        // Ended and put anew under the same id, it is another job.
+        const again = (await store.claimJob('q', 'a', 1000)) as ClaimedJob
+        await store.commit({ ack: [{ job: again }], enqueue: [job('q', 'a', 7, 'anew')] })
+        expect(await store.claimJob('q', 'a', 1000)).toMatchObject({ attempt: 1, dueAt: 7 })
+      })
+
+      it('gives a job to exactly one of those who claim it by its id and in turn', async () => {
+        const ids = Array.from({ length: 40 }, (_, i) => `job-${String(i).padStart(2, '0')}`)
+        await store.commit({ enqueue: ids.map((id, i) => job('q', id, i)) })
+        const taken: string[] = []
+        await Promise.all(
+          ids.flatMap((id) => [
+            ...[1, 2].map(async () => {
+              const found = await store.claimJob('q', id, 60_000)
+              if (found !== undefined && found !== 'held') taken.push(found.id)
+            }),
+            store.claim('q', 1, 60_000).then((found) => void taken.push(...found.map(({ id }) => id))),
+          ]),
+        )
+        taken.push(...(await store.claim('q', 100, 60_000)).map(({ id }) => id))
+        expect(taken.sort()).toEqual(ids)
+        expect((await store.jobs('q', 100)).map(({ attempt }) => attempt)).toEqual(ids.map(() => 1))
+      })
+
       it('claims at a cost that does not grow with what was acknowledged or is held', async () => {
         const ids = Array.from({ length: 2000 }, (_, i) => job('q', `job-${String(i).padStart(5, '0')}`, i))
         await store.commit({ enqueue: ids })

@@ -140,6 +140,12 @@ describe.skipIf(!postgresPrograms)('with a PostgreSQL server (skipped where none
         caughtBy: 'gives no job to two of 32 workers in two stores',
       },
       {
+        name: 'takes jobs by their ids without locking them',
+        file: 'statements.ts',
+        plant: (text: string) => text.replace(' FOR UPDATE OF job SKIP LOCKED', ''),
+        caughtBy: 'gives a job to one of those who claim it in turn and by its id in two stores',
+      },
+      {
         name: 'ends jobs without the fence',
         file: 'statements.ts',
         plant: (text: string) => text.replace(/ AND job\.token = held\.token AND job\.held_until > \$\{now\}/, ''),

@@ -3,14 +3,20 @@ import type { ClaimedJob } from '../../ports/store.js'
 import { leases } from './group.js'
 import type { Link, Stay } from './link.js'
 import { rowsOf } from './session.js'
-import { claimJobs, extendLeases } from './statements.js'
-import { int8Array, textBytes } from './wire.js'
+import { claimAsked, claimJobs, extendLeases } from './statements.js'
+import { int8Array, textBytes, textBytesArray } from './wire.js'
 
 interface WaitingClaim {
   readonly queue: string
   readonly n: number
   readonly leaseMs: number
   readonly settle: (jobs: readonly ClaimedJob[]) => void
+  readonly fail: (error: Error) => void
+}
+
+interface AskedClaim extends Pick<ClaimedJob, 'queue' | 'id'> {
+  readonly leaseMs: number
+  readonly settle: (job: ClaimedJob | 'held' | undefined) => void
   readonly fail: (error: Error) => void
 }
 
@@ -24,6 +30,7 @@ interface WaitingExtension {
 /** Leases, over a connection of their own. What waits while the server is busy goes together in its next transaction. */
 export interface Claims {
   claim(queue: string, n: number, leaseMs: number): Promise<readonly ClaimedJob[]>
+  claimJob(queue: string, id: string, leaseMs: number): Promise<ClaimedJob | 'held' | undefined>
   extend(job: ClaimedJob, leaseMs: number): Promise<boolean>
   /** Resolves when nothing is under way. */
   quiet(): Promise<void>
@@ -31,11 +38,14 @@ export interface Claims {
 
 /** Claims that one transaction serves: each is a statement, and a lease begins when its statement runs. */
 const claimsTogether = 16
+/** Claims by id that one statement serves. */
+const askedTogether = 256
 /** Longer than anything runs; added to a clock it is still a number we can read. */
 const longestMs = 2 ** 52
 
 export function openClaims(link: Link, now: () => string | null): Claims {
   const claims: WaitingClaim[] = []
+  const asked: AskedClaim[] = []
   const extensions: WaitingExtension[] = []
   let turning = false
   let turns: Promise<void> = Promise.resolve()
@@ -49,8 +59,9 @@ export function openClaims(link: Link, now: () => string | null): Claims {
   async function takeTurns() {
     // What one tick asks for goes together.
     await undefined
-    while (claims.length > 0 || extensions.length > 0) {
+    while (claims.length + asked.length + extensions.length > 0) {
       if (extensions.length > 0) await serve(extensions.splice(0), lengthen)
+      if (asked.length > 0) await serve(asked.splice(0, askedTogether), takeAsked)
       if (claims.length > 0) await serve(takeAlike(claims), take)
     }
     turning = false
@@ -95,6 +106,31 @@ export function openClaims(link: Link, now: () => string | null): Claims {
     }
   }
 
+  async function takeAsked(stay: Stay, waiting: readonly AskedClaim[]) {
+    const fence = randomBytes(16).toString('base64url')
+    const [rows] = await stay.claimer.run([
+      {
+        statement: claimAsked,
+        values: [
+          now(),
+          textBytesArray(waiting.map(({ queue }) => queue)),
+          textBytesArray(waiting.map(({ id }) => id)),
+          int8Array(waiting.map(({ leaseMs }) => leaseMs)),
+          textBytes(fence),
+        ],
+      },
+    ])
+    const found = new Map(rowsOf(claimAsked, rows).map(({ place, taken = 'held' as const }) => [place, taken]))
+    for (const [i, { queue, id, settle }] of waiting.entries()) {
+      const one = found.get(i + 1)
+      if (one === undefined || one === 'held') settle(one)
+      else {
+        const { heldUntil, ...job } = one
+        settle({ queue, id, ...job, token: `${fence}.${i}`, leaseUntil: heldUntil })
+      }
+    }
+  }
+
   async function lengthen(stay: Stay, waiting: readonly WaitingExtension[]) {
     const lengths = int8Array(waiting.map(({ leaseMs }) => leaseMs))
     const [places] = await stay.claimer.run([
@@ -108,6 +144,11 @@ export function openClaims(link: Link, now: () => string | null): Claims {
     claim: (queue, n, leaseMs) =>
       new Promise((settle, fail) => {
         claims.push({ queue, n, leaseMs: Math.min(Math.ceil(leaseMs), longestMs), settle, fail })
+        turn()
+      }),
+    claimJob: (queue, id, leaseMs) =>
+      new Promise((settle, fail) => {
+        asked.push({ queue, id, leaseMs: Math.min(Math.ceil(leaseMs), longestMs), settle, fail })
         turn()
       }),
     extend: (job, leaseMs) =>

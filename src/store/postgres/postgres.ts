@@ -1,13 +1,13 @@
 import { type Batch, type CommitResult, type Store, StoreFailed } from '../../ports/store.js'
 import { checkBatch, checkLimit } from '../check.js'
 import { nextGroup } from '../committer.js'
-import { checkedKey, checkedName } from '../keys.js'
+import { checkedKey, checkedMoment, checkedName } from '../keys.js'
 import { openClaims } from './claims.js'
 import { openLink, type Stay } from './link.js'
 import { type PostgresOptions, postgresTimeouts, readAddresses } from './options.js'
 import { openReaders } from './readers.js'
 import { loadRows, snapshotRows } from './rows.js'
-import { listJobs, nextDue, rangeDown, rangeUp, readLog } from './statements.js'
+import { getJob, listJobs, nextDue, rangeDown, rangeUp, readLog } from './statements.js'
 import { textBytes } from './wire.js'
 import { openGroupWriter } from './writer.js'
 
@@ -101,6 +101,13 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
       open()
       return claims.claim(queue, n, leaseMs)
     },
+    async claimJob(queue, id, leaseMs) {
+      checkedName(queue)
+      checkedKey(id)
+      if (!(leaseMs > 0)) throw new RangeError('A lease is longer than nothing')
+      open()
+      return claims.claimJob(queue, id, leaseMs)
+    },
     async extend(job, leaseMs) {
       open()
       return claims.extend(job, leaseMs)
@@ -111,11 +118,19 @@ export async function openPostgresStore(options: PostgresOptions): Promise<Store
       const [dueAt] = await readers.read(nextDue, [now(), name])
       return dueAt
     },
-    async jobs(queue, limit) {
+    async jobs(queue, limit, after) {
       checkLimit(limit)
       const name = textBytes(checkedName(queue))
+      // No job has an empty id, and none is due before 1970.
+      const place = after ? [String(checkedMoment(after.dueAt)), textBytes(checkedKey(after.id))] : ['0', textBytes('')]
       open()
-      return readers.read(listJobs, [now(), name, String(limit)])
+      return readers.read(listJobs, [now(), name, ...place, String(limit)])
+    },
+    async job(queue, id) {
+      const name = [textBytes(checkedName(queue)), textBytes(checkedKey(id))]
+      open()
+      const [found] = await readers.read(getJob, [now(), ...name])
+      return found
     },
     async log(name, from, limit) {
       checkLimit(limit)

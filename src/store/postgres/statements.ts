@@ -1,3 +1,4 @@
+import type { StandingJob } from '../../ports/store.js'
 import type { Statement } from './session.js'
 import { type Field, readBytes, readFlag, readNumber, readText } from './wire.js'
 
@@ -107,6 +108,43 @@ export const claimJobs = {
   }),
 } satisfies Statement<FoundJob>
 
+export interface AskedJob {
+  /** Which of those who asked, from 1. */
+  readonly place: number
+  /** Undefined where somebody else has it. */
+  readonly taken?: Omit<FoundJob, 'queue' | 'id'>
+}
+
+/**
+ * Takes jobs by their ids, due or not; answers only those that are there. As `claimJobs` it never waits: a row that
+ * somebody is taking or ending is as good as held.
+ */
+export const claimAsked = {
+  name: 'claim_asked',
+  text: `WITH moment AS MATERIALIZED (SELECT ${now} AS now), asked AS MATERIALIZED (
+      SELECT * FROM unnest($2::bytea[], $3::bytea[], $4::int8[]) WITH ORDINALITY AS asked(queue, id, lease, place)
+    ), free AS MATERIALIZED (
+      SELECT asked.place, asked.lease, job.queue, job.id FROM asked JOIN job ON job.queue = asked.queue AND job.id = asked.id
+      WHERE job.held_until <= (SELECT now FROM moment) FOR UPDATE OF job SKIP LOCKED
+    ), taken AS (
+      UPDATE job SET held_until = moment.now + free.lease, attempt = job.attempt + 1, token = $5::bytea
+      FROM free, moment WHERE job.queue = free.queue AND job.id = free.id
+      RETURNING free.place, job.payload, job.due_at, job.attempt, job.held_until)
+    SELECT asked.place, taken.payload, taken.due_at, taken.attempt, taken.held_until
+    FROM asked JOIN job ON job.queue = asked.queue AND job.id = asked.id LEFT JOIN taken ON taken.place = asked.place`,
+  read: ([place, payload, dueAt, attempt, heldUntil]): AskedJob => ({
+    place: readNumber(place),
+    ...(payload && {
+      taken: {
+        payload: readBytes(payload),
+        dueAt: readNumber(dueAt),
+        attempt: readNumber(attempt),
+        heldUntil: readNumber(heldUntil),
+      },
+    }),
+  }),
+} satisfies Statement<AskedJob>
+
 const fenced = `job.queue = held.queue AND job.id = held.id AND job.token = held.token AND job.held_until > ${now}`
 
 export const extendLeases = {
@@ -153,18 +191,26 @@ export const nextDue = {
   read: ([dueAt]) => readNumber(dueAt),
 } satisfies Statement<number>
 
+const standingOf = ([id, payload, dueAt, attempt, held]: readonly Field[]): StandingJob => ({
+  id: readText(id),
+  payload: readBytes(payload),
+  dueAt: readNumber(dueAt),
+  attempt: readNumber(attempt),
+  held: readFlag(held),
+})
+
 export const listJobs = {
   name: 'list_jobs',
   text: `SELECT id, payload, due_at, attempt, held_until > ${now} FROM job
-    WHERE queue = $2::bytea ORDER BY due_at, id LIMIT $3::int8`,
-  read: ([id, payload, dueAt, attempt, held]) => ({
-    id: readText(id),
-    payload: readBytes(payload) as Uint8Array,
-    dueAt: readNumber(dueAt),
-    attempt: readNumber(attempt),
-    held: readFlag(held),
-  }),
-} satisfies Statement
+    WHERE queue = $2::bytea AND (due_at, id) > ($3::int8, $4::bytea) ORDER BY due_at, id LIMIT $5::int8`,
+  read: standingOf,
+} satisfies Statement<StandingJob>
+
+export const getJob = {
+  name: 'get_job',
+  text: `SELECT id, payload, due_at, attempt, held_until > ${now} FROM job WHERE queue = $2::bytea AND id = $3::bytea`,
+  read: standingOf,
+} satisfies Statement<StandingJob>
 
 export interface FoundHead {
   readonly log: string
@@ -235,6 +281,7 @@ export const storeStatements: readonly Statement[] = [
   putEntries,
   deleteEntries,
   claimJobs,
+  claimAsked,
   extendLeases,
   lockJobs,
   endJobs,
@@ -242,6 +289,7 @@ export const storeStatements: readonly Statement[] = [
   enqueueJobs,
   nextDue,
   listJobs,
+  getJob,
   readHeads,
   makeHeads,
   lockHeads,
