@@ -20,6 +20,8 @@ export interface Mail {
   /** At least one. */
   readonly to: readonly DirectAddress[]
   readonly wire: Wire
+  /** The system of ours that it goes to, instead of the mail exchangers of the domain. */
+  readonly system?: string
 }
 
 /** A recipient that fared otherwise than the message: a reply to his RCPT alone. */

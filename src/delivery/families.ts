@@ -1,15 +1,19 @@
 import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
 
-const begun: Family<'entry'> = {
-  kind: 'entry',
-  name: 'begun try',
-  form: /^delivery\/begun\/.+$/s,
-  check({ key, value }) {
-    const { tries, nextAt } = jsonOf(value)
-    sound(Number.isInteger(tries) && isMoment(nextAt), 'the value is not of a try')
-    return [{ kind: 'job', queue: 'outbound', id: key.slice('delivery/begun/'.length) }]
-  },
+/** The row of a try that was begun, one kind for each outgoing queue. */
+function begunIn(queue: string, prefix: string, form: RegExp): Family<'entry'> {
+  return {
+    ...{ kind: 'entry', name: queue === 'outbound' ? 'begun try' : `begun try of queue ${queue}`, form },
+    check({ key, value }) {
+      const { tries, nextAt } = jsonOf(value)
+      sound(Number.isInteger(tries) && isMoment(nextAt), 'the value is not of a try')
+      return [{ kind: 'job', queue, id: key.slice(prefix.length) }]
+    },
+  }
 }
 
 /** Every row that this room writes. */
-export const deliveryFamilies: readonly RowFamily[] = [begun]
+export const deliveryFamilies: readonly RowFamily[] = [
+  begunIn('outbound', 'delivery/begun/', /^delivery\/begun\/.+$/s),
+  begunIn('edge', 'delivery/begun-edge/', /^delivery\/begun-edge\/.+$/s),
+]

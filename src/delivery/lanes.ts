@@ -1,5 +1,3 @@
-import type { DirectDomain } from '../direct/address.js'
-
 export const laneLimits = {
   /** Jobs that wait here for each connection, so that it is never idle while there is mail; the others wait in the store. */
   waitingPerLane: 4,
@@ -14,8 +12,8 @@ export type Entered =
 
 /** Keeps connections to one destination to `perDomain`, with a short line behind them. */
 export interface Lanes {
-  /** Takes a connection to the domain for a job, at once or when one frees in time. */
-  enter(domain: DirectDomain, job: string): Promise<Entered>
+  /** Takes a connection to a destination (a domain, or a system of ours) for a job, at once or when one frees in time. */
+  enter(destination: string, job: string): Promise<Entered>
 }
 
 interface Lane {
@@ -29,7 +27,7 @@ export function openLanes(
   perDomain: number,
   limits: { readonly waitingPerLane: number; readonly waitMs: number } = laneLimits,
 ): Lanes {
-  const lanes = new Map<DirectDomain, Lane>()
+  const lanes = new Map<string, Lane>()
 
   /** True when a connection was handed over in time. */
   function turn({ waiting }: Lane): Promise<boolean> {
@@ -46,22 +44,22 @@ export function openLanes(
     })
   }
 
-  function leave(domain: DirectDomain, lane: Lane) {
+  function leave(destination: string, lane: Lane) {
     const next = lane.waiting.shift()
     if (next) return next()
     lane.dialling--
-    if (lane.dialling === 0) lanes.delete(domain)
+    if (lane.dialling === 0) lanes.delete(destination)
   }
 
   return {
-    async enter(domain, job) {
-      const lane = lanes.get(domain) ?? { dialling: 0, waiting: [], givenBack: new Set() }
-      lanes.set(domain, lane)
+    async enter(destination, job) {
+      const lane = lanes.get(destination) ?? { dialling: 0, waiting: [], givenBack: new Set() }
+      lanes.set(destination, lane)
       if (lane.dialling < perDomain) lane.dialling++
       else if (lane.waiting.length >= perDomain * limits.waitingPerLane || !(await turn(lane)))
         return { kind: 'busy', before: lane.givenBack.add(job).size }
       lane.givenBack.delete(job)
-      return { kind: 'entered', leave: () => leave(domain, lane) }
+      return { kind: 'entered', leave: () => leave(destination, lane) }
     },
   }
 }

@@ -7,8 +7,16 @@ const day = 24 * hour
 export interface Schedule {
   /** Waits between attempts; the last one repeats. */
   readonly retryMs: readonly number[]
-  /** When to give up, counted from when the mail was owed. */
-  readonly lifetimeMs: { readonly message: number; readonly mdn: number }
+  /**
+   * When to give up, counted from when the mail was owed: `edge` for what goes on from a mailbox, `asked` where its sender
+   * waits to be told of its delivery.
+   */
+  readonly lifetimeMs: {
+    readonly message: number
+    readonly mdn: number
+    readonly edge?: number
+    readonly asked?: number
+  }
   /** Share by which a wait is lengthened or shortened at random, so that a peer that comes back is not stormed. */
   readonly jitter: number
 }
@@ -20,23 +28,34 @@ export interface Schedule {
  */
 export const defaultSchedule: Schedule = {
   retryMs: [15_000, minute, 5 * minute, 15 * minute, 30 * minute, hour, 2 * hour],
-  lifetimeMs: { message: 4 * day, mdn: day },
+  // Who asked to be told counts an hour too, and must have the answer by then.
+  lifetimeMs: { message: 4 * day, mdn: day, edge: 4 * day, asked: 45 * minute },
   jitter: 0.1,
+}
+
+/** What lifetimes and waits depend on. */
+export interface Timed {
+  readonly kind: 'message' | 'mdn' | 'edge'
+  readonly asked?: true
+  readonly owedAt: number
+  readonly tries: number
+}
+
+/** When the lifetime of mail ends, Unix milliseconds. */
+export function endOf({ kind, asked, owedAt }: Timed, { lifetimeMs }: Schedule): number {
+  if (kind !== 'edge') return owedAt + lifetimeMs[kind]
+  const { edge = 4 * day, asked: told = edge } = lifetimeMs
+  return owedAt + (asked ? Math.min(told, edge) : edge)
 }
 
 /**
  * When to try again after `tries` attempts (at least one), Unix milliseconds; undefined once that would be beyond the
  * lifetime. The last attempt of all is made at its very end.
  */
-export function nextAttemptAt(
-  mail: { readonly kind: 'message' | 'mdn'; readonly owedAt: number; readonly tries: number },
-  now: number,
-  schedule: Schedule,
-  random: Random,
-): number | undefined {
+export function nextAttemptAt(mail: Timed, now: number, schedule: Schedule, random: Random): number | undefined {
   const wait = schedule.retryMs[Math.min(mail.tries, schedule.retryMs.length) - 1] ?? hour
   const chance = Buffer.from(random.bytes(4)).readUInt32BE() / 0xffffffff
   const at = Math.round(now + wait * (1 + schedule.jitter * (2 * chance - 1)))
-  const end = mail.owedAt + schedule.lifetimeMs[mail.kind]
+  const end = endOf(mail, schedule)
   return now < end ? Math.min(at, end) : undefined
 }

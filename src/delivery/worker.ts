@@ -9,7 +9,7 @@ import { decodeOutbound, encodeOutbound, type OutboundJob, outboundQueue, releas
 import type { Attempt, AttemptOutcome } from './attempt.js'
 import type { Wire } from './dialogue.js'
 import { openLanes } from './lanes.js'
-import { defaultSchedule, nextAttemptAt, type Schedule } from './schedule.js'
+import { defaultSchedule, endOf, nextAttemptAt, type Schedule } from './schedule.js'
 
 /** What became of one try, or of the mail, for one recipient or several. Only `retry` is not the end. */
 export type DeliveryOutcome =
@@ -34,10 +34,14 @@ export interface DeliveryOptions {
   readonly log: Log
   readonly metrics: Metrics
   readonly attempt: Attempt
-  /** Makes the wire form of mail that is owed. */
-  readonly prepare: (
+  /** Makes the wire form of mail that is owed; none is, where everything in the queue lies in a mailbox. */
+  readonly prepare?: (
     job: OutboundJob,
   ) => Promise<{ readonly kind: 'sealed'; readonly wire: Uint8Array } | Refused | Undecided>
+  /** The wire form of mail that lies in a mailbox, the same bytes each time; undefined where it is gone. */
+  readonly stored?: (job: OutboundJob) => Promise<Wire | undefined>
+  /** Told after each try that ended somehow: it may have put mail into other queues. */
+  readonly onConcluded?: () => void
   /**
    * What else becomes true with the results of one try, which name each recipient once: steps in the trail, audit entries,
    * notices to the sender. Called anew when its batch conflicted. It must not end the job.
@@ -77,9 +81,9 @@ interface Begun {
 }
 
 /**
- * Sends what is in the outbound queue. Mail that is owed is made first and its bytes stored, so that every try sends
+ * Sends what is in an outgoing queue. Mail that is owed is made first and its bytes stored, so that every try sends
  * the same bytes under the same Message-ID. Before a socket opens, the number of the try and the time of the next one
- * are durable in the row `delivery/begun/<id>`, beside the lease, which may die with the process: whoever claims the
+ * are durable in the row `begunKey`, beside the lease, which may die with the process: whoever claims the
  * job after a crash finds the row and waits until then, so that a peer that kills us is not dialled in a loop.
  *
  * The one window for a duplicate: the far side answered 250, and we died before that was durable. Then the same bytes
@@ -122,6 +126,7 @@ export function startDelivery(options: DeliveryOptions): Work {
         return ending
       }
     })
+    options.onConcluded?.()
     for (const { kind } of results) metrics.count('delivery_outcomes', { outcome: kind, kind: mail.kind })
     const told = { id: mail.id, trail: mail.trail }
     if (ended) log.info('delivery.ended', { ...told, outcome: words(results) })
@@ -139,7 +144,7 @@ export function startDelivery(options: DeliveryOptions): Work {
     { planned, others = [], apart = [] }: Retry = {},
   ): Promise<void> {
     const nextAt = planned ?? nextAttemptAt(mail, clock.now(), schedule, options.random)
-    const over = nextAt === undefined || clock.now() >= mail.owedAt + schedule.lifetimeMs[mail.kind]
+    const over = nextAt === undefined || clock.now() >= endOf(mail, schedule)
     const named = new Set([...others, ...apart].flatMap(({ to }) => to))
     const all = mail.to.filter((recipient) => !named.has(recipient))
     const groups = [...(all.length > 0 ? [{ ...trouble, to: all }] : []), ...apart]
@@ -150,6 +155,7 @@ export function startDelivery(options: DeliveryOptions): Work {
   }
 
   async function make(job: ClaimedJob, mail: OutboundJob): Promise<void> {
+    if (!options.prepare) throw new TypeError('nothing is made for this queue')
     const made = await options.prepare(mail)
     switch (made.kind) {
       case 'refused':
@@ -187,7 +193,8 @@ export function startDelivery(options: DeliveryOptions): Work {
     const begun: Begun = { tries: tried.tries, nextAt }
     await store.commit({ put: [{ key: begunKey(mail), value: Buffer.from(JSON.stringify(begun)) }] })
     const startedAt = performance.now()
-    const outcome = await options.attempt({ from: mail.from, to: mail.to, wire })
+    const { from, to, system } = mail
+    const outcome = await options.attempt({ from, to, wire, ...(system !== undefined && { system }) })
     metrics.observe('delivery_attempt_seconds', (performance.now() - startedAt) / 1000, { outcome: outcome.kind })
     const { ended, waiting, trouble } = sorted(tried, outcome)
     if (waiting.length === 0 && !trouble) return conclude(job, tried, ended)
@@ -195,7 +202,9 @@ export function startDelivery(options: DeliveryOptions): Work {
   }
 
   /** The bytes to send; undefined where their blob is gone. */
-  async function wireOf({ body, blob }: OutboundJob): Promise<Wire | undefined> {
+  async function wireOf(mail: OutboundJob): Promise<Wire | undefined> {
+    const { stage, body, blob } = mail
+    if (stage === 'stored') return options.stored?.(mail)
     if (!blob) return body
     const { blobs } = options
     if (!(await blobs?.get(blob.name))) return undefined
@@ -222,7 +231,7 @@ export function startDelivery(options: DeliveryOptions): Work {
     }
     if (mail.stage === 'owed') return make(job, mail)
 
-    const lane = await lanes.enter(domainOf(mail.to[0] as DirectAddress), job.id)
+    const lane = await lanes.enter(mail.system ?? domainOf(mail.to[0] as DirectAddress), job.id)
     if (lane.kind === 'busy') return park(job, lane.before)
     try {
       await send(job, mail)
@@ -246,8 +255,9 @@ export function startDelivery(options: DeliveryOptions): Work {
   })
 }
 
-function begunKey(mail: OutboundJob): string {
-  return `delivery/begun/${mail.id}`
+/** Where the try of a job is written before its socket opens. */
+export function begunKey(mail: Pick<OutboundJob, 'id' | 'kind'>): string {
+  return mail.kind === 'edge' ? `delivery/begun-edge/${mail.id}` : `delivery/begun/${mail.id}`
 }
 
 /** What a retry may be told beyond its trouble. */

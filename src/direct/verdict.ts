@@ -111,6 +111,14 @@ export interface TrailStep {
     | 'sent'
     | 'failed'
     | 'reported'
+    | 'processed'
+    | 'dispatched'
+    | 'swallowed'
+    | 'cancelled'
+    | 'edge-queued'
+    | 'edge-attempted'
+    | 'edge-delivered'
+    | 'edge-failed'
     | 'alarm'
   readonly recipient?: DirectAddress
   readonly detail: string

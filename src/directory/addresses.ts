@@ -12,6 +12,8 @@ type AddressRow = Omit<Address, 'address'>
 const prefix = 'directory/address/'
 const addressKey = (address: DirectAddress) =>
   `${prefix}${domainOf(address)} ${address.slice(0, address.lastIndexOf('@'))}`
+/** As the configuration names systems. */
+export const edgeName = /^[a-z0-9][a-z0-9.-]{0,63}$/
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 export function openAddresses(rows: Rows, { store, clock, random, defaults: chosen }: DirectoryPorts): Addresses {
@@ -108,6 +110,19 @@ export function openAddresses(rows: Rows, { store, clock, random, defaults: chos
   const unprove: Addresses['unprove'] = (address, by) =>
     changeRow(address, by, ({ proofing, ...row }) => proofing && { row, action: 'address.unproofed' })
 
+  const setEdge: Addresses['setEdge'] = async (address, edge, by) => {
+    if (edge !== undefined && !edgeName.test(edge)) return problem('bad-edge', edge)
+    return changeRow(address, by, ({ edge: before, ...row }) =>
+      before === edge
+        ? undefined
+        : {
+            row: { ...row, ...(edge !== undefined && { edge }) },
+            action: 'address.edge-set',
+            facts: { edge: edge ?? 'none' },
+          },
+    )
+  }
+
   const remove: Addresses['remove'] = async (address, by) => {
     const row = await rows.get<AddressRow>(addressKey(address))
     if (!row) return problem('address-not-served', address)
@@ -136,6 +151,7 @@ export function openAddresses(rows: Rows, { store, clock, random, defaults: chos
     isServed: async (address) => (await standing(address)) === 'live',
     standing,
     setDisabled,
+    setEdge,
     prove,
     unprove,
     remove,

@@ -24,6 +24,7 @@ export interface Directory {
   readonly peers: PeerBook
   readonly issuers: IssuerBook
   readonly tokens: Tokens
+  readonly accounts: Accounts
   /** Forgets what it remembers where another process changed the directory; true when that was so. */
   refresh(): Promise<boolean>
 }
@@ -93,6 +94,8 @@ export interface Address {
   readonly createdAt: number
   /** That the person behind the address is who they say; absent until somebody vouched for it. */
   readonly proofing?: Proofing
+  /** Name of the system of its owner that gets its mail from the mailbox (`edge.systems`); absent: the mailbox is the end. */
+  readonly edge?: string
 }
 
 /** Identity assurance levels of NIST SP 800-63A, weakest first. */
@@ -135,6 +138,8 @@ export interface Addresses {
   /** Takes the word back: where the domain demands proofing, the address takes no more mail. */
   unprove(address: DirectAddress, by: string): Promise<Done>
   setDisabled(address: DirectAddress, disabled: boolean, by: string): Promise<Done>
+  /** Hands mail that arrives from now on to a system, or with undefined to none. Refuses what is no name of a system. */
+  setEdge(address: DirectAddress, edge: string | undefined, by: string): Promise<Done>
   remove(address: DirectAddress, by: string): Promise<Done>
 }
 
@@ -485,4 +490,71 @@ export interface Tokens {
   authenticate(secret: string, now: number): Promise<Principal | undefined>
   list(): Promise<readonly TokenRecord[]>
   revoke(id: string, by: string): Promise<Done>
+}
+
+// --- Accounts of edge systems ---
+
+/** A system of our own clinics (an EHR) that hands mail in, and may read one mailbox. Its secret is told nowhere. */
+export interface EdgeAccount {
+  readonly name: string
+  /** The first 16 hex digits of the SHA-256 of its secret: another one for another secret. */
+  readonly secretId: string
+  /** What it may send as: addresses, and domains for every live address in them. */
+  readonly senders: readonly Owner[]
+  /** Whose mailbox it reads over IMAP and POP3. */
+  readonly reads?: DirectAddress
+  readonly disabled: boolean
+  /** Unix milliseconds. */
+  readonly createdAt: number
+  readonly renewedAt?: number
+}
+
+/** How an account opens its mailbox in a mail store beside the gateway. */
+export interface EdgeLogin {
+  readonly name: string
+  readonly reads: DirectAddress
+  /** Id of the mailbox: another one where the address was given to somebody else. */
+  readonly mailbox: string
+  /** SHA-256 of the secret, lower-case hex. */
+  readonly sha256: string
+}
+
+export interface Accounts {
+  /**
+   * Makes an account. The secret, `dge_` and 256 random bits, is shown this once; only its SHA-256 is kept. Refuses a name
+   * that is not 1 to 64 of `a-z 0-9 . _ @ -` or is taken, senders and mailboxes that are not ours, and one of no use.
+   */
+  create(
+    account: { readonly name: string; readonly senders: readonly string[]; readonly reads?: string },
+    by: string,
+  ): Promise<{ readonly kind: 'added'; readonly account: EdgeAccount; readonly secret: string } | DirectoryRefusal>
+  get(name: string): Promise<EdgeAccount | undefined>
+  list(): Promise<readonly EdgeAccount[]>
+  /** The account of this name and secret; undefined for a wrong secret, an unknown name and a disabled account, each at the same cost. */
+  authenticate(name: string, secret: string): Promise<EdgeAccount | undefined>
+  /**
+   * Whether the account may send as this address now: the address is live, and one of its senders. False as well once the
+   * account was disabled, removed or given another secret, so that a session ends with what it began with.
+   */
+  maySendAs(account: EdgeAccount, address: DirectAddress): Promise<boolean>
+  /** Every account that is not disabled and reads a live address. */
+  logins(): Promise<readonly EdgeLogin[]>
+  setSenders(
+    name: string,
+    senders: readonly string[],
+    by: string,
+  ): Promise<{ readonly kind: 'changed'; readonly account: EdgeAccount } | DirectoryRefusal>
+  /** Undefined: it reads no mailbox any more. */
+  setReads(
+    name: string,
+    reads: string | undefined,
+    by: string,
+  ): Promise<{ readonly kind: 'changed'; readonly account: EdgeAccount } | DirectoryRefusal>
+  /** Another secret; the old one ends at once, and what sessions under it may do. */
+  renew(
+    name: string,
+    by: string,
+  ): Promise<{ readonly kind: 'renewed'; readonly account: EdgeAccount; readonly secret: string } | DirectoryRefusal>
+  setDisabled(name: string, disabled: boolean, by: string): Promise<Done>
+  remove(name: string, by: string): Promise<Done>
 }

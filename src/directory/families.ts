@@ -2,6 +2,8 @@ import { parseAddress, parseDomain } from '../direct/address.js'
 import { parseTokenUri } from '../direct/token-uri.js'
 import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
 import { readCertificate } from '../x509/certificate.js'
+import { accountName } from './accounts.js'
+import { edgeName } from './addresses.js'
 import { bundleName, bundleQueue } from './bundle-rows.js'
 import { type Proofing, proofingLevels, tokenScopes } from './directory.js'
 import { privateKeyPurpose } from './keys.js'
@@ -42,7 +44,7 @@ function isProofing(value: unknown): boolean {
 
 const address = entry('address', /^directory\/address\/[^ /]+ [^ ]+$/, ({ key, value }) => {
   const { owner, id } = partsOf(key)
-  const { kind, mailbox, record, disabled, createdAt, proofing } = jsonOf(value)
+  const { kind, mailbox, record, disabled, createdAt, proofing, edge } = jsonOf(value)
   sound(parseAddress(`${id}@${owner}`) === `${id}@${owner}`, 'the key names no address')
   sound(kind === 'patient' || kind === 'provider', 'the address is of no kind')
   sound(typeof mailbox === 'string' && uuid.test(mailbox), 'the address has no mailbox')
@@ -52,6 +54,7 @@ const address = entry('address', /^directory\/address\/[^ /]+ [^ ]+$/, ({ key, v
   )
   sound(typeof disabled === 'boolean' && isMoment(createdAt), 'the value is not of an address')
   sound(proofing === undefined || isProofing(proofing), 'nobody vouched at any time, or for no level')
+  sound(edge === undefined || (typeof edge === 'string' && edgeName.test(edge)), 'its mail goes to no system')
   return []
 })
 
@@ -102,6 +105,25 @@ const token = entry('token', /^directory\/token\/[0-9a-f]{64}$/, ({ value }) => 
   sound(isMoment(createdAt), 'the token has no time')
   return []
 })
+
+const account = entry('edge account', /^directory\/account\/[^ /]+$/, ({ key, value }) => {
+  const { senders, reads, secret, disabled, createdAt } = jsonOf(value)
+  sound(accountName.test(partsOf(key).owner), 'the key names no account')
+  sound(Array.isArray(senders) && senders.every((one) => isDomain(one) || isHeld(one)), 'it sends as what cannot be')
+  sound(reads === undefined || isHeld(reads), 'it reads what is no mailbox')
+  sound(typeof secret === 'string' && /^[0-9a-f]{64}$/.test(secret), 'there is no digest of a secret')
+  sound(typeof disabled === 'boolean' && isMoment(createdAt), 'the value is not of an account')
+  return []
+})
+
+function isDomain(value: unknown): boolean {
+  return typeof value === 'string' && parseDomain(value) === value
+}
+
+function isHeld(value: unknown): boolean {
+  const { address, mailbox } = (value ?? {}) as { readonly address?: unknown; readonly mailbox?: unknown }
+  return typeof address === 'string' && parseAddress(address) === address && uuid.test(String(mailbox))
+}
 
 const bundle = entry('trust bundle', /^directory\/bundle\/[^ /]+$/, ({ key, value }) => {
   const { url, refreshMs, signer, addedAt, job, copy } = jsonOf(value)
@@ -169,5 +191,6 @@ export const directoryFamilies: readonly RowFamily[] = [
   peer,
   issuer,
   token,
+  account,
   epoch,
 ]

@@ -9,10 +9,14 @@ export const directoryProblems = {
   'bad-interval': 'A bundle is loaded again after one minute at the soonest and one day at the latest.',
   'nothing-to-trust': 'No certificate of the bundle could be taken.',
   'bad-scope': 'A token needs at least one known scope; `operator` is for tokens of the whole gateway only.',
+  'bad-account-name': 'The name of an account is 1 to 64 lower-case letters, digits, dots, hyphens, _ and @.',
+  'useless-account': 'An account needs a domain or address to send as, or a mailbox to read.',
   'bad-policy': 'A policy setting has a value that does not exist.',
   'bad-rule':
     'A rule has a name of 1 to 64 lower-case letters, digits, hyphens and dots and at most 4,000 characters; one for `public` goes out.',
   'bad-proofing': 'Proof of identity needs a level (ial1, ial2 or ial3) and the method in a few words.',
+  'bad-edge':
+    'The name of a system is 1 to 64 lower-case letters, digits, hyphens and dots, beginning with a letter or digit.',
   'already-exists': 'It is there already.',
   'not-found': 'There is no such thing.',
   'domain-not-served': 'The domain is not one this gateway serves; add it with `direct-gateway domain add`.',

@@ -4,8 +4,10 @@ import { type Batch, together } from '../ports/store.js'
 import type { SpooledJob } from '../spool/spooled.js'
 import { readCertificate } from '../x509/certificate.js'
 import { nameText } from '../x509/name.js'
+import { handOver } from './edge.js'
 import type { InboundPorts } from './inbound.js'
 import type { TrustedVerdict, Verdict } from './judge.js'
+import { noticeFacts } from './notices.js'
 import type { OpenedMail, ReadMail } from './steps.js'
 
 export type Delivery =
@@ -22,7 +24,8 @@ export type Delivery =
 
 /**
  * What must be committed to deliver a trusted message to one address: the message in its mailbox, the documents and
- * items as proposals in the patient's record, and the owed `processed` notice. A message that is itself a notice proposes
+ * items as proposals in the patient's record, the owed `processed` notice, and where the address has an edge, the job that
+ * hands the message over there. A message that is itself a notice proposes
  * nothing: anchors for outgoing mail suffice for it, and they are not asked for clinical facts. Large bodies are durable
  * when this answers.
  */
@@ -69,7 +72,17 @@ export async function delivery(
           spoolId: spooled.id,
         })
       : undefined
-  const owed = await notices.owed({ spooled, verdict, messageId: id })
+  const onwards = address.edge !== undefined
+  const owed = await notices.owed({ spooled, verdict, messageId: id, onwards })
+  const facts = noticeFacts(verdict)
+  const handed = await handOver(
+    address,
+    {
+      ...{ id, trail: spooled.id, from: facts ? from : null },
+      ...(facts && { facts, asked: opened.request.finalDelivery }),
+    },
+    ports,
+  )
   return {
     kind: 'delivery',
     id,
@@ -77,6 +90,7 @@ export async function delivery(
       parts,
       proposed?.parts ?? {},
       owed.parts,
+      handed,
       trail.names(spooled.id, {
         mailboxMessageId: id,
         ...(opened.messageId !== undefined && { messageId: opened.messageId }),

@@ -1,3 +1,4 @@
+import { deliveryKey } from '../mailbox/rows.js'
 import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
 import { decodeOutbound, outboundHold } from '../spool/outbound.js'
 import { stateKey } from '../spool/submission.js'
@@ -18,6 +19,7 @@ const outbound: Family<'job'> = {
       sound(job.stage === 'sealed' && (job.body.length > 0 || job.blob !== undefined), 'the mail has no stage or bytes')
     const held = outboundHold(job)
     const { kind, mailbox, trail } = job
+    sound(kind !== 'edge', 'the job belongs into another queue')
     return [
       ...(held === undefined ? [] : [{ kind: 'entry' as const, key: held }]),
       ...(kind === 'message' && mailbox !== undefined
@@ -27,5 +29,21 @@ const outbound: Family<'job'> = {
   },
 }
 
+/** Mail on its way from a mailbox to a system of its owner. */
+const edge: Family<'job'> = {
+  kind: 'job',
+  name: 'mail for an edge',
+  form: /^edge$/,
+  async check({ id, payload }, { vault }) {
+    const job = decodeOutbound(payload)
+    sound(job !== undefined, 'the payload is no outgoing mail')
+    const { kind, stage, source, owedAt, body } = job
+    sound(job.id === id && isMoment(owedAt), 'the job has the id of another, or no time')
+    sound(kind === 'edge' && stage === 'stored' && source !== undefined, 'the job belongs into another queue')
+    if (body.length > 0) jsonOf(await vault.open(outboundOwner, id, body))
+    return [{ kind: 'entry', key: deliveryKey(source.mailbox, source.message) }]
+  },
+}
+
 /** Every row that this room writes. */
-export const pipelineFamilies: readonly RowFamily[] = [outbound, ...certificateFamilies]
+export const pipelineFamilies: readonly RowFamily[] = [outbound, edge, ...certificateFamilies]

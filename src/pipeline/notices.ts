@@ -36,9 +36,15 @@ export interface NoticePorts {
  * of a clinic. Once it is made, the queue holds what the wire will show: sender and recipient, as in any mail queue, and
  * nothing of the message it speaks of. The address it goes to stands in the job all along, for routing.
  */
-interface Owed {
-  readonly disposition: OwedDisposition
-  /** The recipient it speaks for. */
+interface Owed extends NoticeFacts {
+  readonly disposition: MdnDisposition
+  /** Why it failed, for its sender to read. */
+  readonly failure?: string
+}
+
+/** What is known of a trusted message that its sender may be told of, whatever becomes of it. */
+export interface NoticeFacts {
+  /** The recipient a notice speaks for. */
   readonly recipient: DirectAddress
   readonly to: DirectAddress
   readonly originalMessageId?: string
@@ -47,24 +53,38 @@ interface Owed {
   readonly certificates: readonly string[]
 }
 
-/** The mailbox is the final destination, so that `dispatched` becomes true in the very commit that `processed` does. */
-type OwedDisposition = Extract<MdnDisposition, 'processed' | 'dispatched'>
-
 export interface Notices {
   /**
    * Parts that owe the `processed` notice for a trusted message (Applicability Statement §3.0), and the `dispatched` one
    * where it was asked for correctly (Delivery Notification IG §1.3): none for a message that is itself a notice
-   * (RFC 8098 §3: no MDN for an MDN).
+   * (RFC 8098 §3: no MDN for an MDN). Where the mailbox is the final destination, `dispatched` becomes true in the very
+   * commit that `processed` does; where the message goes `onwards`, it is owed once it got there.
    */
   owed(input: {
     readonly spooled: SpooledJob
     readonly verdict: Extract<Verdict, { kind: 'trusted' }>
     readonly messageId: string
+    readonly onwards?: boolean
   }): Promise<{ readonly parts: Batch; readonly detail?: string }>
+  /** Parts that owe one notice of what became of a message later. Owing the same twice is owing it once. */
+  owe(disposition: 'dispatched' | 'failed', facts: NoticeFacts, about: NoticeAbout): Promise<Batch>
+  /** Facts sealed for a job of one of the outgoing queues, which waits for what becomes of the message. */
+  keep(jobId: string, facts: NoticeFacts): Promise<Uint8Array>
+  /** The facts that were kept with a job; undefined where its body is empty. Throws VaultFailed. */
+  kept(jobId: string, body: Uint8Array): Promise<NoticeFacts | undefined>
   /** What else becomes true with each try and with the end: a step in the trail, and an alarm where the notice is never sent. */
   outcome(job: OutboundJob, results: readonly NoticeOutcome[]): Batch
   /** Makes the wire form of an owed notice: composed, signed by its recipient, encrypted to the sender of the message. */
   prepare(job: OutboundJob): Promise<{ readonly kind: 'sealed'; readonly wire: Uint8Array } | Refused | Undecided>
+}
+
+/** Which message a notice is about. */
+export interface NoticeAbout {
+  /** The trail that tells of it. */
+  readonly trail: string
+  /** Its id in the mailbox. */
+  readonly messageId: string
+  readonly failure?: string
 }
 
 /** How a try to send a notice ended; only `retry` is not the end. */
@@ -80,51 +100,65 @@ export const outboundOwner = 'outbound'
 const certificatesKept = 20
 
 export function openNotices(ports: NoticePorts): Notices {
+  const { vault } = ports
   return {
-    owed: (input) => owe(ports, input),
+    owed: (input) => owed(ports, input),
+    owe: (disposition, facts, about) => owe(ports, disposition, facts, about),
+    keep: (jobId, facts) => vault.seal(outboundOwner, jobId, Buffer.from(JSON.stringify(facts))),
+    async kept(jobId, body) {
+      if (body.length === 0) return undefined
+      return JSON.parse(Buffer.from(await vault.open(outboundOwner, jobId, body)).toString('utf8')) as NoticeFacts
+    },
     outcome: (job, results) => together(...results.map((result) => told(ports, job, result))),
     prepare: (job) => prepare(ports, job),
   }
 }
 
+/** What notices of a trusted message are made from; undefined for one that is itself a notice (RFC 8098 §3). */
+export function noticeFacts({
+  mail,
+  recipient,
+  signer,
+}: Extract<Verdict, { kind: 'trusted' }>): NoticeFacts | undefined {
+  const { opened, from } = mail
+  if (opened.notice.kind !== 'none') return undefined
+  return {
+    recipient,
+    to: opened.request.notifyTo ?? from,
+    ...(opened.messageId !== undefined && { originalMessageId: opened.messageId }),
+    signer: base64(signer),
+    certificates: opened.certificates.slice(0, certificatesKept).map(base64),
+  }
+}
+
+async function owed(
+  ports: NoticePorts,
+  { spooled, verdict, messageId, onwards = false }: Parameters<Notices['owed']>[0],
+): ReturnType<Notices['owed']> {
+  const facts = noticeFacts(verdict)
+  if (!facts) return { parts: {} }
+  const asked = verdict.mail.opened.request.finalDelivery
+  const dispositions = ['processed', ...(asked && !onwards ? (['dispatched'] as const) : [])] as const
+  const about = { trail: spooled.id, messageId }
+  const parts = await Promise.all(dispositions.map((disposition) => owe(ports, disposition, facts, about)))
+  return { parts: together(...parts), detail: `${dispositions.join(' and ')}, to ${facts.to}` }
+}
+
 async function owe(
   { vault, clock }: NoticePorts,
-  { spooled, verdict, messageId }: Parameters<Notices['owed']>[0],
-): ReturnType<Notices['owed']> {
-  const { opened, from } = verdict.mail
-  if (opened.notice.kind !== 'none') return { parts: {} }
-  const to = opened.request.notifyTo ?? from
-  const dispositions: readonly OwedDisposition[] = [
-    'processed',
-    ...(opened.request.finalDelivery ? ['dispatched' as const] : []),
-  ]
-  const parts = dispositions.map(async (disposition) => {
-    const id = createHash('sha256')
-      .update(`${disposition} ${verdict.recipient} ${messageId}`)
-      .digest('hex')
-      .slice(0, 32)
-    const owed: Owed = {
-      disposition,
-      recipient: verdict.recipient,
-      to,
-      ...(opened.messageId !== undefined && { originalMessageId: opened.messageId }),
-      signer: base64(verdict.signer),
-      certificates: opened.certificates.slice(0, certificatesKept).map(base64),
-    }
-    const job: OutboundJob = {
-      id,
-      trail: spooled.id,
-      kind: 'mdn',
-      from: null,
-      to: [to],
-      stage: 'owed',
-      body: await vault.seal(outboundOwner, id, Buffer.from(JSON.stringify(owed))),
-      owedAt: clock.now(),
-      tries: 0,
-    }
-    return enqueueOutbound(job, job.owedAt)
-  })
-  return { parts: together(...(await Promise.all(parts))), detail: `${dispositions.join(' and ')}, to ${to}` }
+  disposition: MdnDisposition,
+  facts: NoticeFacts,
+  { trail, messageId, failure }: NoticeAbout,
+): Promise<Batch> {
+  const id = createHash('sha256').update(`${disposition} ${facts.recipient} ${messageId}`).digest('hex').slice(0, 32)
+  const owed: Owed = { disposition, ...facts, ...(failure !== undefined && { failure }) }
+  const job: OutboundJob = {
+    ...{ id, trail, kind: 'mdn', from: null, to: [facts.to], stage: 'owed' },
+    body: await vault.seal(outboundOwner, id, Buffer.from(JSON.stringify(owed))),
+    owedAt: clock.now(),
+    tries: 0,
+  }
+  return enqueueOutbound(job, job.owedAt)
 }
 
 async function prepare(
@@ -159,6 +193,7 @@ async function prepare(
     finalRecipient: owed.recipient,
     to: owed.to,
     ...(owed.originalMessageId !== undefined && { originalMessageId: owed.originalMessageId }),
+    ...(owed.failure !== undefined && { failure: owed.failure }),
     messageId,
     at: job.owedAt,
   })

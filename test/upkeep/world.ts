@@ -39,6 +39,9 @@ export async function busyGateway() {
   await accept(gateway, seal({ id: 'summary', content: withDocument() }))
   await accept(gateway, seal({ id: 'large', content: withDocument(200_000) }), [bob])
   await work(gateway)
+  await gateway.directory.addresses.setEdge(bob, 'ehr', 'test')
+  await accept(gateway, seal({ id: 'onwards' }), [bob])
+  await work(gateway)
   const { anchors } = gateway.directory
   const [anchor] = await anchors.list()
   if (!anchor) throw new Error('the domain has an anchor')
@@ -69,6 +72,10 @@ export async function busyGateway() {
     put: [
       {
         key: `delivery/begun/${(await gateway.store.jobs('outbound', 1))[0]?.id}`,
+        value: Buffer.from('{"tries":1,"nextAt":1}'),
+      },
+      {
+        key: `delivery/begun-edge/${(await gateway.store.jobs('edge', 1))[0]?.id}`,
         value: Buffer.from('{"tries":1,"nextAt":1}'),
       },
     ],

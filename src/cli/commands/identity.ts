@@ -129,7 +129,7 @@ function domainArgument(name: string) {
   return domain
 }
 
-/** `address add|list|proof|unproof|enable|disable|remove`. */
+/** `address add|list|proof|unproof|edge|enable|disable|remove`. */
 export function addressCommands(program: Command, session: Session): void {
   const address = program.command('address').description('addresses this gateway serves')
 
@@ -182,6 +182,19 @@ export function addressCommands(program: Command, session: Session): void {
     },
   )
 
+  actOnGateway(
+    address
+      .command('edge <address> <system>')
+      .description('hand what arrives for it to a system of edge.systems as well, or to none; the mailbox keeps it'),
+    session,
+    async ({ directory }, context, options, [given = '', system = '']) => {
+      const edge = system === 'none' ? undefined : system
+      orFail(await directory.addresses.setEdge(addressArgument(given), edge, operatorName))
+      const said = edge === undefined ? `Mail for ${given} stays here.` : `Mail for ${given} goes on to ${edge}.`
+      return sayDone(context, options, said, { address: given, edge })
+    },
+  )
+
   const change = (
     name: string,
     description: string,
@@ -217,10 +230,10 @@ async function* everyAddress(addresses: Addresses, domain: string | undefined): 
 }
 
 async function addressRow(addresses: Addresses, found: Address): Promise<Row> {
-  const { address, kind, mailbox, record, createdAt, proofing } = found
+  const { address, kind, mailbox, record, createdAt, proofing, edge } = found
   const standing = await addresses.standing(address)
   const state = standing === 'live' ? 'enabled' : (standing ?? 'not served')
-  return { address, kind, state, mailbox, record, createdAt, proofing: proofing?.level }
+  return { address, kind, state, mailbox, record, createdAt, proofing: proofing?.level, edge }
 }
 
 export function addressArgument(text: string): Address['address'] {

@@ -1,0 +1,184 @@
+import type { DirectAddress } from '../direct/address.js'
+import type { RefusalReason } from '../direct/refusal.js'
+import type { TrailStep } from '../direct/verdict.js'
+import type { Address } from '../directory/directory.js'
+import type { Mailbox } from '../mailbox/mailbox.js'
+import type { NewMessage } from '../mailbox/message.js'
+import type { Audit, AuditEntry } from '../ports/audit.js'
+import { type Batch, together } from '../ports/store.js'
+import type { Clock } from '../ports/world.js'
+import { enqueueOutbound, type OutboundJob } from '../spool/outbound.js'
+import { contentId } from '../spool/payload.js'
+import type { Trail } from '../spool/trail.js'
+import type { NoticeFacts, NoticeOutcome, Notices } from './notices.js'
+
+/**
+ * What lies in a mailbox and goes on to a system of its owner (`Address.edge`). The mailbox keeps the message whatever
+ * becomes of it there; its sender is told `dispatched` once the system took it, where he asked for that, and `failed` when
+ * it never will (Delivery Notification IG §1.3).
+ */
+export interface HandedOver {
+  /** The mailbox's id of the message. */
+  readonly id: string
+  /** The spool or submission id whose trail tells of it. */
+  readonly trail: string
+  /** The reverse-path; null for notices (RFC 8098 §3, RFC 3464 §2). */
+  readonly from: DirectAddress | null
+  /** What its sender is told from; absent where he is told nothing: notices, and what we wrote ourselves. */
+  readonly facts?: NoticeFacts
+  /** He asked to be told of its delivery. */
+  readonly asked?: boolean
+}
+
+/**
+ * Parts that owe a message in the mailbox of an address to its edge, with a step in the trail; none where it has no edge.
+ * They belong into the batch that delivers it there.
+ */
+export async function handOver(
+  { address, mailbox, edge }: Pick<Address, 'address' | 'mailbox' | 'edge'>,
+  { id, trail, from, facts, asked = false }: HandedOver,
+  ports: { readonly notices?: Pick<Notices, 'keep'>; readonly trail: Pick<Trail, 'steps'>; readonly clock: Clock },
+): Promise<Batch> {
+  if (edge === undefined) return {}
+  const at = ports.clock.now()
+  const jobId = contentId('edge', mailbox, id)
+  if (facts && !ports.notices) throw new TypeError('facts are kept by the notices')
+  const job: OutboundJob = {
+    ...{ id: jobId, trail, kind: 'edge', from, to: [address], stage: 'stored' },
+    ...{ source: { mailbox, message: id }, system: edge },
+    ...(asked && { asked }),
+    body: (facts && (await ports.notices?.keep(jobId, facts))) ?? new Uint8Array(),
+    ...{ owedAt: at, tries: 0 },
+  }
+  const step: TrailStep = { at, step: 'edge-queued', recipient: address, detail: `for ${edge}` }
+  return together(enqueueOutbound(job, at), ports.trail.steps(trail, [step]))
+}
+
+export interface ToMailboxPorts {
+  readonly mailbox: Pick<Mailbox, 'delivery' | 'has'>
+  readonly trail: Pick<Trail, 'steps'>
+  readonly clock: Clock
+}
+
+/**
+ * Parts that deliver what we wrote ourselves, or a notice from outside, into the mailbox of an address and from there to its
+ * edge, under the null reverse-path. Without `address`, or where the mailbox is not its mailbox any more, into the mailbox
+ * alone. `duplicate` where it is there already: then nothing is owed anew.
+ */
+export async function toMailbox(
+  address: Pick<Address, 'address' | 'mailbox' | 'edge'> | undefined,
+  message: NewMessage,
+  ports: ToMailboxPorts,
+): Promise<
+  | { readonly kind: 'delivery'; readonly id: string; readonly parts: Batch }
+  | { readonly kind: 'duplicate'; readonly id: string }
+> {
+  const { id, parts } = await ports.mailbox.delivery(message)
+  if (await ports.mailbox.has(message.mailbox, id)) return { kind: 'duplicate', id }
+  if (address?.mailbox !== message.mailbox) return { kind: 'delivery', id, parts }
+  const handed = await handOver(address, { id, trail: message.spoolId, from: null }, ports)
+  return { kind: 'delivery', id, parts: together(parts, handed) }
+}
+
+export interface EdgePorts {
+  readonly notices: Pick<Notices, 'kept' | 'owe'>
+  readonly trail: Pick<Trail, 'steps'>
+  readonly audit: Audit
+  readonly clock: Clock
+  /** Whether the configuration knows a system of this name. */
+  readonly isKnown: (system: string) => boolean
+}
+
+/** What one try to hand over came to for some recipients of a job. */
+export type EdgeOutcome = NoticeOutcome & { readonly to: readonly DirectAddress[] }
+
+/**
+ * What else becomes true with each try to hand a message over: a step in its trail; at the end an audit entry, and the
+ * notice to its sender. Where the system never takes it, an alarm: somebody here does not get his mail.
+ */
+export function edgeOutcomesOf(
+  ports: EdgePorts,
+): (job: OutboundJob, results: readonly EdgeOutcome[]) => Promise<Batch> {
+  return async (job, results) => {
+    const parts = await Promise.all(
+      results.flatMap((result) => result.to.map((recipient) => toldOf(ports, job, recipient, result))),
+    )
+    return together(...parts)
+  }
+}
+
+async function toldOf(
+  { notices, trail, audit, clock, isKnown }: EdgePorts,
+  job: OutboundJob,
+  recipient: DirectAddress,
+  outcome: NoticeOutcome,
+): Promise<Batch> {
+  const at = clock.now()
+  const { system = '', source } = job
+  const entry = {
+    at,
+    actor: 'system',
+    subject: { spool: job.trail, message: source?.message ?? '', recipient, system },
+  }
+  const tell = (steps: readonly TrailStep[], entries: readonly AuditEntry[] = []): Batch =>
+    together(trail.steps(job.trail, steps), { append: entries.map((one) => audit.entry(one)) })
+  const alarm = (reason: RefusalReason, detail: string) => ({
+    step: { at, step: 'alarm', recipient, detail } as const,
+    entry: { ...entry, action: 'alarm', outcome: 'failed', reason } as const,
+  })
+
+  switch (outcome.kind) {
+    case 'delivered': {
+      const step: TrailStep = { at, step: 'edge-delivered', recipient, detail: wordsOf(outcome.host, outcome.reply) }
+      const told = tell([step], [{ ...entry, action: 'message.edge', outcome: 'success' }])
+      return together(told, await notice(notices, job, 'dispatched'))
+    }
+    case 'retry': {
+      const step: TrailStep = { at, step: 'edge-attempted', recipient, detail: wordsOf(outcome.host, outcome.detail) }
+      // Once, where the first try finds that nobody can be asked: people must mend it, time does not.
+      if (isKnown(system) || job.tries !== 1) return tell([step])
+      const called = alarm('not-delivered', `edge.systems has no ${system}, and mail waits for it`)
+      return tell([step, called.step], [called.entry])
+    }
+    case 'failed':
+    case 'expired':
+    case 'refused': {
+      const reason = outcome.kind === 'expired' ? 'undelivered-too-long' : 'not-delivered'
+      const { host, detail } = outcome.kind === 'refused' ? { ...outcome.refusal, host: undefined } : outcome
+      const step: TrailStep = {
+        ...{ at, step: 'edge-failed', recipient, detail: wordsOf(host, detail) },
+        refusal: { kind: 'refused', reason, detail: wordsOf(host, detail) },
+      }
+      const called = alarm(reason, `${system} did not get the message, which stays in the mailbox`)
+      const failed: AuditEntry = { ...entry, action: 'message.edge', outcome: 'failed', reason }
+      const told = tell([step, called.step], [failed, called.entry])
+      return together(told, await notice(notices, job, 'failed', failureOf(outcome)))
+    }
+  }
+}
+
+/** The notice that the end of a job owes to the sender; none where none was asked for, or none may be. */
+async function notice(
+  notices: EdgePorts['notices'],
+  job: OutboundJob,
+  disposition: 'dispatched' | 'failed',
+  failure?: string,
+): Promise<Batch> {
+  if (disposition === 'dispatched' && !job.asked) return {}
+  const facts = await notices.kept(job.id, job.body)
+  if (!facts || !job.source) return {}
+  const about = { trail: job.trail, messageId: job.source.message, ...(failure !== undefined && { failure }) }
+  return notices.owe(disposition, facts, about)
+}
+
+/** Why it failed, in words for the sender: of a reply only its codes, since its text is from inside the house. */
+function failureOf(outcome: Exclude<NoticeOutcome, { kind: 'delivered' }>): string {
+  if (outcome.kind === 'expired') return 'The system of the recipient did not take it in time'
+  const detail = outcome.kind === 'refused' ? '' : outcome.detail
+  const codes = /^[45]\d\d(?:[ -][45]\.\d{1,3}\.\d{1,3})?/.exec(detail)?.[0]
+  return ['The system of the recipient refused it', codes && `(${codes})`].filter(Boolean).join(' ')
+}
+
+function wordsOf(host: string | undefined, detail: string): string {
+  return [host, detail].filter(Boolean).join(': ')
+}
