@@ -1,5 +1,6 @@
 import type { DirectAddress } from '../direct/address.js'
 import type { Diagnostic, RecordItem } from '../direct/clinical.js'
+import type { EncryptionPreference, RsaTransport } from '../direct/encryption.js'
 import type { Refused, Undecided } from '../direct/refusal.js'
 import type { Digest, Signer } from '../direct/signer.js'
 import type { OwnedKey } from '../ports/keys.js'
@@ -107,12 +108,21 @@ export interface ReadAttachment {
   }[]
 }
 
+/** A certificate to encrypt to; by default the content key goes there as the request has it. */
+export interface SealRecipient {
+  /** DER. */
+  readonly certificate: Uint8Array
+  readonly rsaTransport?: RsaTransport
+}
+
 export interface SealRequest {
   /** The whole inner RFC 5322 message. */
   readonly message: Uint8Array
   readonly signers: readonly OwnedKey[]
-  /** Certificates to encrypt to, DER. */
-  readonly recipients: readonly Uint8Array[]
+  /** Certificates to encrypt to, DER, where need be with the way their owner wants the content key. */
+  readonly recipients: readonly (Uint8Array | SealRecipient)[]
+  /** Other than the usual: OAEP with SHA-256 for whoever wants nothing else, AES-256-CBC. */
+  readonly encryption?: EncryptionPreference
   /** Address fields of the wrapper: never Subject. */
   readonly outer: {
     readonly from: DirectAddress

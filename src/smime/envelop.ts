@@ -23,11 +23,12 @@ import {
   sequenceOf,
   setOf,
 } from '../asn1/writer.js'
+import type { RsaTransport } from '../direct/encryption.js'
 import { type Refused, refused } from '../direct/refusal.js'
 import { type Certificate, publicKeyOf } from '../x509/certificate.js'
 import { aes256WrapAlgorithm, type Curve, keyEncryptionKey, wrapKey } from './agreement.js'
 import { type CipherShape, contentCiphers, oidName } from './algorithms.js'
-import type { RsaTransport, SealPolicy } from './policy.js'
+import type { SealPolicy } from './policy.js'
 import { curveOf } from './recipient.js'
 
 /** An encrypted CMS structure in the making: what stands before the ciphertext, the ciphertext by chunks, what stands after. */
@@ -41,6 +42,12 @@ export interface Envelope {
   end(): Buffer
 }
 
+/** Who can open it: each gets the content key in the way that is his (RFC 5652 §6.2). */
+export interface EnvelopeRecipient {
+  readonly certificate: Certificate
+  readonly rsaTransport: RsaTransport
+}
+
 const gcmTagBytes = 16
 const gcmNonceBytes = 12 // RFC 5084 §3.2 recommends it
 
@@ -50,14 +57,14 @@ const gcmNonceBytes = 12 // RFC 5084 §3.2 recommends it
  */
 export function envelop(
   plainBytes: number,
-  recipients: readonly Certificate[],
-  policy: SealPolicy,
+  recipients: readonly EnvelopeRecipient[],
+  policy: Pick<SealPolicy, 'contentCipher' | 'rsaBits'>,
 ): Envelope | Refused {
   const cipher = contentCiphers[policy.contentCipher]
   const contentKey = randomBytes(cipher.keyBytes)
   const infos: Uint8Array[] = []
   for (const recipient of recipients) {
-    const info = recipientInfo(recipient, contentKey, policy)
+    const info = recipientInfo(recipient, contentKey, policy.rsaBits)
     if ('kind' in info) return info
     infos.push(info)
   }
@@ -132,14 +139,18 @@ function headOf(
   return around(0x30, Buffer.concat([objectIdentifier(contentType), explicit]), behind)
 }
 
-function recipientInfo(recipient: Certificate, contentKey: Uint8Array, policy: SealPolicy): Uint8Array | Refused {
+function recipientInfo(
+  { certificate: recipient, rsaTransport }: EnvelopeRecipient,
+  contentKey: Uint8Array,
+  rsaBits: number,
+): Uint8Array | Refused {
   const key = publicKeyOf(recipient)
   const bits = key?.asymmetricKeyDetails?.modulusLength
   // Issuer and serial rather than a key identifier: some validators know no other.
   const rid = sequenceOf(recipient.issuer, der(0x02, recipient.serial))
   if (key?.asymmetricKeyType === 'rsa' && bits !== undefined) {
-    if (bits < policy.rsaBits) return refused('weak-key', `recipient ${recipient.fingerprint} has RSA of ${bits} bits`)
-    const { algorithm, padding } = transports[policy.rsaTransport]
+    if (bits < rsaBits) return refused('weak-key', `recipient ${recipient.fingerprint} has RSA of ${bits} bits`)
+    const { algorithm, padding } = transports[rsaTransport]
     const encrypted = publicEncrypt({ key, ...padding }, contentKey)
     return sequenceOf(integer(0), rid, algorithm, octetString(encrypted))
   }

@@ -1,5 +1,5 @@
+import type { RsaTransport, SealingCipher } from '../direct/encryption.js'
 import type { Digest } from '../direct/signer.js'
-import type { ContentCipher } from './algorithms.js'
 
 /** What an incoming message may use. */
 export interface OpenPolicy {
@@ -18,13 +18,11 @@ export const strictOpening: OpenPolicy = {
   rsaBits: 2048,
 }
 
-/** How RSA recipients get the content key. OAEP with SHA-256 is what accreditation validators demand; the others are for older peers. */
-export type RsaTransport = 'oaep-sha256' | 'oaep-sha1' | 'pkcs1-v1.5'
-
 /** What an outgoing message uses. */
 export interface SealPolicy {
+  /** For recipients of whom nothing else is said. */
   readonly rsaTransport: RsaTransport
-  readonly contentCipher: Exclude<ContentCipher, 'des-ede3-cbc'>
+  readonly contentCipher: SealingCipher
   readonly digest: 'sha256' | 'sha384' | 'sha512'
   /** How RSA signers sign. Validators know PKCS#1 v1.5 only. */
   readonly rsaSignature: 'rsa' | 'rsa-pss'

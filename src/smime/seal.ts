@@ -1,11 +1,12 @@
 import { isAscii } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
+import { type RsaTransport, rsaTransports } from '../direct/encryption.js'
 import { type Refused, refused } from '../direct/refusal.js'
 import { viewOf } from '../mime/limits.js'
 import { toCanonicalLines } from '../mime/signed.js'
-import { type Certificate, publicKeyOf, readCertificate } from '../x509/certificate.js'
+import { publicKeyOf, readCertificate } from '../x509/certificate.js'
 import { base64BlockBytes, base64LineBytes, writeBase64Lines } from './base64.js'
-import { type Envelope, envelop } from './envelop.js'
+import { type Envelope, type EnvelopeRecipient, envelop } from './envelop.js'
 import type { SigningKey } from './key.js'
 import { type SealPolicy, smimeLimits, usualSealing } from './policy.js'
 import { signDetached } from './sign.js'
@@ -16,11 +17,18 @@ export interface Sealed {
   readonly wire: Uint8Array
 }
 
+/** A certificate to encrypt to, and how its owner wants the content key; by default as the policy has it. */
+export interface SealRecipient {
+  /** DER. */
+  readonly certificate: Uint8Array
+  readonly rsaTransport?: RsaTransport
+}
+
 export interface SealInput {
   /** Every one signs. */
   readonly signers: readonly SigningKey[]
-  /** Certificates to encrypt to, DER; one that stands twice counts once. */
-  readonly recipients: readonly Uint8Array[]
+  /** Certificates to encrypt to, DER; one that stands twice counts once, with the transport that more systems read. */
+  readonly recipients: readonly (Uint8Array | SealRecipient)[]
   /** Header fields of the envelope, for everyone to see: From, To, Date, Message-ID. Never MIME-Version or Content-*. */
   readonly outerHeaders: readonly { readonly name: string; readonly value: string }[]
   /** Signing time, Unix milliseconds. */
@@ -38,7 +46,7 @@ const chunkBytes = 64 * 1024
  */
 export function sealMessage(message: Uint8Array, input: SealInput): Sealed | Refused {
   const policy = { ...usualSealing, ...input.policy }
-  const recipients = recipientsOf(input.recipients)
+  const recipients = recipientsOf(input.recipients, policy)
   if ('kind' in recipients) return recipients
   const fault = signerFault(input.signers, policy)
   if (fault) return fault
@@ -64,16 +72,24 @@ function envelopeHeader(smimeType: string): string {
   ].join(crlf)
 }
 
-function recipientsOf(ders: readonly Uint8Array[]): readonly Certificate[] | Refused {
-  if (ders.length === 0) return refused('no-key-for-recipient', 'no certificate to encrypt to')
-  if (ders.length > smimeLimits.sealRecipients) return refused('too-many-recipients')
-  const found = new Map<string, Certificate>()
-  for (const der of ders) {
+function recipientsOf(asked: SealInput['recipients'], policy: SealPolicy): readonly EnvelopeRecipient[] | Refused {
+  if (asked.length === 0) return refused('no-key-for-recipient', 'no certificate to encrypt to')
+  if (asked.length > smimeLimits.sealRecipients) return refused('too-many-recipients')
+  const found = new Map<string, EnvelopeRecipient>()
+  for (const one of asked) {
+    const { certificate: der, rsaTransport = policy.rsaTransport } =
+      one instanceof Uint8Array ? { certificate: one } : one
     const certificate = readCertificate(der)
     if (certificate.kind === 'malformed') return refused('malformed-certificate', certificate.detail)
-    found.set(certificate.fingerprint, certificate)
+    const other = found.get(certificate.fingerprint)?.rsaTransport ?? rsaTransport
+    found.set(certificate.fingerprint, { certificate, rsaTransport: olderOf(rsaTransport, other) })
   }
   return [...found.values()]
+}
+
+/** The one that stands later in the list: more systems read it. */
+function olderOf(one: RsaTransport, other: RsaTransport): RsaTransport {
+  return rsaTransports.indexOf(one) > rsaTransports.indexOf(other) ? one : other
 }
 
 function signerFault(signers: readonly SigningKey[], policy: SealPolicy): Refused | undefined {

@@ -107,7 +107,7 @@ export function openSteps(masterKey: Uint8Array, tokenSettings?: TokenSettings):
         return header.kind === 'header' ? mailOf(opened, header) : header
       }),
     read: (message, depth) => readMail(message, depth),
-    seal: ({ message, signers, recipients, outer, at, digest }) =>
+    seal: ({ message, signers, recipients, encryption, outer, at, digest }) =>
       unlessAway(async () => {
         const { keys, missing } = keysOf(signers)
         if (keys.length === 0 && missing) return missing
@@ -121,7 +121,7 @@ export function openSteps(masterKey: Uint8Array, tokenSettings?: TokenSettings):
             { name: 'Message-ID', value: outer.messageId },
           ],
           at,
-          ...(digest && { policy: { digest } }),
+          policy: { ...encryption, ...(digest && { digest }) },
         })
       }),
     ...openArithmetic(keyring, tokens),

@@ -124,12 +124,13 @@ export function envelopedCms(
   recipients: readonly Identity[],
   policy: Partial<SealPolicy> = {},
 ): Buffer {
-  const certificates = recipients.map(({ certificate }) => {
-    const read = readCertificate(certificate)
-    if (read.kind === 'malformed') throw new Error(read.detail)
-    return read
+  const { rsaTransport, ...chosen } = { ...usualSealing, ...policy }
+  const to = recipients.map(({ certificate: der }) => {
+    const certificate = readCertificate(der)
+    if (certificate.kind === 'malformed') throw new Error(certificate.detail)
+    return { certificate, rsaTransport }
   })
-  const envelope = envelop(entity.length, certificates, { ...usualSealing, ...policy })
+  const envelope = envelop(entity.length, to, chosen)
   if (envelope.kind === 'refused') throw new Error(envelope.reason)
   return Buffer.concat([envelope.head, envelope.encrypt(entity), envelope.end()])
 }
