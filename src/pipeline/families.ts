@@ -41,7 +41,8 @@ const edge: Family<'job'> = {
     sound(job.id === id && isMoment(owedAt), 'the job has the id of another, or no time')
     sound(kind === 'edge' && stage === 'stored' && source !== undefined, 'the job belongs into another queue')
     if (body.length > 0) jsonOf(await vault.open(outboundOwner, id, body))
-    return [{ kind: 'entry', key: deliveryKey(source.mailbox, source.message) }]
+    // Mailboxes know nothing of edges, and lose nothing: whether it is there is asked of them as they are now.
+    return [{ kind: 'some', prefix: deliveryKey(source.mailbox, source.message) }]
   },
 }
 
