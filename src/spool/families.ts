@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { parseAddress } from '../direct/address.js'
 import { holdKey } from '../ports/body.js'
 import { checkBody, emptyRow, type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
+import { eventLog, readEvent } from './events.js'
 import { decodeSpooled, timeKey } from './payload.js'
 import type { Spooled } from './spooled.js'
 import { bodyKey, ownerOf, type Submission, stateKey, submissionQueue, timeRowKey } from './submission.js'
@@ -179,6 +180,17 @@ const submission: Family<'job'> = {
   },
 }
 
+/** Its step may be gone from the trail one day; the log stays. */
+const events: Family<'log'> = {
+  kind: 'log',
+  name: 'event',
+  form: new RegExp(`^${eventLog}$`),
+  check({ value }) {
+    sound(readEvent(value) !== undefined, 'the value is no event')
+    return []
+  },
+}
+
 /** Every row that this room writes. */
 export const spoolFamilies: readonly RowFamily[] = [
   waiting,
@@ -186,6 +198,7 @@ export const spoolFamilies: readonly RowFamily[] = [
   seenByTime,
   trail,
   trailName,
+  events,
   refused,
   refusedByTime,
   refusedBody,

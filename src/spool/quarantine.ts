@@ -8,7 +8,7 @@ import { contentId, decodeSpooled, encodeSpooled, json, timeKey, utf8 } from './
 import type { SpoolPorts } from './spool.js'
 import { enqueueSpooled } from './spool.js'
 import type { SpoolBody, Spooled } from './spooled.js'
-import { trailSteps } from './trail.js'
+import { openTrail, type TrailWriter } from './trail.js'
 
 export interface RefusedRecipient {
   readonly recipient: DirectAddress
@@ -58,10 +58,10 @@ export const quarantineLimits = {
 const byTime = 'quarantine-by-time/'
 
 export function openQuarantine(
-  ports: Pick<SpoolPorts, 'store' | 'clock' | 'audit'>,
+  ports: Pick<SpoolPorts, 'store' | 'clock' | 'audit' | 'trail'>,
   limits = quarantineLimits,
 ): Quarantine {
-  const { store, clock } = ports
+  const { store, clock, trail = openTrail(ports) } = ports
   return {
     keep: (spooled, refused) => keep(store, spooled, refused, clock.now()),
     async get(spoolId) {
@@ -84,7 +84,7 @@ export function openQuarantine(
         ? { kind: 'page', entries, next: Buffer.from(last.key.slice(byTime.length)).toString('base64url') }
         : { kind: 'page', entries }
     },
-    judgeAgain: (spoolId) => judgeAgain(store, spoolId, clock.now()),
+    judgeAgain: (spoolId) => judgeAgain({ store, trail }, spoolId, clock.now()),
     purge: (olderThanMs, limit = limits.purgeMessages) => purge(ports, clock.now() - olderThanMs, limit),
   }
 }
@@ -160,7 +160,11 @@ function removal(row: Entry, entry: Quarantined, body: SpoolBody | undefined): B
 }
 
 /** The job gets an id of its own: one for other recipients of the same message may still be in the queue. */
-async function judgeAgain(store: Store, spoolId: string, now: number): Promise<Batch | undefined> {
+async function judgeAgain(
+  { store, trail }: { readonly store: Store; readonly trail: TrailWriter },
+  spoolId: string,
+  now: number,
+): Promise<Batch | undefined> {
   const row = await store.get(rowKey(spoolId))
   const kept = row && (await storedBody(store, spoolId))
   if (!row || !kept) return undefined
@@ -172,7 +176,7 @@ async function judgeAgain(store: Store, spoolId: string, now: number): Promise<B
   return together(
     removal(row, entry, kept.body),
     enqueueSpooled(jobId, { ...kept, pending, judgedAgain, judgedAgainAt: now, stepFailures: {} }, now),
-    trailSteps(spoolId, [{ at: now, step: 'judged-again', detail }]),
+    trail.steps(spoolId, [{ at: now, step: 'judged-again', detail }]),
   )
 }
 

@@ -11,7 +11,7 @@ import type { Clock, Random } from '../ports/world.js'
 import { decodeSpooled, encodeSpooled, json, seenKey, spoolId, timeKey, utf8 } from './payload.js'
 import type { SpoolBody, Spooled, SpooledJob } from './spooled.js'
 import { openBlobSweep, sweepSeen } from './sweep.js'
-import { trailSteps } from './trail.js'
+import { openTrail, type TrailWriter } from './trail.js'
 
 export interface SpoolPorts {
   readonly store: Store
@@ -19,6 +19,8 @@ export interface SpoolPorts {
   readonly clock: Clock
   readonly audit: Audit
   readonly random: Random
+  /** Default: one that keeps no events. */
+  readonly trail?: TrailWriter
 }
 
 /** The queue of messages that wait for their verdict. */
@@ -67,7 +69,8 @@ export interface Spool {
   sweepBlobs(limit?: number): Promise<number>
 }
 
-export function openSpool(ports: SpoolPorts, limits = spoolLimits): Spool {
+export function openSpool(given: SpoolPorts, limits = spoolLimits): Spool {
+  const ports = { ...given, trail: given.trail ?? openTrail(given) }
   const { store, blobs, clock } = ports
   const sweepBlobs = openBlobSweep(ports, limits.orphanMs)
   return {
@@ -174,7 +177,7 @@ interface Seen {
 
 /** One synced commit: the job, the rows that recognise a re-send, the trail and the audit. Racing twins conflict and read again. */
 async function remember(
-  ports: SpoolPorts,
+  ports: Required<SpoolPorts>,
   limits: typeof spoolLimits,
   envelope: Envelope,
   collected: Collected,
@@ -202,7 +205,7 @@ async function remember(
       together(
         enqueueSpooled(id, spooled, now),
         seenParts(spooled, rows, seen, now),
-        trailSteps(id, acceptedSteps(spooled, seen, now)),
+        ports.trail.steps(id, acceptedSteps(spooled, seen, now)),
         { append: [ports.audit.entry(auditOf('message.accept', envelope, id, now))] },
       ),
     )
@@ -256,7 +259,7 @@ function acceptedSteps(spooled: Spooled, seen: readonly (Seen | undefined)[], at
 
 /** Every recipient had these bytes: answer the id they had them under, and write down the first few repeats only. */
 async function repeated(
-  { store, audit }: SpoolPorts,
+  { store, audit, trail }: Required<SpoolPorts>,
   limits: typeof spoolLimits,
   envelope: Envelope,
   found: {
@@ -276,7 +279,7 @@ async function repeated(
   if (row && seen && seen.again < limits.duplicateSteps) {
     const step: TrailStep = { at: found.now, step: 'duplicate', detail: `sent again from ${peerOf(envelope)}` }
     await store.commit(
-      together(trailSteps(id, [step]), {
+      together(trail.steps(id, [step]), {
         require: [{ key: row.key, version: row.version }],
         put: [{ key: row.key, value: json({ ...seen, again: seen.again + 1 }) }],
         append: [audit.entry(auditOf('message.duplicate', envelope, id, found.now))],

@@ -5,7 +5,7 @@ import { type BodyPorts, keepBody, readBody } from '../ports/body.js'
 import { type Batch, type ClaimedJob, type Entry, together, within } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import { contentId, json, timeKey, utf8 } from './payload.js'
-import { trailNames, trailSteps } from './trail.js'
+import { openTrail, type TrailWriter } from './trail.js'
 
 /** The queue of messages that somebody here wrote and whose recipients were not all looked up yet. */
 export const submissionQueue = 'submission'
@@ -108,9 +108,12 @@ export interface Submissions {
 export interface SubmissionPorts extends BodyPorts {
   readonly clock: Clock
   readonly audit: Audit
+  /** Default: one that keeps no events. */
+  readonly trail?: TrailWriter
 }
 
-export function openSubmissions(ports: SubmissionPorts): Submissions {
+export function openSubmissions(given: SubmissionPorts): Submissions {
+  const ports = { ...given, trail: given.trail ?? openTrail(given) }
   const { store, vault } = ports
   const open = async (mailbox: string, row: Entry): Promise<StoredSubmission> => {
     const plain = await vault.open(ownerOf(mailbox), row.key, row.value)
@@ -179,11 +182,11 @@ async function sealed({ vault }: SubmissionPorts, submission: Submission): Promi
 
 /** One synced commit: the message, its state, the job, the trail and the audit. */
 async function submit(
-  ports: SubmissionPorts,
+  ports: Required<SubmissionPorts>,
   get: Submissions['get'],
   { message, by, recipients, ...told }: NewSubmission,
 ): ReturnType<Submissions['submit']> {
-  const { store, clock, audit } = ports
+  const { store, clock, audit, trail } = ports
   const { mailbox, from, messageId } = told
   const id = contentId('submission', from, messageId, ...recipients.map(({ recipient }) => recipient).sort())
   const known = await get(mailbox, id)
@@ -216,8 +219,8 @@ async function submit(
         enqueue: [{ queue: submissionQueue, id, payload: json({ v: 1, id, mailbox }), dueAt: at }],
         append: [audit.entry({ at, action: 'message.submit', actor: by, subject, outcome: 'success' })],
       },
-      trailSteps(id, [{ at, step: 'accepted', detail }]),
-      trailNames(id, { messageId }),
+      trail.steps(id, [{ at, step: 'accepted', detail }]),
+      trail.names(id, { messageId }),
     ),
   )
   if (outcome.kind === 'committed') return { kind: 'submitted', id, duplicate: false }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { TrailStep } from '../direct/verdict.js'
 import type { Batch, Store } from '../ports/store.js'
 import { within } from '../ports/store.js'
+import { eventOf } from './events.js'
 import { json, timeKey, utf8 } from './payload.js'
 
 /** Other names under which a message's trail is found. */
@@ -12,9 +13,12 @@ export interface TrailNames {
   readonly messageId?: string
 }
 
-/** The life of each message, step by step, for people: `direct-gateway trace`. */
+/** The life of each message, step by step: for people (`direct-gateway trace`), and for programs as events. */
 export interface Trail {
-  /** Parts that append steps in order. Writing the same steps twice keeps one. */
+  /**
+   * Parts that append steps in order. Writing the same steps twice keeps one; where events are kept, each writing appends
+   * them, under the same ids.
+   */
   steps(spoolId: string, steps: readonly TrailStep[]): Batch
   /** Parts that make the trail found under further names. */
   names(spoolId: string, names: TrailNames): Batch
@@ -23,6 +27,9 @@ export interface Trail {
   /** Spool ids known under this name, at most 100. */
   find(name: TrailNames): Promise<readonly string[]>
 }
+
+/** What rooms need that write steps: there is no other way to write them, so that no step is kept from the events. */
+export type TrailWriter = Pick<Trail, 'steps' | 'names'>
 
 export const trailLimits = {
   /** Steps read at once: a message for 100 recipients that waited for days has fewer. */
@@ -33,10 +40,18 @@ export const trailLimits = {
   detailChars: 500,
 }
 
-export function openTrail({ store }: { readonly store: Store }): Trail {
+/** With `events` every step also goes to the log of events, in the same batch: asked for where somebody reads that log. */
+export function openTrail({ store, events = false }: { readonly store: Store; readonly events?: boolean }): Trail {
   return {
-    steps: trailSteps,
-    names: trailNames,
+    steps(spoolId, steps) {
+      const rows = steps.map((step, ordinal) => rowOf(step, ordinal))
+      const put = rows.map(({ place, value }) => ({ key: `trail/${spoolId}/${place}`, value }))
+      if (!events) return { put }
+      return { put, append: rows.map(({ step, place }) => eventOf(spoolId, place, step)) }
+    },
+    names: (spoolId, names) => ({
+      put: nameKeys(names).map((prefix) => ({ key: prefix + spoolId, value: new Uint8Array() })),
+    }),
     async read(spoolId, limit = trailLimits.steps) {
       const rows = await store.range({ ...within(`trail/${spoolId}/`), limit })
       return rows.map((row) => JSON.parse(utf8(row.value)) as TrailStep)
@@ -52,27 +67,18 @@ export function openTrail({ store }: { readonly store: Store }): Trail {
   }
 }
 
-/** Parts that append steps to a trail, in order; the key ends in a hash of the step, so a repeated step is one row. */
-export function trailSteps(spoolId: string, steps: readonly TrailStep[]): Batch {
-  return {
-    put: steps.map((step, ordinal) => {
-      const value = json({ ...step, detail: step.detail.slice(0, trailLimits.detailChars) })
-      const hash = createHash('sha256').update(value).digest('hex').slice(0, 8)
-      const place = `${rank(step)}${String(ordinal).padStart(4, '0')}`
-      return { key: `trail/${spoolId}/${timeKey(step.at)}-${place}-${hash}`, value }
-    }),
-  }
+/** The value of a step, and its place in the trail, which ends in a hash of it, so that a repeated step is one row. */
+function rowOf(given: TrailStep, ordinal: number) {
+  const step = { ...given, detail: given.detail.slice(0, trailLimits.detailChars) }
+  const value = json(step)
+  const hash = createHash('sha256').update(value).digest('hex').slice(0, 8)
+  return { step, value, place: `${timeKey(step.at)}-${rank(step)}${String(ordinal).padStart(4, '0')}-${hash}` }
 }
 
 /** Steps of different batches within one millisecond: a life begins with being accepted, and being put back ends a round of it. */
 function rank({ step }: TrailStep): number {
   if (step === 'accepted') return 0
   return step === 'judged-again' ? 2 : 1
-}
-
-/** Parts that make a trail found under further names. */
-export function trailNames(spoolId: string, names: TrailNames): Batch {
-  return { put: nameKeys(names).map((prefix) => ({ key: prefix + spoolId, value: new Uint8Array() })) }
 }
 
 function nameKeys({ mailboxMessageId, messageId }: TrailNames): string[] {
