@@ -4,6 +4,7 @@ import process from 'node:process'
 import { Command, CommanderError } from 'commander'
 import { describeProblem } from '../config/load.js'
 import type { Session } from './command.js'
+import { accountCommands } from './commands/accounts.js'
 import { authorityCommands, expiryCommand } from './commands/authority.js'
 import { bundleCommands } from './commands/bundles.js'
 import { gatewayCommands } from './commands/gateway.js'
@@ -40,6 +41,7 @@ export function buildProgram(session: Session): Command {
   bundleCommands(program, session)
   ruleCommands(program, session)
   tokenCommands(program, session)
+  accountCommands(program, session)
   messageCommands(program, session)
   upkeepCommands(program, session)
   return program

@@ -1,3 +1,4 @@
+import { openAccounts } from './accounts.js'
 import { openAddresses } from './addresses.js'
 import { openAnchors } from './anchors.js'
 import { openBundleAnchors } from './bundle-rows.js'
@@ -23,6 +24,7 @@ export async function openDirectory(ports: DirectoryPorts): Promise<Directory> {
     peers: openPeers(rows, ports),
     issuers: openIssuers(rows, ports),
     tokens: openTokens(rows, addresses, ports),
+    accounts: openAccounts(rows, addresses, ports),
     refresh: rows.refresh,
   }
 }

@@ -42,6 +42,11 @@ export const directoryLimits = {
   issuers: 10_000,
   domains: 10_000,
   tokens: 5000,
+  /** Systems of our own clinics, a few each. All are looked through for every name that somebody says. */
+  accounts: 2000,
+  sendersPerAccount: 1000,
+  /** Senders named in the audit entry of a change; the others are counted. */
+  auditedSenders: 100,
   /** How long an ended token is still shown in lists: a quarter, as access reviews look back. */
   tokenMemoryMs: 92 * 86_400_000,
   addressesPerPage: 1000,

@@ -23,6 +23,7 @@ describe('a whole installation', () => {
       'peer certificate',
       'issuer',
       'token',
+      'edge account',
       'certification authority',
       'revocation list of ours',
       'issued certificate',
