@@ -1,4 +1,5 @@
 import type { DirectAddress, DirectDomain } from '../direct/address.js'
+import type { EncryptionPreference } from '../direct/encryption.js'
 import type { DomainRule } from '../direct/rule.js'
 import type { TokenUri } from '../direct/token-uri.js'
 import type { KeyKind } from '../ports/arithmetic.js'
@@ -22,6 +23,7 @@ export interface Directory {
   readonly anchors: AnchorBook
   readonly bundles: BundleBook
   readonly peers: PeerBook
+  readonly encryption: EncryptionBook
   readonly issuers: IssuerBook
   readonly tokens: Tokens
   readonly accounts: Accounts
@@ -432,6 +434,28 @@ export interface PeerBook extends CertificateDirectory {
   ): Promise<{ readonly kind: 'added'; readonly certificate: CertificateRecord } | DirectoryRefusal>
   list(owner?: Owner): Promise<readonly CertificateRecord[]>
   remove(owner: Owner, id: string, by: string): Promise<Done>
+}
+
+// --- What the systems of others can read ---
+
+export interface EncryptionRecord extends EncryptionPreference {
+  readonly owner: Owner
+  /** Unix milliseconds. */
+  readonly addedAt: number
+}
+
+export interface EncryptionBook {
+  /** Encrypts for an address or a domain in this way from now on, instead of what was said before. Refuses an empty wish. */
+  set(
+    owner: string,
+    preference: { readonly rsaTransport?: string; readonly contentCipher?: string },
+    by: string,
+  ): Promise<{ readonly kind: 'set'; readonly record: EncryptionRecord } | DirectoryRefusal>
+  /** In order of owners. */
+  list(): Promise<readonly EncryptionRecord[]>
+  remove(owner: string, by: string): Promise<Done>
+  /** What is said of the address, each word of its own over that of its domain; empty where nothing is. */
+  of(address: DirectAddress): Promise<EncryptionPreference>
 }
 
 export interface IssuerBook extends Issuers {

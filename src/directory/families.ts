@@ -6,6 +6,7 @@ import { accountName } from './accounts.js'
 import { edgeName } from './addresses.js'
 import { bundleName, bundleQueue } from './bundle-rows.js'
 import { type Proofing, proofingLevels, tokenScopes } from './directory.js'
+import { readPreference } from './encryption.js'
 import { privateKeyPurpose } from './keys.js'
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -84,6 +85,14 @@ const peer = entry('peer certificate', /^directory\/peer\/[^ ]+ [0-9a-f]{64}$/, 
   const row = jsonOf(value)
   sound(row['owner'] === owner && isMoment(row['addedAt']), 'the certificate is of another owner, or of no time')
   checkCertificate(row['certificate'], id)
+  return []
+})
+
+const encryption = entry('encryption preference', /^directory\/encryption\/[^ ]+$/, ({ key, value }) => {
+  const row = jsonOf(value)
+  const name = partsOf(key).owner
+  sound((parseAddress(name) ?? parseDomain(name)) === name, 'the key names neither an address nor a domain')
+  sound(readPreference(row) !== undefined && isMoment(row['addedAt']), 'the value is no preference')
   return []
 })
 
@@ -189,6 +198,7 @@ export const directoryFamilies: readonly RowFamily[] = [
   bundleUse,
   bundleJob,
   peer,
+  encryption,
   issuer,
   token,
   account,

@@ -5,6 +5,7 @@ import { openBundleAnchors } from './bundle-rows.js'
 import { openBundles } from './bundles.js'
 import type { Directory } from './directory.js'
 import { openDomains } from './domains.js'
+import { openEncryption } from './encryption.js'
 import { openIssuers } from './issuers.js'
 import { openKeys } from './keys.js'
 import { openPeers } from './peers.js'
@@ -22,6 +23,7 @@ export async function openDirectory(ports: DirectoryPorts): Promise<Directory> {
     anchors: openAnchors(rows, ports, openBundleAnchors(rows)),
     bundles: openBundles(rows, ports),
     peers: openPeers(rows, ports),
+    encryption: openEncryption(rows, ports),
     issuers: openIssuers(rows, ports),
     tokens: openTokens(rows, addresses, ports),
     accounts: openAccounts(rows, addresses, ports),

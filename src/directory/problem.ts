@@ -14,6 +14,8 @@ export const directoryProblems = {
   'bad-policy': 'A policy setting has a value that does not exist.',
   'bad-rule':
     'A rule has a name of 1 to 64 lower-case letters, digits, hyphens and dots and at most 4,000 characters; one for `public` goes out.',
+  'bad-encryption':
+    'An encryption preference names an RSA transport (oaep-sha256, oaep-sha1, pkcs1-v1.5), a content cipher (aes-128-cbc to aes-256-gcm), or both.',
   'bad-proofing': 'Proof of identity needs a level (ial1, ial2 or ial3) and the method in a few words.',
   'bad-edge':
     'The name of a system is 1 to 64 lower-case letters, digits, hyphens and dots, beginning with a letter or digit.',

@@ -39,6 +39,8 @@ export const directoryLimits = {
   /** Certificates named in the audit entry of a change; the others are counted. */
   auditedAnchors: 200,
   peersPerOwner: 64,
+  /** Partners whose systems are behind the standard; all are read together. */
+  encryption: 2000,
   issuers: 10_000,
   domains: 10_000,
   tokens: 5000,
