@@ -13,5 +13,7 @@ export function ready(
     | 'dig'
     | 'slapd'
     | 'softhsm'
+    | 'dovecot'
+    | 'swaks'
     | 'pkits',
 ): string | undefined

@@ -47,6 +47,13 @@ function findPkits() {
   return existsSync(join(found, 'certs')) && existsSync(join(found, 'crls')) ? found : undefined
 }
 
+/** The folder of Dovecot's own services, where those for IMAP, POP3 and LMTP are all there. */
+function findDovecotParts() {
+  const parts = ['imap', 'pop3', 'lmtp']
+  const homes = ['/usr/lib/dovecot', '/usr/libexec/dovecot']
+  return homes.find((home) => parts.every((part) => existsSync(join(home, part))))
+}
+
 /** Where the first of several programs stands, where all of them are there. */
 const together = (...names) => (names.every((name) => onPath(name)) ? onPath(names[0]) : undefined)
 
@@ -115,6 +122,16 @@ const programs = {
     find: findSoftHsm,
     packages: ['softhsm2'],
     why: 'stands for a hardware token that holds keys',
+  },
+  dovecot: {
+    find: () => findDovecotParts() && together('dovecot', 'doveadm', 'doveconf'),
+    packages: ['dovecot-imapd', 'dovecot-pop3d', 'dovecot-lmtpd'],
+    why: 'serves IMAP and POP3 beside the gateway, and takes mail over LMTP',
+  },
+  swaks: {
+    find: () => onPath('swaks'),
+    packages: ['swaks', 'libnet-ssleay-perl'],
+    why: 'submits mail over SMTP as a stranger to our code does',
   },
   pkits: {
     find: findPkits,
