@@ -24,6 +24,8 @@ export interface AttemptOptions {
   readonly port?: number
   /** For mail exchangers, and for routes that name none. */
   readonly tls?: TlsPolicy
+  /** For the mail exchangers of single domains. */
+  readonly tlsOf?: Readonly<Record<string, TlsPolicy>>
   readonly limits?: Partial<DeliveryLimits>
 }
 
@@ -55,49 +57,67 @@ export function openAttempts(options: AttemptOptions): Attempt {
     return { answer: answer.kind === 'permanent' ? { ...answer, kind: 'temporary' } : answer, route }
   }
 
+  const policyOf = (domain: DirectDomain) =>
+    Object.hasOwn(options.tlsOf ?? {}, domain) ? options.tlsOf?.[domain] : options.tls
+
   return async (mail) => {
     const [first] = mail.to
     if (first === undefined) throw new TypeError('mail has at least one recipient')
-    const { answer, route } = await lookUp(domainOf(first))
+    const domain = domainOf(first)
+    const { answer, route } = await lookUp(domain)
     if (answer.kind !== 'hosts') return answer
     const dials = answer.hosts.flatMap(({ name, addresses }) =>
       addresses.map((address): Dial => {
         const port = route.port ?? options.port ?? 25
-        const tls = route.tls ?? options.tls ?? 'opportunistic'
+        const tls = route.tls ?? (route.host === undefined ? policyOf(domain) : options.tls) ?? 'opportunistic'
         return { host: name, address, port, tls, ...(route.ca !== undefined && { ca: route.ca }) }
       }),
     )
 
-    const deadline = AbortSignal.timeout(limits.attemptMs)
-    let waiting = mail.to
-    const apart: Apart[] = []
-    let last: AttemptOutcome = { kind: 'temporary', detail: 'no host to dial' }
-    for (const dial of dials.slice(0, limits.dials)) {
-      const turn = { ...mail, to: waiting }
-      let outcome = await converse(turn, dial, options.hostname, limits, deadline)
-      if (outcome.kind === 'no-tls' && dial.tls === 'opportunistic') {
-        outcome = await converse(turn, { ...dial, tls: 'off' }, options.hostname, limits, deadline)
-      }
-      const host = `${dial.host}[${dial.address}]:${dial.port}`
-      const others = outcome.apart ?? []
-      switch (outcome.kind) {
-        case 'delivered':
-          return told({ kind: 'delivered', host, reply: outcome.reply }, [...apart, ...others])
-        case 'permanent':
-          return told({ kind: 'permanent', host, detail: outcome.detail }, [...apart, ...others])
-        case 'in-doubt':
-          return told({ kind: 'temporary', host, detail: `${outcome.detail}; the message may have arrived` }, apart)
-        case 'no-tls':
-        case 'temporary':
-          last = { kind: 'temporary', host, detail: outcome.detail }
-      }
-      const refused = others.filter(({ kind }) => kind === 'permanent')
-      apart.push(...refused)
-      waiting = waiting.filter((recipient) => !refused.some((one) => one.recipient === recipient))
-      if (deadline.aborted || waiting.length === 0) break
-    }
-    return told(last, apart)
+    return tryInTurn(mail, dials, options.hostname, limits)
   }
+}
+
+/** Dials one after another until one takes the message, refuses it for good, or leaves it in doubt. */
+export async function tryInTurn(
+  mail: Mail,
+  dials: readonly Dial[],
+  hostname: string,
+  limits: DeliveryLimits,
+): Promise<AttemptOutcome> {
+  const deadline = AbortSignal.timeout(limits.attemptMs)
+  let waiting = mail.to
+  const apart: Apart[] = []
+  let last: AttemptOutcome = { kind: 'temporary', detail: 'no host to dial' }
+  for (const dial of dials.slice(0, limits.dials)) {
+    const turn = { ...mail, to: waiting }
+    let outcome = await converse(turn, dial, hostname, limits, deadline)
+    if (outcome.kind === 'no-tls' && dial.tls === 'opportunistic') {
+      outcome = await converse(turn, { ...dial, tls: 'off' }, hostname, limits, deadline)
+    }
+    const host = placeOf(dial)
+    const others = outcome.apart ?? []
+    switch (outcome.kind) {
+      case 'delivered':
+        return told({ kind: 'delivered', host, reply: outcome.reply }, [...apart, ...others])
+      case 'permanent':
+        return told({ kind: 'permanent', host, detail: outcome.detail }, [...apart, ...others])
+      case 'in-doubt':
+        return told({ kind: 'temporary', host, detail: `${outcome.detail}; the message may have arrived` }, apart)
+      case 'no-tls':
+      case 'temporary':
+        last = { kind: 'temporary', host, detail: outcome.detail }
+    }
+    const refused = others.filter(({ kind }) => kind === 'permanent')
+    apart.push(...refused)
+    waiting = waiting.filter((recipient) => !refused.some((one) => one.recipient === recipient))
+    if (deadline.aborted || waiting.length === 0) break
+  }
+  return told(last, apart)
+}
+
+function placeOf({ host, address, port }: Dial): string {
+  return address.startsWith('/') ? address : `${host}[${address}]:${port}`
 }
 
 function told(outcome: AttemptOutcome, apart: readonly Apart[]): AttemptOutcome {

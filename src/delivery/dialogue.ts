@@ -11,7 +11,23 @@ import type { DeliveryLimits } from './limits.js'
 export type TlsPolicy = 'opportunistic' | 'required' | 'off'
 
 /** The bytes of DATA before dot-stuffing, CRLF lines: in memory, or read piece by piece, anew for each dialogue. */
-export type Wire = Uint8Array | { readonly sizeBytes: number; chunks(): AsyncIterable<Uint8Array> }
+export type Wire =
+  | Uint8Array
+  | {
+      readonly sizeBytes: number
+      /** Some bytes may be above 127; what was sealed by us is base64 throughout. */
+      readonly eightBit?: boolean
+      chunks(): AsyncIterable<Uint8Array>
+    }
+
+/** SMTP, or LMTP with a reply for each recipient after the message (RFC 2033). */
+export type Protocol = 'smtp' | 'lmtp'
+
+/** What a client says who it is with: AUTH PLAIN (RFC 4616), inside TLS only. */
+export interface Login {
+  readonly username: string
+  readonly password: string
+}
 
 /** One message to recipients of one domain, in wire form. */
 export interface Mail {
@@ -35,9 +51,13 @@ export interface Apart {
 export interface Dial {
   /** The name the host is known by: for SNI, its certificate, and people. */
   readonly host: string
+  /** An IP address, or the path of a socket of this machine. */
   readonly address: string
   readonly port: number
   readonly tls: TlsPolicy
+  /** Default: smtp. */
+  readonly protocol?: Protocol
+  readonly login?: Login
   /** PEM certificates of authorities that may vouch for the host; otherwise those of the system. */
   readonly ca?: string
 }
@@ -63,7 +83,7 @@ type ClientError = Pick<SMTPConnection.SMTPError, 'message' | 'code' | 'response
   readonly rejectedErrors?: readonly ClientError[] | undefined
 }
 
-/** Holds one dialogue (RFC 5321 §3.3) with one address of one host. Never throws for what the far side does. */
+/** Holds one dialogue (RFC 5321 §3.3, RFC 2033 §4) with one address of one host. Never throws for what the far side does. */
 export async function converse(
   mail: Mail,
   dial: Dial,
@@ -97,17 +117,20 @@ export async function converse(
     client.on('error', fail)
     // The client closes before it tells why: a turn later it has.
     client.once('end', () => setImmediate(cut, 'the connection was closed'))
-    client.connect((failure) => {
-      if (failure) return fail(failure)
+    const say = () => {
       const wire = Readable.from(piecesOf(mail.wire, onSent), { objectMode: false })
       client.send(envelopeOf(mail), wire, (error, sending) => {
-        if (error) return fail(error)
-        const reply = forPeople(sending.response, limits)
-        const apart = apartOf(sending.rejectedErrors, mail, limits)
-        if (/^2\d\d(?:[ -]|$)/.test(sending.response))
-          resolve({ kind: 'delivered', reply, ...(apart.length > 0 && { apart }) })
-        else resolve({ kind: 'in-doubt', detail: `unreadable reply: ${reply}` })
+        if (error) fail(error)
+        else resolve(readReplies(sending, mail, dial, limits))
       })
+    }
+    client.connect((failure) => {
+      if (failure) return fail(failure)
+      const { login } = dial
+      if (!login) return say()
+      if (!client.secure) return resolve({ kind: 'temporary', detail: 'without TLS no password is said' })
+      const { username: user, password: pass } = login
+      client.login({ user, pass, method: 'PLAIN' }, (refusal) => (refusal ? fail(refusal) : say()))
     })
   })
   deadline.removeEventListener('abort', giveUp)
@@ -124,7 +147,10 @@ const quitMs = 1000
 
 function connect(dial: Dial, connectMs: number, deadline: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = createConnection({ host: dial.address, port: dial.port, noDelay: true })
+    const { address, port } = dial
+    const socket = createConnection(
+      address.startsWith('/') ? { path: address } : { host: address, port, noDelay: true },
+    )
     const giveUp = (why: string) => socket.destroy(new Error(why))
     const timer = setTimeout(() => giveUp(`no answer within ${connectMs} ms`), connectMs)
     const onAbort = () => giveUp('the time limit of the attempt was reached')
@@ -152,6 +178,7 @@ function clientOptions(dial: Dial, helo: string, limits: DeliveryLimits): SMTPCo
     port: dial.port,
     secure: false,
     name: helo,
+    lmtp: dial.protocol === 'lmtp',
     logger: false, // it would log addresses and, asked to, the message
     ignoreTLS: dial.tls === 'off',
     requireTLS: required,
@@ -165,9 +192,10 @@ function clientOptions(dial: Dial, helo: string, limits: DeliveryLimits): SMTPCo
 }
 
 function envelopeOf({ from, to, wire }: Mail): SMTPConnection.Envelope {
-  // What is streamed was sealed by us, and that is base64 throughout.
   const [size, use8BitMime] =
-    wire instanceof Uint8Array ? [wire.length, wire.some((byte) => byte > 0x7f)] : [wire.sizeBytes, false]
+    wire instanceof Uint8Array
+      ? [wire.length, wire.some((byte) => byte > 0x7f)]
+      : [wire.sizeBytes, wire.eightBit === true]
   return { from: from ?? false, to: [...to], size, use8BitMime }
 }
 
@@ -193,6 +221,41 @@ async function* streamed(wire: Exclude<Wire, Uint8Array>, onSent: () => void): A
   onSent()
 }
 
+/** What was said after the final dot: one reply by SMTP, one for each recipient by LMTP (RFC 2033 §4.2). */
+function readReplies(
+  sending: SMTPConnection.SentMessageInfo,
+  mail: Mail,
+  { protocol }: Dial,
+  limits: DeliveryLimits,
+): DialogueOutcome {
+  const reply = forPeople(sending.response, limits)
+  const apart = apartOf(sending.rejectedErrors, mail, limits)
+  const taken = apart.length < mail.to.length
+  if (protocol !== 'lmtp' || taken) {
+    if (protocol !== 'lmtp' && !isTaken(sending.response))
+      return { kind: 'in-doubt', detail: `unreadable reply: ${reply}` }
+    // By LMTP the last reply may be the refusal of another recipient.
+    const words = isTaken(sending.response) ? reply : '250 2.0.0 taken'
+    return { kind: 'delivered', reply: words, ...(apart.length > 0 && { apart }) }
+  }
+  const unreadable = sending.rejectedErrors?.find(({ response }) => !isReply(response))
+  if (unreadable)
+    return { kind: 'in-doubt', detail: `unreadable reply: ${forPeople(unreadable.response ?? '', limits)}` }
+  return together(apart)
+}
+
+/** Refusals of all recipients as one outcome, those that differ apart: while one may be tried again, all are not lost. */
+function together(refusals: readonly Apart[]): DialogueOutcome {
+  const first = refusals.find(({ kind }) => kind === 'temporary') ?? refusals[0]
+  if (!first) return { kind: 'temporary', detail: '' }
+  const apart = refusals.filter(({ kind, detail }) => kind !== first.kind || detail !== first.detail)
+  return { kind: first.kind, detail: first.detail, ...(apart.length > 0 && { apart }) }
+}
+
+function isTaken(response: string): boolean {
+  return /^2\d\d(?:[ -]|$)/.test(response)
+}
+
 function readFailure(
   error: ClientError,
   { sent, upgrading }: { sent: boolean; upgrading: boolean },
@@ -215,9 +278,9 @@ function readFailure(
   return { kind: sent ? 'in-doubt' : 'temporary', detail }
 }
 
-/** 503 says that the dialogue went wrong, not the message. */
+/** 503 says that the dialogue went wrong, 530 to 538 that we did not say who we are as we must (RFC 4954 §6): not the message. */
 function kindOf(response: string): 'permanent' | 'temporary' {
-  return /^5(?!03)/.test(response) ? 'permanent' : 'temporary'
+  return /^5(?!03|3[0458])/.test(response) ? 'permanent' : 'temporary'
 }
 
 /** The recipients that were refused by themselves, each with the reply to his RCPT (RFC 5321 §3.3). */
