@@ -13,12 +13,13 @@ import { enqueueOutbound, type OutboundJob } from '../spool/outbound.js'
 import type { SpooledJob } from '../spool/spooled.js'
 import type { Trail } from '../spool/trail.js'
 import { certificatesToEncryptTo } from '../trust/encryption.js'
+import { type EncryptionPorts, encryptionOf } from './encryption.js'
 import type { Verdict } from './judge.js'
 import { keysToSign } from './keys.js'
 import { trustPolicyOf } from './policy.js'
 import type { Steps } from './steps.js'
 
-export interface NoticePorts {
+export interface NoticePorts extends Pick<EncryptionPorts, 'encryption'> {
   readonly directory: Directory
   readonly vault: Vault
   readonly trail: Trail
@@ -161,10 +162,8 @@ async function owe(
   return enqueueOutbound(job, job.owedAt)
 }
 
-async function prepare(
-  { directory, vault, clock, steps, revocation, issuers, discovery }: NoticePorts,
-  job: OutboundJob,
-): ReturnType<Notices['prepare']> {
+async function prepare(ports: NoticePorts, job: OutboundJob): ReturnType<Notices['prepare']> {
+  const { directory, vault, clock, steps, revocation, issuers, discovery } = ports
   const owed = JSON.parse(Buffer.from(await vault.open(outboundOwner, job.id, job.body)).toString('utf8')) as Owed
   // Notices that an earlier version owed say nothing of it.
   const { disposition = 'processed' } = owed as Partial<Owed>
@@ -197,10 +196,11 @@ async function prepare(
     messageId,
     at: job.owedAt,
   })
+  const encryption = await encryptionOf([owed.to], ports)
   return steps.seal({
     message,
     signers,
-    recipients: chosen.certificates,
+    ...encryption([{ recipient: owed.to, certificates: chosen.certificates }]),
     outer: { from: owed.recipient, to: [owed.to], messageId, date: job.owedAt },
     at,
   })

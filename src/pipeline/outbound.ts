@@ -9,6 +9,7 @@ import { type ClaimedJob, type Store, together } from '../ports/store.js'
 import type { RecipientState, StoredSubmission, Submission, Submissions } from '../spool/submission.js'
 import { submissionLimits } from '../spool/submission.js'
 import type { Trail } from '../spool/trail.js'
+import type { EncryptionPorts } from './encryption.js'
 import { keysToSign } from './keys.js'
 import { type UndecidedPolicy, undecidedPolicy, waitOf } from './patience.js'
 import { certificatesOf, type RecipientFinding, type RecipientPorts } from './recipients.js'
@@ -16,7 +17,7 @@ import { type FailedRecipient, reports, statusOf } from './report.js'
 import { type Addressed, type Carried, carriers, sealFor } from './sealing.js'
 import { StepFailed, type Steps } from './steps.js'
 
-export interface SendPorts extends RecipientPorts {
+export interface SendPorts extends RecipientPorts, Pick<EncryptionPorts, 'encryption'> {
   readonly store: Store
   readonly blobs: Blobs
   readonly submissions: Submissions
@@ -77,7 +78,7 @@ export async function send(job: ClaimedJob, ports: SendPorts, waiting = undecide
   // Wrapped, signed by every key of the sender, encrypted once to all of them: RFC 8551 §3.1, §3.3.
   const outer = { from, messageId: submission.messageId, date: submission.submittedAt }
   const request = { message: await gather(chunks), signers, outer, at: clock.now() }
-  const sealed = await sealFor(addressed, request, ports.steps).catch((error: unknown) => {
+  const sealed = await sealFor(addressed, request, ports).catch((error: unknown) => {
     if (error instanceof StepFailed) return error
     throw error
   })

@@ -6,6 +6,7 @@ import type { Batch } from '../ports/store.js'
 import { enqueueOutbound, type OutboundJob } from '../spool/outbound.js'
 import { contentId } from '../spool/payload.js'
 import type { Submission } from '../spool/submission.js'
+import { type EncryptionPorts, encryptionOf } from './encryption.js'
 import type { RecipientFinding } from './recipients.js'
 import type { SealRequest, Steps } from './steps.js'
 
@@ -25,14 +26,20 @@ export interface SealedFor {
  */
 export async function sealFor(
   addressed: readonly Addressed[],
-  request: Omit<SealRequest, 'recipients' | 'outer'> & { readonly outer: Omit<SealRequest['outer'], 'to'> },
-  steps: Pick<Steps, 'seal'>,
+  request: Omit<SealRequest, 'recipients' | 'encryption' | 'outer'> & {
+    readonly outer: Omit<SealRequest['outer'], 'to'>
+  },
+  { steps, ...ports }: EncryptionPorts & { readonly steps: Pick<Steps, 'seal'> },
 ): Promise<SealedFor> {
+  const encryption = await encryptionOf(
+    addressed.map(({ recipient }) => recipient),
+    ports,
+  )
   const attempt = (to: readonly Addressed[], message: Uint8Array) =>
     steps.seal({
       ...request,
+      ...encryption(to),
       message,
-      recipients: to.flatMap(({ certificates }) => certificates),
       outer: { ...request.outer, to: to.map(({ recipient }) => recipient) },
     })
   const all = await attempt(addressed, request.message)
