@@ -193,6 +193,68 @@ describe('tokens', () => {
   })
 })
 
+describe('accounts of edge systems', () => {
+  it('are made, shown, changed, renewed and ended; a secret is shown once', async () => {
+    const { gateway, run } = await keyboard()
+    for (const line of ['domain add clinic.example', 'address add anna@clinic.example --kind provider'])
+      expect((await run(...line.split(' '))).code).toBe(0)
+    const { accounts } = gateway.directory
+    const added = await run(
+      'account',
+      'add',
+      'ehr-north',
+      '--sender',
+      'clinic.example',
+      '--reads',
+      'anna@clinic.example',
+    )
+    expect(added).toMatchObject({ code: 0, out: expect.stringMatching(/^dge_[\w-]{43}\n$/) })
+    expect(added.err).toContain('only time')
+    expect(await accounts.authenticate('ehr-north', added.out.trim())).toMatchObject({ senders: ['clinic.example'] })
+    for (const line of [
+      'account list',
+      'account list --json',
+      'account show ehr-north',
+      'account show ehr-north --json',
+    ]) {
+      const { out } = await run(...line.split(' '))
+      expect(out).toContain('ehr-north')
+      expect(out).not.toContain(added.out.trim())
+    }
+    const renewed = JSON.parse((await run('account', 'renew', 'ehr-north', '--json')).out)
+    expect(await accounts.authenticate('ehr-north', added.out.trim())).toBeUndefined()
+    const comesIn = () => accounts.authenticate('ehr-north', renewed.secret)
+    expect(await comesIn()).toBeDefined()
+    for (const [line, holds] of [
+      ['account disable ehr-north', false],
+      ['account enable ehr-north', true],
+      ['account change ehr-north --sender anna@clinic.example --reads-nothing', true],
+      ['account remove ehr-north', false],
+    ] as const) {
+      expect((await run(...line.split(' '))).code).toBe(0)
+      expect([line, (await comesIn()) !== undefined]).toEqual([line, holds])
+    }
+  })
+
+  it('are refused with words and an exit code', async () => {
+    const { run } = await keyboard()
+    for (const [line, code, words] of [
+      ['account add EHR --sender clinic.example', 1, /The name of an account is/],
+      ['account add ehr', 1, /needs a domain or address/],
+      ['account add ehr --sender clinic.example', 1, /not one this gateway serves/],
+      ['account show ehr', 1, /no account ehr/],
+      ['account renew ehr', 1, /no such thing/],
+      ['account remove ehr', 1, /no such thing/],
+      ['account change ehr', 2, /say what changes/],
+      ['account change ehr --reads a@b.example --reads-nothing', 2, /exclude each other/],
+    ] as const) {
+      const ran = await run(...line.split(' '))
+      expect([line, ran.code]).toEqual([line, code])
+      expect(ran.err).toMatch(words)
+    }
+  })
+})
+
 describe('messages', () => {
   const envelope: Envelope = {
     mailFrom: 'sender@far.example' as DirectAddress,
