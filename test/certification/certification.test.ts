@@ -9,11 +9,14 @@ import { runGroup } from './certification.js'
 import { type Finding, score } from './finding.js'
 
 /** Every case once, with name and directory servers of our own where they serve; all groups side by side, as most of it is waiting. */
-const needs: Readonly<Record<Group, readonly ('openssl' | 'dig' | 'slapd')[]>> = {
+const needs: Readonly<Record<Group, readonly ('openssl' | 'dig' | 'slapd' | 'dovecot')[]>> = {
   discovery: ['openssl'],
   hosting: ['openssl', 'dig', 'slapd'],
   bundles: ['openssl'],
   receiving: ['openssl'],
+  sending: ['openssl'],
+  mdn: ['openssl'],
+  tracking: ['openssl', 'dovecot'],
 }
 const missing = (group: Group) => needs[group].filter((name) => !ready(name))
 const wanted = groups.filter((group) => missing(group).length === 0)

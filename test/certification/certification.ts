@@ -8,7 +8,10 @@ import { complete, type Finding, lineOf, type Measure, type RunGroup, score } fr
 import { bundles } from './groups/bundles.js'
 import { discovery } from './groups/discovery.js'
 import { hosting } from './groups/hosting.js'
+import { mdn } from './groups/mdn.js'
 import { receiving } from './groups/receiving.js'
+import { sending } from './groups/sending.js'
+import { tracking } from './groups/tracking.js'
 import { prove } from './prove.js'
 
 const runs: Readonly<Record<Group, RunGroup>> = {
@@ -16,6 +19,9 @@ const runs: Readonly<Record<Group, RunGroup>> = {
   hosting,
   bundles,
   receiving,
+  sending,
+  mdn,
+  tracking,
 }
 
 const usage = `npm run certification -- [--group NAME,...] [--case ID,...] [--own] [--program MAIN.JS] [--quiet-seconds N] [--prove] [--verbose]

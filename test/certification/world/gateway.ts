@@ -21,6 +21,8 @@ export interface Surroundings {
   readonly sinkPort: number
   /** Lines of gateway.yaml beside the usual ones. */
   readonly more?: readonly string[]
+  /** Where it listens for mail; a free one by default. What is to be found again after a restart needs its own. */
+  readonly smtpPort?: number
   /** Another main.js than the built one: a copy with a planted bug. */
   readonly program?: string
 }
@@ -50,6 +52,8 @@ export interface Gateway {
   said(): string
   /** Ends it; answers its exit code. */
   close(): Promise<number | null>
+  /** Kills it as a power cut would, and starts it anew in the same folder. */
+  restarted(): Promise<Gateway>
 }
 
 /** The timers of the suites are minutes; these are seconds, so that a run ends. */
@@ -84,15 +88,22 @@ export async function startGateway(folder: string, estate: Estate, around: Surro
   for (const { owner, party } of estate.anchors) await command('anchor', 'add', party.certificatePath, '--for', owner)
   for (const words of estate.commands ?? []) await command(...words)
   const token = await tokenFor(command, tried)
-  const serving = await serve(folder, which)
-  return { ...running(serving, token), command, tried }
+  const begin = async (): Promise<Gateway> => {
+    const serving = await serve(folder, which)
+    const restarted = async () => {
+      await serving.stop('SIGKILL')
+      return begin()
+    }
+    return { ...running(serving, token), command, tried, restarted }
+  }
+  return begin()
 }
 
-function configuration({ namePort, sinkPort, more = [] }: Surroundings): string {
+function configuration({ namePort, sinkPort, more = [], smtpPort = 0 }: Surroundings): string {
   return [
     'dataDir: data',
     'hostname: gateway.patients.test',
-    'smtp: { host: 127.0.0.1, port: 0 }',
+    `smtp: { host: 127.0.0.1, port: ${smtpPort} }`,
     'http: { host: 127.0.0.1, port: 0 }',
     `dns: { servers: ["127.0.0.1:${namePort}"], timeoutMs: 1000, attempts: 2 }`,
     'fetch: { allowPrivateAddresses: true, timeoutMs: 1000 }',
@@ -112,7 +123,7 @@ async function tokenFor(command: Gateway['command'], tried: Gateway['tried']): P
   return (await command(...create, scopes.slice(0, 2).join(','))).trim()
 }
 
-function running(serving: Serving, token: string): Omit<Gateway, 'command' | 'tried'> {
+function running(serving: Serving, token: string): Omit<Gateway, 'command' | 'tried' | 'restarted'> {
   const of = (address: string) => `/api/v1/mailboxes/${encodeURIComponent(address)}/messages`
   const bytes = async (path: string): Promise<Buffer> => {
     const answer = await ask(serving.url, token, path)

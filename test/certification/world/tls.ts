@@ -1,0 +1,16 @@
+import type { OpenSsl } from './openssl.js'
+
+/** A certificate for TLS on this machine, its own authority, as PEM files. */
+export interface TlsPair {
+  readonly certificatePath: string
+  readonly keyPath: string
+}
+
+/** Makes one for `localhost` and 127.0.0.1, which whoever is given the file can verify. */
+export async function selfSigned(openssl: OpenSsl, name: string): Promise<TlsPair> {
+  const [certificatePath, keyPath] = [openssl.path(`${name}-tls.pem`), openssl.path(`${name}-tls.key`)]
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', keyPath]
+  const names = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
+  await openssl('req', '-x509', ...key, ...names, '-days', '30', '-out', certificatePath)
+  return { certificatePath, keyPath }
+}
