@@ -25,6 +25,17 @@ export const metricTable = {
     help: 'Verdicts on recipients of what was submitted here, by outcome and reason.',
     labels: ['outcome', 'reason'],
   },
+  notices_read_total: {
+    kind: 'counter',
+    help: 'What became of trusted notices from outside, one for each recipient they speak of.',
+    labels: ['outcome'],
+  },
+  tracking_failures_total: {
+    kind: 'counter',
+    help: 'Recipients who failed by a deadline or were cancelled, by reason.',
+    labels: ['reason'],
+  },
+  tracking_silent_domains: { kind: 'gauge', help: 'Domains that take messages and do not say a word about them.' },
   step_failures_total: { kind: 'counter', help: 'Steps that died in a worker thread, by step.', labels: ['step'] },
   delivery_outcomes: {
     kind: 'counter',
@@ -76,6 +87,11 @@ export const metricTable = {
   dns_connections: { kind: 'gauge', help: 'Open TCP connections of the name server.' },
   ldap_publishing_failures_total: { kind: 'counter', help: 'Rounds of publishing to the LDAP directory that failed.' },
   ldap_published_entries: { kind: 'gauge', help: 'Entries of ours in the LDAP directory after the last round.' },
+  dovecot_publishing_failures_total: {
+    kind: 'counter',
+    help: 'Rounds of writing the accounts file of Dovecot that failed.',
+  },
+  dovecot_published_accounts: { kind: 'gauge', help: 'Accounts in the file of Dovecot after the last round.' },
   certificate_expires_seconds: {
     kind: 'gauge',
     help: 'Until the first of its kind ends that nothing newer has replaced; negative afterwards.',

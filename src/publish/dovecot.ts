@@ -15,10 +15,10 @@ export const dovecotPublishingLimits = {
 export interface ReadingAccount {
   /** What it says as its user name. */
   readonly name: string
-  /** SHA-256 of its secret, 64 hex digits. The secret has 256 random bits, so that no salt is needed. */
-  readonly digest: string
   /** The address whose mailbox it reads. */
   readonly reads: string
+  /** Of its secret, 64 hex digits. The secret has 256 random bits, so that no salt is needed. */
+  readonly sha256: string
 }
 
 export interface DovecotPublishingOptions {
@@ -56,7 +56,7 @@ export interface DovecotPublishing {
 
 /**
  * Keeps the accounts file of a Dovecot beside the gateway in step with our accounts: one line for each account that reads an
- * address, `name:{SHA256.HEX}digest::::::user=address`. It is replaced as a whole (0640), so that Dovecot never sees a half,
+ * address, `name:{SHA256.HEX}sha256::::::user=address`. It is replaced as a whole (0640), so that Dovecot never sees a half,
  * and only when it would change. Where the accounts cannot be read it stays as it was.
  */
 export function startDovecotPublishing(options: DovecotPublishingOptions): DovecotPublishing {
@@ -133,13 +133,13 @@ function linesOf(accounts: readonly ReadingAccount[], limits: typeof dovecotPubl
 
 /** Without the colon and blanks that end a field, and what would make a comment or another line. */
 const name = /^[a-z0-9][a-z0-9._@+-]*$/i
-const hex = /^[0-9a-f]{64}$/i
+const hex = /^[0-9a-f]{64}$/
 const address = /^[!#$%&'*+=?^_`{|}~.@a-z0-9-]+$/i
 
 /** One line of a passwd-file; undefined for what does not go into one. Dovecot expands `%` in the fields at the end. */
 function lineOf(account: ReadingAccount): string | undefined {
-  if (!name.test(account.name) || !hex.test(account.digest) || !address.test(account.reads)) return undefined
-  return `${account.name.toLowerCase()}:{SHA256.HEX}${account.digest}::::::user=${account.reads.replaceAll('%', '%%')}\n`
+  if (!name.test(account.name) || !hex.test(account.sha256) || !address.test(account.reads)) return undefined
+  return `${account.name.toLowerCase()}:{SHA256.HEX}${account.sha256}::::::user=${account.reads.replaceAll('%', '%%')}\n`
 }
 
 /** Undefined where the file is not there, so that an empty one is made. */

@@ -20,7 +20,7 @@ describe.skipIf(lacks)(`the Dovecot beside the gateway${lacks ? ' (SKIPPED: no d
   const digest = createHash('sha256').update(secret).digest('hex')
   /** An address with all that Dovecot's files could stumble over. */
   const address = "dr.o'neil+a%b=c@clinic.test"
-  const account = { name: 'ehr-north', digest, reads: address }
+  const account = { name: 'ehr-north', sha256: digest, reads: address }
   let dovecot: Dovecot
   let publishing: DovecotPublishing
   let accounts: readonly ReadingAccount[] = []
@@ -75,7 +75,7 @@ describe.skipIf(lacks)(`the Dovecot beside the gateway${lacks ? ' (SKIPPED: no d
   it('gives an account the mail of its address and of no other, byte for byte', async () => {
     const otherSecret = 'dge_other'
     const other = createHash('sha256').update(otherSecret).digest('hex')
-    await accountsAre(account, { name: 'ehr-south', digest: other, reads: "dr.o'neil@clinic.test" })
+    await accountsAre(account, { name: 'ehr-south', sha256: other, reads: "dr.o'neil@clinic.test" })
     expect(await fedByLmtp(dovecot.lmtpPort, 'a@hospital.test', address, letter('one'))).toMatch(/^250 2\.0\.0 /)
     const [first, ...more] = await dovecot.readMail('ehr-north', secret)
     expect(more).toEqual([])
