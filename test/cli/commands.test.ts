@@ -144,6 +144,21 @@ describe('anchors, peers and issuers', () => {
     ])
   })
 
+  it('say how to encrypt for a partner who does not read the usual', async () => {
+    await lines({}, [
+      ['peer encryption list', 0, /Everybody gets it as the configuration says/],
+      ['peer encryption set old.example --rsa-transport pkcs1-v1.5 --content-cipher aes-128-cbc', 0, /pkcs1-v1\.5/],
+      ['peer encryption set doc@old.example --rsa-transport oaep-sha1', 0, undefined],
+      ['peer encryption set old.example', 1, /An encryption preference names/],
+      ['peer encryption set old.example --content-cipher des', 2, /Allowed choices/],
+      ['peer encryption set nowhere --rsa-transport oaep-sha1', 0, undefined],
+      ['peer encryption set a@@b --rsa-transport oaep-sha1', 1, /Not a plain address/],
+      ['peer encryption list --json', 0, /"owner": "doc@old\.example"/],
+      ['peer encryption remove old.example', 0, /usual way again/],
+      ['peer encryption remove old.example', 1, /no such thing/],
+    ])
+  })
+
   it('cannot be tricked by the names in a certificate', async () => {
     const evil = makeAuthority({ name: 'x\u001b[2J\r\nfake row\u202e' })
     const { run } = await lines({ 'evil.pem': evil.certificatePem }, [

@@ -7,6 +7,7 @@ import { actOnGateway, operatorName, orFail, type Session, sayDone, sayWarnings 
 import { CommandFailed, exitCodes } from '../operator.js'
 import { readCertificates } from '../pem.js'
 import { printRows, type Row } from '../table.js'
+import { encryptionCommands } from './encryption.js'
 import { explainCommand } from './explain.js'
 
 const warnings: Readonly<Record<AnchorWarning, string>> = {
@@ -93,6 +94,7 @@ function peerCommands(program: Command, session: Session): void {
   )
 
   removal(peer, session, 'forget it', ({ peers }) => peers)
+  encryptionCommands(peer, session)
 }
 
 function issuerCommands(program: Command, session: Session): void {
