@@ -9,6 +9,7 @@ import { type Dovecot, startDovecot } from '../certification/world/dovecot.js'
 import { openImap } from '../certification/world/imap.js'
 import { openPop } from '../certification/world/pop.js'
 import { fedByLmtp } from '../certification/world/smtp-client.js'
+import { stockFetched } from '../certification/world/stock.js'
 import { until } from '../fixtures/process.js'
 import { ready } from '../setup/programs.mjs'
 
@@ -172,11 +173,9 @@ describe.skipIf(lacks)(`the Dovecot beside the gateway${lacks ? ' (SKIPPED: no d
     it('reads the same over IMAP and POP3', async () => {
       await accountsAre({ ...account, reads: 'stock@clinic.test' })
       await fedByLmtp(dovecot.lmtpPort, 'a@hospital.test', 'stock@clinic.test', letter('stock'))
-      const words = [join(import.meta.dirname, 'dovecot-stock.py'), dovecot.caPath, String(dovecot.imapPort)]
-      const { stdout } = await promisify(execFile)('python3', [...words, String(dovecot.popPort), 'ehr-north', secret])
-      const { imap, pop } = JSON.parse(stdout) as { readonly imap: readonly string[]; readonly pop: readonly string[] }
+      const { imap, pop } = await stockFetched(dovecot, 'ehr-north', secret)
       expect(imap).toHaveLength(1)
-      expect(Buffer.from(imap[0] ?? '', 'base64').toString()).toContain(letter('stock'))
+      expect(imap[0]?.toString()).toContain(letter('stock'))
       expect(pop).toEqual(imap)
     })
   })
