@@ -135,9 +135,10 @@ async function toldOf(
     }
     case 'retry': {
       const step: TrailStep = { at, step: 'edge-attempted', recipient, detail: wordsOf(outcome.host, outcome.detail) }
-      // Once, where the first try finds that nobody can be asked: people must mend it, time does not.
-      if (isKnown(system) || job.tries !== 1) return tell([step])
-      const called = alarm('not-delivered', `edge.systems has no ${system}, and mail waits for it`)
+      const ours = faultOf(outcome.detail, system, isKnown)
+      // Once, at the first try: people must mend it, time does not.
+      if (ours === undefined || job.tries !== 1) return tell([step])
+      const called = alarm('not-delivered', `${ours}, and mail waits for it`)
       return tell([step, called.step], [called.entry])
     }
     case 'failed':
@@ -155,6 +156,13 @@ async function toldOf(
       return together(told, await notice(notices, job, 'failed', failureOf(outcome)))
     }
   }
+}
+
+/** What is wrong on our side of the wire; undefined where it is the other side that has to mend something. */
+function faultOf(detail: string, system: string, isKnown: (system: string) => boolean): string | undefined {
+  if (!isKnown(system)) return `edge.systems has no ${system}`
+  // RFC 4954 §6: who we are is not said, or not believed.
+  return /^53[0458]\b/.test(detail) ? `${system} does not take our password` : undefined
 }
 
 /** The notice that the end of a job owes to the sender; none where none was asked for, or none may be. */
