@@ -1,4 +1,5 @@
 import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
+import { webhookFamilies } from './webhook-state.js'
 
 /** The row of a try that was begun, one kind for each outgoing queue. */
 function begunIn(queue: string, prefix: string, form: RegExp): Family<'entry'> {
@@ -16,4 +17,5 @@ function begunIn(queue: string, prefix: string, form: RegExp): Family<'entry'> {
 export const deliveryFamilies: readonly RowFamily[] = [
   begunIn('outbound', 'delivery/begun/', /^delivery\/begun\/.+$/s),
   begunIn('edge', 'delivery/begun-edge/', /^delivery\/begun-edge\/.+$/s),
+  ...webhookFamilies,
 ]

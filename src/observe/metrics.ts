@@ -14,6 +14,20 @@ export const metricTable = {
   smtp_long_lines: { kind: 'counter', help: 'Messages with a line over 998 octets.' },
   smtp_connections: { kind: 'gauge', help: 'Open SMTP connections.' },
   smtp_refused_connections: { kind: 'counter', help: 'Connections turned away with 421.' },
+  submission_messages: {
+    kind: 'counter',
+    help: 'Messages of edge systems at the end of DATA, by outcome.',
+    labels: ['outcome'],
+  },
+  submission_long_lines: { kind: 'counter', help: 'Messages of edge systems with a line over 998 octets.' },
+  submission_connections: { kind: 'gauge', help: 'Open SMTP connections of edge systems.' },
+  submission_refused_connections: { kind: 'counter', help: 'Connections of edge systems turned away.' },
+  submission_authentications: {
+    kind: 'counter',
+    help: 'Credentials that were said: accepted, refused, limited (not even looked at), failed (store).',
+    labels: ['outcome'],
+  },
+  submission_held_bytes: { kind: 'gauge', help: 'Memory held for messages of edge systems in transfer.' },
   inbound_verdicts_total: {
     kind: 'counter',
     help: 'Verdicts, one for each recipient, by outcome and reason.',
@@ -45,6 +59,17 @@ export const metricTable = {
   delivery_attempt_seconds: { kind: 'histogram', help: 'One attempt to hand over mail.', labels: ['outcome'] },
   delivery_unreadable: { kind: 'counter', help: 'Jobs of the outbound queue that cannot be read: damage.' },
   delivery_errors: { kind: 'counter', help: 'Rounds of the delivery worker that failed.' },
+  webhook_deliveries_total: {
+    kind: 'counter',
+    help: 'Deliveries of events to webhooks, by outcome.',
+    labels: ['endpoint', 'outcome'],
+  },
+  webhook_delivery_seconds: { kind: 'histogram', help: 'One delivery of an event, by outcome.', labels: ['outcome'] },
+  webhook_behind_seconds: {
+    kind: 'gauge',
+    help: 'Age of the event that a webhook could not be told of; 0 where it has been told everything.',
+    labels: ['endpoint'],
+  },
   evidence_fetches_total: {
     kind: 'counter',
     help: 'Revocation lists, OCSP answers and issuers asked for over the network, by outcome.',

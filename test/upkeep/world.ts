@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { beginning } from '../../src/delivery/webhook.js'
 import { sampleCcda } from '../../src/demo/documents.js'
 import type { DirectDomain } from '../../src/direct/address.js'
 import { openKeyring } from '../../src/keyring/keyring.js'
@@ -80,6 +81,7 @@ export async function busyGateway() {
       },
     ],
   })
+  await gateway.store.commit(await beginning(gateway.store, 'ehr-north', Date.now()))
   const keyring = keyringOf(disk)
   return { ...made, keyring, ...check({ ...gateway, ...keyring }) }
 }
