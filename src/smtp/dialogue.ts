@@ -4,31 +4,39 @@ import { type DirectAddress, parseAddress } from '../direct/address.js'
 import type { Envelope } from '../direct/envelope.js'
 import type { SmtpLimits } from './limits.js'
 import { receiveMessage } from './message.js'
-import type { SmtpOptions } from './options.js'
-import { asError, type Reply, replies, replyOf } from './replies.js'
+import type { ListenerOptions } from './options.js'
+import { asError, openReplyOf, type Reply, replies, replyOf } from './replies.js'
+import type { Role, Visitor } from './role.js'
 import type { Session } from './session.js'
 import { type WireGuard, wireGuard } from './wire.js'
 
 type Dialogue = Required<Pick<SMTPServerOptions, 'onMailFrom' | 'onRcptTo' | 'onData'>>
 
-/** Our answers to MAIL, RCPT and DATA, in the order in which RFC 5321 §3.3 has them. */
+/** Our answers to MAIL, RCPT and DATA, in the order in which RFC 5321 §3.3 has them; what is let in is the role's to say. */
 export function dialogue(
-  options: SmtpOptions,
+  options: ListenerOptions,
+  role: Role,
   limits: SmtpLimits,
   sessionOf: (id: string) => Session | undefined,
 ): Dialogue {
-  const { log, metrics } = options
+  const { log } = options
 
-  async function answerMail(path: SMTPServerAddress): Promise<Reply | undefined> {
-    if (path.address !== '') {
-      const sender = readPath(path.address)
-      if (!sender) return replyOf('bad-address')
-      path.address = sender
-    }
+  function visitorOf(session: SMTPServerSession, path = session.envelope.mailFrom): Visitor {
+    const account = sessionOf(session.id)?.account()
+    const parameters = path ? path.args : false
+    const announced = parameters ? parameters['SIZE'] : undefined
+    return { ...(account && { account }), ...(typeof announced === 'string' && { announcedBytes: Number(announced) }) }
+  }
+
+  async function answerMail(path: SMTPServerAddress, session: SMTPServerSession): Promise<Reply | undefined> {
+    const sender = path.address === '' ? null : readPath(path.address)
+    if (sender === undefined) return replyOf('bad-address')
+    path.address = sender ?? ''
     const parameters = Object.keys(path.args || {})
-    if (parameters.some((name) => name !== 'SIZE' && name !== 'BODY')) return replies.unsupportedParameter
+    if (parameters.some((name) => !role.parameters.includes(name))) return replies.unsupportedParameter
     if (!options.healthy()) return replyOf('store-unavailable')
-    return (await options.room()) ? undefined : replyOf('no-room')
+    if (!(await options.room())) return replyOf('no-room')
+    return role.refuseSender(sender, visitorOf(session, path))
   }
 
   async function answerRcpt(path: SMTPServerAddress, session: SMTPServerSession): Promise<Reply | undefined> {
@@ -41,14 +49,14 @@ export function dialogue(
     if (known.length >= limits.recipients && !known.some(({ address }) => address === recipient)) {
       return replyOf('too-many-recipients')
     }
-    return (await options.isServed(recipient)) ? undefined : replyOf('unknown-recipient')
+    return role.refuseRecipient(recipient, visitorOf(session))
   }
 
   function speak(answer: Promise<Reply | undefined>, callback: (error?: Error | null) => void): void {
     answer.then(
       (reply) => callback(reply && asError(reply)),
       (cause) => {
-        log.error('smtp.store-unavailable', { cause: String(cause) })
+        log.error(`${role.name}.store-unavailable`, { cause: String(cause) })
         callback(asError(replyOf('store-unavailable')))
       },
     )
@@ -59,7 +67,8 @@ export function dialogue(
     session: SMTPServerSession,
   ): Promise<Reply | { readonly id: string }> {
     const supervised = sessionOf(session.id)
-    const guard = wireGuard(limits)
+    const guard = wireGuard(limits, role)
+    const visitor = visitorOf(session)
     const envelope = envelopeOf(session, options.clock.now())
     const hangUp = (reply: Reply) => {
       supervised?.hangUp(reply)
@@ -75,7 +84,7 @@ export function dialogue(
     const outcome = await receiveMessage({
       source: stream,
       guard,
-      accept: (data) => options.accept(envelope, data),
+      accept: (data) => role.accept(envelope, data, visitor),
       onEnd() {
         clearInterval(deadline)
         envelope.receivedAt = options.clock.now()
@@ -85,27 +94,27 @@ export function dialogue(
       },
     })
     clearInterval(deadline)
-    metrics.count('smtp_messages', { outcome: outcome.kind })
+    role.counts.message(outcome.kind)
     switch (outcome.kind) {
       case 'accepted':
-        if (outcome.longestLineBytes > 998) metrics.count('smtp_long_lines')
+        if (outcome.longestLineBytes > 998) role.counts.longLine()
         return { id: outcome.id }
       case 'refused':
-        log.info('smtp.refused', { reason: outcome.reason, peer: session.remoteAddress })
+        log.info(`${role.name}.refused`, { reason: outcome.reason, peer: session.remoteAddress })
         // What follows on the line may be commands or the rest of the message, by whose idea of a line: read none of it.
         if (outcome.reason === 'bad-line-ending') supervised?.hangUp(replyOf(outcome.reason), replies.framingLost)
-        return replyOf(outcome.reason)
+        return role.tellsWhy ? openReplyOf(outcome.reason, outcome.detail) : replyOf(outcome.reason)
       case 'failed':
-        log.error('smtp.not-stored', { cause: String(outcome.cause), peer: session.remoteAddress })
+        log.error(`${role.name}.not-stored`, { cause: String(outcome.cause), peer: session.remoteAddress })
         return replyOf('store-unavailable')
       case 'vanished':
-        log.info('smtp.vanished', { peer: session.remoteAddress, bytes: guard.sizeBytes() })
+        log.info(`${role.name}.vanished`, { peer: session.remoteAddress, bytes: guard.sizeBytes() })
         return replyOf('store-unavailable') // nobody hears it
     }
   }
 
   return {
-    onMailFrom: (path, _session, callback) => speak(answerMail(path), callback),
+    onMailFrom: (path, session, callback) => speak(answerMail(path, session), callback),
     onRcptTo: (path, session, callback) => speak(answerRcpt(path, session), callback),
     onData(stream, session, callback) {
       sessionOf(session.id)?.startTransfer()

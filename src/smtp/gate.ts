@@ -1,5 +1,5 @@
-import { isIPv6 } from 'node:net'
 import type { SmtpLimits } from './limits.js'
+import { clientOf, isLoopback } from './network.js'
 
 export interface Gate {
   /** Counts a connection in and answers how to count it out; undefined: too many at once, or within this second. */
@@ -40,23 +40,4 @@ export function connectionGate(limits: SmtpLimits): Gate {
     },
     open: () => total,
   }
-}
-
-/** A dual-stack listener reports an IPv4 peer as `::ffff:a.b.c.d`. */
-function plain(address: string): string {
-  return address.replace(/^::ffff:(?=\d+\.)/i, '')
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || plain(address).startsWith('127.')
-}
-
-function clientOf(address: string): string {
-  const text = plain(address)
-  if (!isIPv6(text)) return text
-  const [head = '', tail] = text.toLowerCase().replace(/%.*$/, '').split('::')
-  const groups = head === '' ? [] : head.split(':')
-  const rest = tail ? tail.split(':').length : 0
-  while (tail !== undefined && groups.length < 8 - rest) groups.push('0')
-  return groups.slice(0, 4).join(':')
 }

@@ -9,7 +9,7 @@ export class MessageAborted extends Error {
 
 export type Reception =
   | { readonly kind: 'accepted'; readonly id: string; readonly sizeBytes: number; readonly longestLineBytes: number }
-  | { readonly kind: 'refused'; readonly reason: RefusalReason }
+  | { readonly kind: 'refused'; readonly reason: RefusalReason; readonly detail?: string }
   /** The store could not keep it, or whoever should have kept it did not do its part. */
   | { readonly kind: 'failed'; readonly cause: unknown }
   /** The client went away, or was sent away, before the end. */

@@ -2,36 +2,52 @@ import type { AddressInfo } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { SMTPServer } from 'smtp-server'
 import { dialogue } from './dialogue.js'
-import { connectionGate } from './gate.js'
+import { connectionGate, type Gate } from './gate.js'
 import { type SmtpLimits, smtpLimits } from './limits.js'
-import type { ServerCertificate, SmtpListener, SmtpOptions } from './options.js'
+import type { ListenerOptions, ServerCertificate, SmtpListener, SmtpOptions } from './options.js'
 import { type Reply, replies, replyOf } from './replies.js'
+import { gatewayRole, type Role } from './role.js'
+import { mechanisms } from './sasl.js'
 import { type Session, superviseConnection } from './session.js'
 
-/** Off for every session: the edge has its own listener for AUTH; the others are proxies' and sendmail's jokes. */
-const disabledCommands = ['AUTH', 'XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL']
+/** Off for every session: proxies' and sendmail's jokes. AUTH belongs to the listeners for our own clinics. */
+const disabledCommands = ['XCLIENT', 'XFORWARD', 'WIZ', 'SHELL', 'KILL']
 
 /** How long clients that were told to go may take to close their side, once everything else is done. */
 const lingerMs = 500
 
-/**
- * Starts the listener for mail between HISPs (RFC 5321) over smtp-server, which waits a fixed 100 ms before each
- * greeting to catch early talkers: a client that opens a connection for every message sends about 9 a second.
- * Rejects where the port cannot be had or the certificate does not load.
- */
+/** Starts the listener for mail between HISPs (RFC 5321); see startListener. */
 export async function startSmtp(options: SmtpOptions): Promise<SmtpListener> {
   const limits: SmtpLimits = { ...smtpLimits, ...options.limits }
-  const { log, metrics, clock } = options
+  return startListener(options, gatewayRole(options), limits, connectionGate(limits))
+}
+
+/**
+ * Starts a listener in a role over smtp-server, which waits a fixed 100 ms before each greeting to catch early talkers: a
+ * client that opens a connection for every message sends about 9 a second. Listeners may share a gate, which counts their
+ * connections together. Rejects where the port cannot be had or the certificate does not load.
+ */
+export async function startListener(
+  options: ListenerOptions,
+  role: Role,
+  limits: SmtpLimits,
+  gate: Gate,
+): Promise<SmtpListener> {
+  const { name, counts } = role
+  const { log, clock } = options
   const sessions = new Map<string, Session>()
   const leaving = new Map<string, () => void>()
-  const gate = connectionGate(limits)
   let draining = false
 
   const server = new SMTPServer({
-    ...libraryOptions(options.hostname, limits),
-    ...dialogue(options, limits, (id) => sessions.get(id)),
+    ...libraryOptions(options.hostname, limits, role),
+    ...dialogue(options, role, limits, (id) => sessions.get(id)),
     onConnect(session, callback) {
-      session.disabledCommands = certificate.loaded() ? disabledCommands : [...disabledCommands, 'STARTTLS']
+      session.disabledCommands = disabledIn(session.secure)
+      callback()
+    },
+    onSecure(_socket, session, callback) {
+      session.disabledCommands = disabledIn(true)
       callback()
     },
     onClose(session) {
@@ -39,35 +55,46 @@ export async function startSmtp(options: SmtpOptions): Promise<SmtpListener> {
       sessions.delete(session.id)
       leaving.get(session.id)?.()
       leaving.delete(session.id)
-      metrics.gauge('smtp_connections', gate.open())
+      counts.openConnections(gate.open())
     },
   })
+  /** AUTH is announced, and known, over TLS only (RFC 4954 §4). */
+  function disabledIn(secure: boolean): string[] {
+    const disabled = certificate.loaded() ? [...disabledCommands] : [...disabledCommands, 'STARTTLS']
+    return secure && role.authenticate ? disabled : [...disabled, 'AUTH']
+  }
+
   const certificate = reloadable(server, options)
   certificate.refresh()
-  server.on('error', (error) => log.info('smtp.connection-error', { code: codeOf(error) }))
+  server.on('error', (error) => log.info(`${name}.connection-error`, { code: codeOf(error) }))
   server.server.maxConnections = limits.connections * 2 // beyond that not even a 421
+
+  const mayBegin = () => role.tls === 'offered' || certificate.loaded()
+  const farewell = () => (draining ? replies.shuttingDown : mayBegin() ? tooMany : replies.noTls)
 
   const connect = server.connect.bind(server)
   server.connect = (socket, socketOptions) => {
     if (socket.destroyed) return // gone before it was counted
-    const leave = draining ? undefined : gate.enter(socket.remoteAddress ?? '', clock.now())
-    if (!leave || !socketOptions?.id) {
-      metrics.count('smtp_refused_connections')
-      socket.on('error', () => undefined)
-      socket.end(line(draining ? replies.shuttingDown : tooMany), () => socket.destroy())
-      return
-    }
-    leaving.set(socketOptions.id, leave)
     try {
       certificate.refresh()
     } catch (error) {
-      log.error('smtp.certificate-not-loaded', { cause: String(error) })
+      log.error(`${name}.certificate-not-loaded`, { cause: String(error) })
     }
+    const leave = draining || !mayBegin() ? undefined : gate.enter(socket.remoteAddress ?? '', clock.now())
+    if (!leave || !socketOptions?.id) {
+      counts.refusedConnection()
+      socket.on('error', () => undefined)
+      if (role.tls === 'implicit')
+        socket.destroy() // words in the clear would be no TLS
+      else socket.end(line(farewell()), () => socket.destroy())
+      return
+    }
+    leaving.set(socketOptions.id, leave)
     connect(socket, socketOptions)
     for (const connection of server.connections) {
-      if (connection.id === socketOptions.id) sessions.set(connection.id, superviseConnection(connection, limits))
+      if (connection.id === socketOptions.id) sessions.set(connection.id, superviseConnection(connection, limits, role))
     }
-    metrics.gauge('smtp_connections', gate.open())
+    counts.openConnections(gate.open())
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -78,7 +105,7 @@ export async function startSmtp(options: SmtpOptions): Promise<SmtpListener> {
     })
   })
   const bound = server.server.address() as AddressInfo
-  log.info('smtp.listening', { address: bound.address, port: bound.port })
+  log.info(`${name}.listening`, { address: bound.address, port: bound.port })
 
   return {
     port: bound.port,
@@ -110,17 +137,20 @@ function line(reply: Reply): string {
 }
 
 /**
- * The settings of smtp-server that differ from its defaults. Left at their defaults, that is off: implicit TLS, PROXY,
- * XCLIENT, XFORWARD, LMTP, DSN and REQUIRETLS (neither is carried through S/MIME and MDN).
+ * The settings of smtp-server that differ from its defaults. Left at their defaults, that is off: PROXY, XCLIENT, XFORWARD,
+ * LMTP, DSN and REQUIRETLS (neither is carried through S/MIME and MDN). TLS from the first byte is an upgrade like that of
+ * STARTTLS, so that a handshake is counted, and limited in time, as every session is.
  */
-function libraryOptions(hostname: string, limits: SmtpLimits) {
+function libraryOptions(hostname: string, limits: SmtpLimits, role: Role) {
   return {
     name: hostname,
     heloResponse: '%s', // nothing about the client, nothing about the software
     logger: false, // it logs commands with addresses
     disabledCommands,
-    authMethods: [],
-    authOptional: true,
+    secure: role.tls === 'implicit',
+    needsUpgrade: role.tls === 'implicit',
+    authMethods: mechanisms, // announced by the library, spoken by us
+    authOptional: true, // what an account is needed for, we say ourselves
     disableReverseLookup: true, // costs a query for each connection, and tells the name servers of others who writes to us
     size: limits.messageBytes,
     rejectOversized: false, // it would answer 552 after the message was handed over as complete; the wire guard decides
@@ -136,7 +166,7 @@ function libraryOptions(hostname: string, limits: SmtpLimits) {
 }
 
 /** Keeps the TLS context of the server in step with the certificate in hand. */
-function reloadable(server: SMTPServer, options: SmtpOptions) {
+function reloadable(server: SMTPServer, options: Pick<ListenerOptions, 'tls'>) {
   let current: ServerCertificate | undefined
   return {
     loaded: () => current !== undefined,

@@ -20,9 +20,12 @@ export interface WireGuard {
 /**
  * Judges the bytes of DATA as they pass, in chunks of any size: CRLF is the only line ending (RFC 5321 §2.3.8; anything
  * else has smuggled second messages past other servers), no NUL, lines, header block and message within their limits,
- * and the header block announces encryption.
+ * and the header block announces encryption, unless the message itself is wanted.
  */
-export function wireGuard(limits: Pick<SmtpLimits, 'messageBytes' | 'headerBytes' | 'lineBytes'>): WireGuard {
+export function wireGuard(
+  limits: Pick<SmtpLimits, 'messageBytes' | 'headerBytes' | 'lineBytes'>,
+  { encryptedOnly }: { readonly encryptedOnly: boolean } = { encryptedOnly: true },
+): WireGuard {
   let sizeBytes = 0
   let lineBytes = 0
   let longestLineBytes = 0
@@ -74,7 +77,7 @@ export function wireGuard(limits: Pick<SmtpLimits, 'messageBytes' | 'headerBytes
     if (header === undefined) return undefined
     if (header.length > limits.headerBytes) return 'header-too-large'
     if (!complete) return undefined
-    const encrypted = announcesEncryption(header)
+    const encrypted = !encryptedOnly || announcesEncryption(header)
     header = undefined
     return encrypted ? undefined : 'not-encrypted'
   }
