@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { recordItemTypes } from '../direct/clinical.js'
+import { confirmations, recipientStates } from '../spool/submission.js'
 import { problems } from './problem.js'
 
 /** Shapes of requests and responses. Responses list every field that may leave: what is not here is not sent. */
@@ -100,6 +101,12 @@ export const sendBody = z.union([
         .regex(/^<[!-;=?-~]{1,900}>$/)
         .optional()
         .describe('Message-ID of what it answers'),
+      confirmDelivery: z
+        .enum(confirmations)
+        .optional()
+        .describe(
+          'Asks for a notice of success: processed, when the gateway of a recipient took it over, or dispatched, when it reached its destination',
+        ),
     })
     .describe('The gateway writes the message'),
   z
@@ -131,15 +138,20 @@ export const submissionSchema = z
     subject: z.string(),
     submittedAt: time,
     sizeBytes: z.int(),
+    asks: z
+      .enum(confirmations)
+      .optional()
+      .describe('What the sender asked to be told of each recipient; absent: of failures only'),
     recipients: z.array(
       z.object({
         recipient: z.string(),
         state: z
-          .enum(['waiting', 'queued', 'sent', 'failed'])
+          .enum(recipientStates)
           .describe(
-            'waiting: for a certificate; queued: sealed, on its way; sent: his gateway took it; failed: reported',
+            'waiting: for a certificate; queued: sealed, on its way; sent: his gateway took it; processed: it says that it trusts and took over the message; dispatched: it says that the message reached its destination; failed: reported',
           ),
         since: time,
+        moments: z.partialRecord(z.enum(recipientStates), time).describe('When he came to each state before this one'),
         reason: z.string().optional(),
         help: z.string().optional(),
         detail: z.string().optional(),

@@ -186,6 +186,18 @@ export const refusals = {
   'undelivered-too-long': {
     help: "The recipient's mail server did not take the message until its time was over; the detail has the last trouble.",
   },
+  'not-processed': {
+    help: "The recipient's gateway did not say in time that it took the message over. It may not trust the sender, may not be able to read what it gets, or was not reached: the detail says how far the message came. Ask the recipient, and send again.",
+  },
+  'not-dispatched': {
+    help: "The recipient's gateway took the message over, and did not say in time that it reached its destination, as was asked for. It may arrive yet: ask the recipient before sending again.",
+  },
+  'reported-failed': {
+    help: "The recipient's gateway says that it could not deliver the message.",
+  },
+  cancelled: {
+    help: 'An operator took the message back before it left.',
+  },
   'no-recipient-certificate': {
     help: 'No certificate of the recipient can be encrypted to: none was found, or each has its own reason in the findings. Import one, or ask the recipient to publish it.',
   },

@@ -11,6 +11,8 @@ export interface DsnFinding {
   readonly status: string
   /** For the sender to read; never clinical content. */
   readonly reason: string
+  /** What to make of it and what to do, in words of ours. */
+  readonly advice?: string
 }
 
 export interface NewDsn {
@@ -71,11 +73,11 @@ function recipientFields(finding: DsnFinding): NewField[] {
 }
 
 function textFor(findings: readonly DsnFinding[], original: string | undefined): string {
-  const lines = findings.map(({ recipient, action, status, reason }) => {
+  const lines = findings.map(({ recipient, action, status, reason, advice }) => {
     const why = shown(reason)
     const what = action === 'failed' ? 'was not delivered' : 'is not delivered yet; the gateway goes on trying'
-    return `${recipient}: ${what} (${status})${why === '' ? '' : `\n  ${why}`}`
+    return `${recipient}: ${what} (${status})${[why, advice ?? ''].map((one) => (one === '' ? '' : `\n  ${one}`)).join('')}`
   })
-  const about = original === undefined ? '' : `\nMessage: ${original}\n`
+  const about = original === undefined ? '' : `\nX-Original-Message-ID: ${original}\n`
   return `About your message:\n\n${lines.join('\n')}\n${about}`
 }

@@ -10,6 +10,7 @@ import type { PatientRecord } from '../record/record.js'
 import type { Quarantine } from '../spool/quarantine.js'
 import type { Spool } from '../spool/spool.js'
 import type { SpooledJob } from '../spool/spooled.js'
+import type { Submissions } from '../spool/submission.js'
 import type { Trail } from '../spool/trail.js'
 import { judge } from './judge.js'
 import type { Notices } from './notices.js'
@@ -30,6 +31,8 @@ export interface InboundPorts {
   readonly issuers: Issuers
   readonly steps: Steps
   readonly notices: Notices
+  /** What people here sent: notices about it are read, and not shown again. Without it every notice is mail. */
+  readonly submissions?: Submissions
   readonly audit: Audit
   readonly clock: Clock
   readonly log: Log

@@ -2,10 +2,11 @@ import { type Refused, refused } from '../direct/refusal.js'
 import { type Header, readHeader } from '../mime/header.js'
 import { readMime } from '../mime/part.js'
 import { unwrapMessage } from '../mime/unwrap.js'
-import { type Notice, recogniseNotice } from '../notices/recognise.js'
+import { finalDeliveryField } from '../notices/mdn.js'
+import { type DsnRecipient, type Mdn, type Notice, recogniseNotice } from '../notices/recognise.js'
 import { noticeRequestOf } from '../notices/request.js'
 import type { Opened } from '../smime/open.js'
-import type { MailNotice, OpenedMail } from './steps.js'
+import type { MailNotice, NoticeFinding, OpenedMail } from './steps.js'
 
 /**
  * Finds the message in what was signed: the wrapped one (RFC 8551 §3.1), whose header is signed with it, or else the
@@ -51,5 +52,19 @@ function noticeOf(notice: Notice): MailNotice {
     disposition,
     ...(originalMessageId !== undefined && { originalMessageId }),
     ...(finalRecipient !== undefined && { finalRecipient }),
+    findings: notice.kind === 'mdn' ? [mdnFinding(notice)] : notice.recipients.map(dsnFinding),
   }
+}
+
+function mdnFinding({ disposition, modifiers, finalRecipient, originalRecipient, extensions }: Mdn): NoticeFinding {
+  return {
+    disposition: modifiers.includes('error') ? 'failed' : disposition,
+    ...(finalRecipient !== undefined && { finalRecipient }),
+    ...(originalRecipient !== undefined && { originalRecipient }),
+    ...(extensions.has(finalDeliveryField.toLowerCase()) && { finalDelivery: true }),
+  }
+}
+
+function dsnFinding({ action, status, ...named }: DsnRecipient): NoticeFinding {
+  return { ...named, disposition: action, ...(status !== '' && { status }) }
 }

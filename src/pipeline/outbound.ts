@@ -1,28 +1,33 @@
+import type { DirectAddress } from '../direct/address.js'
 import { type RefusalReason, type Refused, refused, type Undecided } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
-import type { Mailbox } from '../mailbox/mailbox.js'
 import type { Audit, AuditEntry } from '../ports/audit.js'
 import type { Blobs } from '../ports/blobs.js'
 import { gather } from '../ports/body.js'
 import type { Log, Metrics } from '../ports/observe.js'
 import { type ClaimedJob, type Store, together } from '../ports/store.js'
-import type { RecipientState, StoredSubmission, Submission, Submissions } from '../spool/submission.js'
-import { submissionLimits } from '../spool/submission.js'
+import {
+  moved,
+  type RecipientState,
+  type StoredSubmission,
+  type Submission,
+  type Submissions,
+  submissionLimits,
+} from '../spool/submission.js'
 import type { Trail } from '../spool/trail.js'
 import type { EncryptionPorts } from './encryption.js'
 import { keysToSign } from './keys.js'
 import { type UndecidedPolicy, undecidedPolicy, waitOf } from './patience.js'
 import { certificatesOf, type RecipientFinding, type RecipientPorts } from './recipients.js'
-import { type FailedRecipient, reports, statusOf } from './report.js'
+import { type FailedRecipient, type ReportPorts, reports, statusOf } from './report.js'
 import { type Addressed, type Carried, carriers, sealFor } from './sealing.js'
 import { StepFailed, type Steps } from './steps.js'
 
-export interface SendPorts extends RecipientPorts, Pick<EncryptionPorts, 'encryption'> {
+export interface SendPorts extends RecipientPorts, Pick<ReportPorts, 'mailbox'>, Pick<EncryptionPorts, 'encryption'> {
   readonly store: Store
   readonly blobs: Blobs
   readonly submissions: Submissions
   readonly steps: Steps
-  readonly mailbox: Pick<Mailbox, 'delivery' | 'has'>
   readonly trail: Trail
   readonly audit: Audit
   readonly log: Log
@@ -49,6 +54,12 @@ type Verdict = Pick<RecipientFinding, 'recipient' | 'candidates' | 'steps'> &
  * Throws StoreFailed when the store does, and StepNotBegun where no thread was free; the job then comes back by itself.
  */
 export async function send(job: ClaimedJob, ports: SendPorts, waiting = undecidedPolicy): Promise<void> {
+  for (let turn = 0; turn < sendLimits.rounds; turn++) if ((await sendOnce(job, ports, waiting)) === 'settled') return
+  throw new Error(`Sending ${job.id} was overtaken ${sendLimits.rounds} times`)
+}
+
+/** One round; `overtaken` where somebody whom it was for came to an end meanwhile, so that none of it became true. */
+async function sendOnce(job: ClaimedJob, ports: SendPorts, waiting: UndecidedPolicy): Promise<'settled' | 'overtaken'> {
   const { submissions, directory, clock } = ports
   const named = submissions.read(job)
   const stored = named && (await submissions.get(named.mailbox, named.id))
@@ -90,7 +101,7 @@ export async function send(job: ClaimedJob, ports: SendPorts, waiting = undecide
     const by = carried.find(({ job }) => job.to.includes(one.recipient))
     return { ...one, kind: 'carried', job: by?.job.id ?? '', detail: told(one) }
   })
-  await conclude([...withheld, ...sealed.withheld.map((one) => verdictOf(one, one.outcome)), ...taken], carried)
+  return conclude([...withheld, ...sealed.withheld.map((one) => verdictOf(one, one.outcome)), ...taken], carried)
 }
 
 async function findingOf(
@@ -128,9 +139,9 @@ interface Round {
  * Makes the verdicts true, all in one commit: the jobs that carry the message, the state of every recipient, a notice for
  * each who does not get it, the trail, the audit, and the end of the job or its next try for those who wait.
  */
-async function settle(round: Round, ports: SendPorts): Promise<void> {
+async function settle(round: Round, ports: SendPorts): Promise<'settled' | 'overtaken'> {
   const { job, waiting } = round
-  const { store, submissions, trail, audit, clock, mailbox } = ports
+  const { store, submissions, trail, audit, clock } = ports
   let { stored } = round
   for (let turn = 0; turn < sendLimits.rounds; turn++) {
     const { submission } = stored
@@ -147,7 +158,7 @@ async function settle(round: Round, ports: SendPorts): Promise<void> {
       waits ? { release: [{ job, dueAt }] } : { ack: [{ job }] },
       await submissions.change(stored, changed),
       ...round.carried.map(({ parts }) => parts),
-      await reports(submission, failed, at, mailbox),
+      await reports(submission, failed, at, ports),
       trail.steps(
         submission.id,
         verdicts.flatMap((verdict) => stepsOf(verdict, at)),
@@ -155,14 +166,23 @@ async function settle(round: Round, ports: SendPorts): Promise<void> {
       { append: verdicts.flatMap((verdict) => auditOf(verdict, submission.id, at)).map((one) => audit.entry(one)) },
     )
     const outcome = await store.commit(batch)
-    if (outcome.kind === 'committed') return report(submission, verdicts, ports)
-    if (outcome.kind === 'lease-lost') return // Another worker has it now, and will come to the same end.
-    // Delivery wrote what became of recipients of an earlier round.
+    if (outcome.kind === 'committed') {
+      report(submission, verdicts, ports)
+      return 'settled'
+    }
+    if (outcome.kind === 'lease-lost') return 'settled' // Another worker has it now, and will come to the same end.
+    // Delivery wrote what became of recipients of an earlier round, or an answer did.
     const again = await submissions.get(submission.mailbox, submission.id)
     if (!again) throw new Error(`the submission ${submission.id} is gone`)
+    // Somebody of this round came to an end meanwhile: it must not leave for him, so that all begins anew for the others.
+    if (round.verdicts.some(({ recipient }) => !isWaiting(again.submission, recipient))) return 'overtaken'
     stored = again
   }
   throw new Error(`Sending ${job.id} conflicted ${sendLimits.rounds} times`)
+}
+
+function isWaiting({ recipients }: Submission, recipient: DirectAddress): boolean {
+  return recipients.some((one) => one.recipient === recipient && one.state === 'waiting')
 }
 
 /** Sealing gave no answer: once more later, and after a few times never again. */
@@ -177,7 +197,7 @@ function setBack(
   },
   failure: StepFailed,
   ports: SendPorts,
-): Promise<void> {
+): Promise<'settled' | 'overtaken'> {
   const sealFailures = (round.stored.submission.sealFailures ?? 0) + 1
   const outcome =
     sealFailures >= sendLimits.sealings
@@ -208,15 +228,14 @@ function changedBy(
 }
 
 function stateAfter(before: RecipientState, verdict: Verdict, since: number): RecipientState {
-  const { recipient } = before
-  const detail = verdict.detail.slice(0, submissionLimits.detailChars)
+  const { detail } = verdict
   switch (verdict.kind) {
     case 'carried':
-      return { recipient, state: 'queued', since, job: verdict.job }
+      return moved(before, 'queued', since, { job: verdict.job })
     case 'refused':
-      return { recipient, state: 'failed', since, reason: verdict.reason, detail, status: statusOf(verdict.reason) }
+      return moved(before, 'failed', since, { reason: verdict.reason, detail, status: statusOf(verdict.reason) })
     case 'undecided':
-      return { ...before, reason: verdict.cause, detail }
+      return { ...before, reason: verdict.cause, detail: detail.slice(0, submissionLimits.detailChars) }
   }
 }
 

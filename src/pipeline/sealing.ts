@@ -78,7 +78,7 @@ const perTransaction = 100
  * which all of its jobs hold.
  */
 export async function carriers(
-  { id, mailbox, from }: Submission,
+  { id, mailbox, from: sender, untracked }: Submission,
   sealed: readonly Addressed[],
   wire: Uint8Array,
   at: number,
@@ -87,6 +87,8 @@ export async function carriers(
   const large = wire.length > bodyLimits.inlineBytes
   // Its content key is random, so that nobody else ever puts these bytes (see Blobs.put).
   const blob = large ? { name: await blobs.put([wire]), sizeBytes: wire.length } : undefined
+  // A notice goes under the null reverse-path (RFC 8098 §3).
+  const from = untracked ? null : sender
   const domains = new Map<DirectDomain, Addressed[]>()
   for (const one of sealed) {
     const domain = domainOf(one.recipient)

@@ -1,20 +1,18 @@
 import type { DirectAddress } from '../direct/address.js'
 import { type RefusalReason, refused } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
-import type { Mailbox } from '../mailbox/mailbox.js'
 import type { Audit, AuditEntry } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import type { OutboundJob } from '../spool/outbound.js'
-import { type RecipientState, type Submissions, submissionLimits } from '../spool/submission.js'
+import { moved, type RecipientState, type Submissions, submissionLimits } from '../spool/submission.js'
 import type { Trail } from '../spool/trail.js'
 import type { NoticeOutcome, Notices } from './notices.js'
-import { type FailedRecipient, reports, statusIn, statusOf } from './report.js'
+import { type FailedRecipient, type ReportPorts, reports, statusIn, statusOf } from './report.js'
 
-export interface SentPorts {
+export interface SentPorts extends ReportPorts {
   readonly submissions: Submissions
   readonly notices: Pick<Notices, 'outcome'>
-  readonly mailbox: Pick<Mailbox, 'delivery' | 'has'>
   readonly trail: Trail
   readonly audit: Audit
   readonly clock: Clock
@@ -33,20 +31,20 @@ export function outcomesOf(
   return (job, results) => (job.kind === 'mdn' ? ports.notices.outcome(job, results) : message(ports, job, results))
 }
 
-async function message(
-  { submissions, mailbox, trail, audit, clock }: SentPorts,
-  job: OutboundJob,
-  results: readonly SentOutcome[],
-): Promise<Batch> {
+async function message(ports: SentPorts, job: OutboundJob, results: readonly SentOutcome[]): Promise<Batch> {
+  const { submissions, trail, audit, clock } = ports
   const at = clock.now()
+  const stored = job.mailbox === undefined ? undefined : await submissions.get(job.mailbox, job.trail)
+  /** Who came to an end, or said that he has it, before we learnt of this try: nothing follows from it any more. */
+  const moot = (recipient: DirectAddress) =>
+    stored?.submission.recipients.some((one) => one.recipient === recipient && one.job !== job.id) === true
   const told = together(
     trail.steps(
       job.trail,
-      results.flatMap((result) => stepsOf(result, at)),
+      results.flatMap((result) => result.to.flatMap((recipient) => stepsFor(recipient, result, at, moot(recipient)))),
     ),
     { append: results.flatMap((result) => auditOf(result, job, at)).map((one) => audit.entry(one)) },
   )
-  const stored = job.mailbox === undefined ? undefined : await submissions.get(job.mailbox, job.trail)
   if (!stored) return told
   const { submission } = stored
   const changed = submission.recipients.map((before): RecipientState => {
@@ -60,36 +58,30 @@ async function message(
   return together(
     told,
     await submissions.change(stored, { ...submission, recipients: changed }),
-    await reports(submission, failed, at, mailbox),
+    await reports(submission, failed, at, ports),
   )
 }
 
 function stateOf(before: RecipientState, result: SentOutcome, since: number): RecipientState {
-  const { recipient } = before
-  const cut = (text: string) => text.slice(0, submissionLimits.detailChars)
   switch (result.kind) {
     case 'delivered':
-      return { recipient, state: 'sent', since, detail: cut(`${result.host}: ${result.reply}`) }
+      return moved(before, 'sent', since, { detail: `${result.host}: ${result.reply}` })
     case 'retry':
-      return { ...before, detail: cut(wordsOf(result)) }
+      return { ...before, detail: wordsOf(result).slice(0, submissionLimits.detailChars) }
     case 'failed':
     case 'expired': {
       const reason = reasonOf(result)
       const status = result.kind === 'failed' ? statusIn(result.detail) : statusOf(reason)
-      return { recipient, state: 'failed', since, reason, detail: cut(wordsOf(result)), status }
+      return moved(before, 'failed', since, { reason, detail: wordsOf(result), status })
     }
     case 'refused': {
       const { reason, detail } = result.refusal
-      return { recipient, state: 'failed', since, reason, detail: cut(detail), status: statusOf(reason) }
+      return moved(before, 'failed', since, { reason, detail, status: statusOf(reason) })
     }
   }
 }
 
-function stepsOf(result: SentOutcome, at: number): TrailStep[] {
-  return result.to.flatMap((recipient) => stepsFor(recipient, result, at))
-}
-
-function stepsFor(recipient: DirectAddress, result: SentOutcome, at: number): TrailStep[] {
+function stepsFor(recipient: DirectAddress, result: SentOutcome, at: number, moot: boolean): TrailStep[] {
   switch (result.kind) {
     case 'delivered':
       return [{ at, step: 'sent', recipient, detail: `${result.host}: ${result.reply}` }]
@@ -98,6 +90,7 @@ function stepsFor(recipient: DirectAddress, result: SentOutcome, at: number): Tr
     case 'failed':
     case 'expired':
     case 'refused': {
+      if (moot) return [{ at, step: 'attempted', recipient, detail: 'after his end: another try came to nothing' }]
       const refusal = result.kind === 'refused' ? result.refusal : refused(reasonOf(result), wordsOf(result))
       return [
         { at, step: 'failed', recipient, detail: refusal.detail, refusal },

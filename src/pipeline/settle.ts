@@ -1,8 +1,10 @@
 import { type RefusalReason, refused } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
+import type { Address } from '../directory/directory.js'
 import type { AuditEntry } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
 import type { SpooledJob } from '../spool/spooled.js'
+import { type Answer, answer } from './answers.js'
 import { delivery } from './deliver.js'
 import type { InboundPorts } from './inbound.js'
 import type { Judged, Verdict } from './judge.js'
@@ -36,7 +38,7 @@ export async function settle(
       { append: made.flatMap((one) => one.audit.map((entry) => audit.entry(entry))) },
     )
     const outcome = await store.commit(batch)
-    if (outcome.kind === 'committed') return report(spooled, verdicts, judged, ports)
+    if (outcome.kind === 'committed') return report(spooled, verdicts, made, judged, ports)
     if (outcome.kind === 'lease-lost') return // Another worker has it now, and will come to the same end.
   }
   throw new Error(`Settling ${spooled.id} conflicted ${rounds} times`)
@@ -80,6 +82,8 @@ interface Made {
   readonly parts: Batch
   readonly steps: readonly TrailStep[]
   readonly audit: readonly AuditEntry[]
+  /** What a notice came to. */
+  readonly answered?: Answer
 }
 
 async function madeOf(verdict: Verdict, spooled: SpooledJob, at: number, ports: InboundPorts): Promise<Made> {
@@ -106,22 +110,42 @@ async function delivered(
   const address = await ports.directory.addresses.get(recipient)
   if (!address) throw new Error(`${spooled.id}: an address was removed while it was judged`) // judged again, then refused
   const trusted: TrailStep = { at, step: 'trusted', recipient, detail: warnings.join(', '), candidates }
+  const answered = await answeredBy(verdict, spooled, address, ports)
+  const told = {
+    steps: [trusted, ...(answered?.steps ?? [])],
+    audit: answered?.audit ?? [],
+    ...(answered && { answered }),
+  }
+  if (answered && !answered.shown) return { ...told, parts: answered.parts }
   const made = await delivery(spooled, verdict, address, ports)
   if (made.kind === 'duplicate') {
     const detail = `already in the mailbox as ${made.id}`
-    return { parts: {}, steps: [trusted, { at, step: 'duplicate', recipient, detail }], audit: [] }
+    const steps: TrailStep[] = [...told.steps, { at, step: 'duplicate', recipient, detail }]
+    return { ...told, parts: answered?.parts ?? {}, steps }
   }
   const steps: TrailStep[] = [
-    trusted,
+    ...told.steps,
     { at, step: 'delivered', recipient, detail: `${made.id}, ${made.itemCount} items proposed` },
   ]
   if (made.notice) steps.push({ at, step: 'notice-owed', recipient, detail: made.notice })
   const subject = { spool: spooled.id, recipient, message: made.id }
   return {
-    parts: made.parts,
+    ...told,
+    parts: together(made.parts, answered?.parts ?? {}),
     steps,
-    audit: [{ at, action: 'message.deliver', actor: 'system', subject, outcome: 'success' }],
+    audit: [...told.audit, { at, action: 'message.deliver', actor: 'system', subject, outcome: 'success' }],
   }
+}
+
+/** What a trusted notice says of messages of ours; undefined for other mail, and where nobody here sends. */
+async function answeredBy(
+  { mail: { opened, from } }: Extract<Verdict, { kind: 'trusted' }>,
+  { id }: SpooledJob,
+  { address, mailbox }: Pick<Address, 'address' | 'mailbox'>,
+  { submissions, ...ports }: InboundPorts,
+): Promise<Answer | undefined> {
+  if (opened.notice.kind === 'none' || !submissions) return undefined
+  return answer({ notice: opened.notice, from, spoolId: id, address, mailbox }, { ...ports, submissions })
 }
 
 /** Refusals of which the sender is not at fault: somebody must look. */
@@ -147,6 +171,7 @@ function toldOfRefusal(
 function report(
   spooled: SpooledJob,
   verdicts: readonly Verdict[],
+  made: readonly Made[],
   judged: Judged,
   { log, metrics, clock }: InboundPorts,
 ): void {
@@ -157,5 +182,7 @@ function report(
     log.info('message.judged', { spool: spooled.id, outcome: verdict.kind, reason })
     if (verdict.kind === 'refused' && alarming.has(verdict.reason)) log.error('alarm', { spool: spooled.id, reason })
   }
+  for (const outcome of made.flatMap(({ answered }) => answered?.outcomes ?? []))
+    metrics.count('notices_read_total', { outcome })
   metrics.observe('inbound_seconds', (clock.now() - judged.at) / 1000)
 }

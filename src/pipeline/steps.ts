@@ -68,7 +68,20 @@ export type MailNotice =
       readonly disposition: string
       readonly originalMessageId?: string
       readonly finalRecipient?: DirectAddress
+      /** What it says of each recipient: one for an MDN, any number for a DSN. */
+      readonly findings?: readonly NoticeFinding[]
     }
+
+export interface NoticeFinding {
+  readonly finalRecipient?: DirectAddress
+  readonly originalRecipient?: DirectAddress
+  /** Disposition of an MDN, `failed` where its modifier is `error` (RFC 8098 §3.2.6); action of a DSN. */
+  readonly disposition: string
+  /** RFC 3463, of a DSN. */
+  readonly status?: string
+  /** It carries X-DIRECT-FINAL-DESTINATION-DELIVERY (Delivery Notification IG §1.3). */
+  readonly finalDelivery?: true
+}
 
 /** What the sender asks to be told. */
 export interface NoticeRequest {

@@ -1,22 +1,28 @@
 import { createHash } from 'node:crypto'
-import { type DirectAddress, domainOf } from '../direct/address.js'
+import { type DirectAddress, domainOf, spellings } from '../direct/address.js'
 import { type Refused, refused } from '../direct/refusal.js'
 import type { Directory } from '../directory/directory.js'
 import { mailboxesOf } from '../mime/addresses.js'
 import { type NewField, writeDate, writeFields } from '../mime/fields.js'
 import { type Header, readHeader } from '../mime/header.js'
 import { contentTypeOf } from '../mime/parameters.js'
+import { readMime } from '../mime/part.js'
 import { toCanonicalLines } from '../mime/signed.js'
 import { decodeWords } from '../mime/words.js'
+import { recogniseNotice } from '../notices/recognise.js'
+import { type NoticeRequest, noticeRequestOf } from '../notices/request.js'
 import type { Clock, Random } from '../ports/world.js'
-import { type Submissions, submissionLimits } from '../spool/submission.js'
+import { type Confirmation, type Submissions, submissionLimits } from '../spool/submission.js'
 import { senderOf } from '../trust/sender.js'
+import { firstDeadlineMs, type TrackingPolicy, trackingPolicy } from './deadlines.js'
 
 export interface SubmitPorts {
   readonly directory: Pick<Directory, 'addresses'>
   readonly submissions: Submissions
   readonly clock: Clock
   readonly random: Random
+  /** Default: `trackingPolicy`. */
+  readonly tracking?: TrackingPolicy
 }
 
 export interface SubmitRequest {
@@ -41,7 +47,8 @@ export type SubmitOutcome =
 /**
  * Takes a message from somebody here to be sent. When it answers `submitted`, the message is durable and owed to every
  * recipient: each gets it, or its sender a notice. From must be the address that submits; Date, Message-ID and MIME-Version
- * are added where they are missing, Bcc is taken out (RFC 5322 §3.6). Refuses by name what cannot be sent as it is; throws
+ * are added where they are missing, Bcc is taken out (RFC 5322 §3.6). What its Disposition-Notification fields ask for is
+ * tracked; where they would send the answers past this gateway they are taken out too, so that it learns of them. Refuses by name what cannot be sent as it is; throws
  * StoreFailed where it could not be kept.
  */
 export async function submit(request: SubmitRequest, ports: SubmitPorts): Promise<SubmitOutcome> {
@@ -53,7 +60,9 @@ export async function submit(request: SubmitRequest, ports: SubmitPorts): Promis
   if (message.length > submissionLimits.messageBytes)
     return refused('message-too-large', `${message.length} bytes; at most ${submissionLimits.messageBytes}`)
 
-  const checked = checkedMessage(toCanonicalLines(message), request, ports)
+  const lines = toCanonicalLines(message)
+  const wish = await wishOf(lines, sender.mailbox, ports)
+  const checked = checkedMessage(lines, request, wish.kept, ports)
   if (checked.kind === 'refused') return checked
   const recipients = [...new Set(request.to ?? [...checked.named, ...checked.blind])]
   if (recipients.length === 0) return refused('no-recipients')
@@ -68,8 +77,37 @@ export async function submit(request: SubmitRequest, ports: SubmitPorts): Promis
     recipients: recipients.map((recipient) => ({ recipient, blind: !checked.named.has(recipient) })),
     message: checked.message,
     by,
+    ...(wish.asks && { asks: wish.asks }),
+    ...(wish.answersTo && { answersTo: [wish.answersTo] }),
+    ...(checked.isNotice
+      ? { untracked: true }
+      : { trackAfterMs: firstDeadlineMs(wish.asks, ports.tracking ?? trackingPolicy) }),
   })
   return outcome.kind === 'refused' ? outcome : { ...outcome, messageId: checked.messageId }
+}
+
+/** What a message asks to be told of, and whether its fields that say so stay in it. */
+interface Wish {
+  readonly kept: boolean
+  readonly asks?: Confirmation
+  /** The mailbox that the answers come to, where that is another one. */
+  readonly answersTo?: string
+}
+
+/**
+ * Answers go to Disposition-Notification-To, else to From (Applicability Statement §3.0). They must come to an address of
+ * ours: a message whose answers go elsewhere would be reported as failed, however well it arrived.
+ */
+async function wishOf(bytes: Buffer, own: string, { directory: { addresses } }: SubmitPorts): Promise<Wish> {
+  const header = readHeader(bytes)
+  const request: NoticeRequest = header.kind === 'header' ? noticeRequestOf(header) : { finalDelivery: false }
+  const { notifyTo } = request
+  if (notifyTo === undefined) return { kept: true }
+  const known = await Promise.all(spellings(notifyTo).map((one) => addresses.get(one)))
+  const mailbox = known.find((one) => one !== undefined)?.mailbox
+  if (mailbox === undefined) return { kept: false }
+  const asks = request.finalDelivery ? 'dispatched' : 'processed'
+  return { kept: true, asks, ...(mailbox !== own && { answersTo: mailbox }) }
 }
 
 /** A message fit to be sent, with what is said of it. */
@@ -84,18 +122,21 @@ interface Checked {
   readonly blind: ReadonlySet<DirectAddress>
   /** SHA-256 of the body: headers may gain fields on the way here. */
   readonly digest: string
+  readonly isNotice: boolean
 }
 
 /** RFC 5322 §3.6: fields that stand once at most. From has refusals of its own. */
 const onceAtMost = ['date', 'sender', 'reply-to', 'to', 'cc', 'message-id', 'in-reply-to', 'references', 'subject']
 const mimeFields = ['mime-version', 'content-type', 'content-transfer-encoding']
-const leftOut = new Set(['bcc', 'resent-bcc', 'return-path'])
+const leftOut = ['bcc', 'resent-bcc', 'return-path']
+const wishes = ['disposition-notification-to', 'disposition-notification-options']
 /** What can stand in a header of ours and be correlated by others. */
 const messageIdForm = /^<[!-;=?-~]{1,900}>$/
 
 function checkedMessage(
   bytes: Buffer,
   { from, to, messageId: proposed }: SubmitRequest,
+  wishesKept: boolean,
   { clock, random }: SubmitPorts,
 ): Checked | Refused {
   const header = readHeader(bytes)
@@ -117,10 +158,20 @@ function checkedMessage(
     return refused('malformed-message', 'message-id is no message id (RFC 5322 §3.6.4)')
   const messageId = given || proposed || `<${Buffer.from(random.bytes(16)).toString('hex')}@${domainOf(from)}>`
   const body = bytes.subarray(header.bodyStart)
-  const message = rewritten(header, body, messageId, clock.now())
+  const without = new Set([...leftOut, ...(wishesKept ? [] : wishes)])
+  const message = rewritten(header, body, messageId, clock.now(), without)
   if ('kind' in message) return message
   const subject = decodeWords(header.get('subject') ?? '')
-  return { kind: 'checked', message, messageId, subject, named, blind, digest: digestOf(body) }
+  const isNotice = reportTypes.has(type.value) && isNoticeOf(message)
+  return { kind: 'checked', message, messageId, subject, named, blind, digest: digestOf(body), isNotice }
+}
+
+/** Only what may be a notice is read for one: reading a large message costs time. */
+const reportTypes = new Set(['multipart/report', 'message/disposition-notification', 'message/delivery-status'])
+
+function isNoticeOf(message: Uint8Array): boolean {
+  const tree = readMime(message)
+  return tree.kind !== 'unreadable' && recogniseNotice(tree).kind !== 'none'
 }
 
 /** The addresses of these fields. With `all`, one that is no Direct address is refused: nobody is left out in silence. */
@@ -148,7 +199,13 @@ function senderFault(header: Header, from: DirectAddress): Refused | undefined {
 }
 
 /** The message without what nobody may read, and with what every message must have (RFC 5322 §3.6, RFC 2045 §4). */
-function rewritten(header: Header, body: Buffer, messageId: string, at: number): Buffer | Refused {
+function rewritten(
+  header: Header,
+  body: Buffer,
+  messageId: string,
+  at: number,
+  leftOut: ReadonlySet<string>,
+): Buffer | Refused {
   const missing = (name: string) => !header.get(name)
   const added: NewField[] = []
   if (missing('date')) added.push(['Date', writeDate(at)])

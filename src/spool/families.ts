@@ -1,11 +1,22 @@
 import { createHash } from 'node:crypto'
-import { parseAddress } from '../direct/address.js'
+import { parseAddress, parseDomain } from '../direct/address.js'
 import { holdKey } from '../ports/body.js'
 import { checkBody, emptyRow, type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
 import { eventLog, readEvent } from './events.js'
 import { decodeSpooled, timeKey } from './payload.js'
 import type { Spooled } from './spooled.js'
-import { bodyKey, ownerOf, type Submission, stateKey, submissionQueue, timeRowKey } from './submission.js'
+import {
+  answerKey,
+  bodyKey,
+  isOpen,
+  ownerOf,
+  recipientStates,
+  type Submission,
+  stateKey,
+  submissionQueue,
+  timeRowKey,
+  trackingQueue,
+} from './submission.js'
 
 const digest = /^[0-9a-f]{64}$/
 const afterTime = (key: string, prefix: string) => key.slice(prefix.length + 16)
@@ -133,14 +144,24 @@ const submitted: Family<'entry'> = {
   async check({ key, value }, { vault }) {
     const mailbox = key.split('/')[1] ?? ''
     const plain = jsonOf(await vault.open(ownerOf(mailbox), key, value)) as unknown as Submission
-    const { id, submittedAt, recipients } = plain
+    const { id, messageId, submittedAt, recipients, tracked, untracked } = plain
     sound(key === stateKey(plain.mailbox, id) && isMoment(submittedAt), 'the submission is another one, or of no time')
     sound(Array.isArray(recipients) && recipients.length > 0, 'the submission is to nobody')
+    sound(
+      recipients.every(({ state, since }) => recipientStates.includes(state) && isMoment(since)),
+      'a recipient is in no state, or since no time',
+    )
+    // What former versions took in is found by no answer, and has no deadlines.
+    const answered = tracked || untracked ? [answerKey(mailbox, messageId, id)] : []
     const waiting = recipients.some(({ state }) => state === 'waiting')
     const jobs = new Set(recipients.flatMap(({ state, job }) => (state === 'queued' && job !== undefined ? [job] : [])))
     return [
       { kind: 'entry', key: bodyKey(mailbox, id) },
       { kind: 'entry', key: timeRowKey(plain) },
+      ...answered.map((key) => ({ kind: 'entry' as const, key })),
+      ...(tracked && recipients.some((one) => isOpen(plain, one))
+        ? [{ kind: 'job' as const, queue: trackingQueue, id }]
+        : []),
       ...(waiting ? [{ kind: 'job' as const, queue: submissionQueue, id }] : []),
       ...[...jobs].map((job) => ({ kind: 'job' as const, queue: 'outbound', id: job })),
     ]
@@ -169,6 +190,17 @@ const submittedBody: Family<'entry'> = {
   },
 }
 
+const answered: Family<'entry'> = {
+  kind: 'entry',
+  name: 'submission by Message-ID',
+  form: /^submission\/(?<owner>[^/]+)\/message-id\/[0-9a-f]{64}\/[a-z2-7]{26}$/,
+  check({ key, value }) {
+    const mailbox = Buffer.from(value).toString('utf8')
+    sound(mailbox.length > 0 && !mailbox.includes('/'), 'the value is no mailbox')
+    return [{ kind: 'entry', key: stateKey(mailbox, key.slice(key.lastIndexOf('/') + 1)) }]
+  },
+}
+
 const submission: Family<'job'> = {
   kind: 'job',
   name: 'submission to be sent',
@@ -191,6 +223,28 @@ const events: Family<'log'> = {
   },
 }
 
+const silent: Family<'entry'> = {
+  kind: 'entry',
+  name: 'silence of a domain',
+  form: /^tracking\/domain\/[^/]+$/,
+  check({ key, value }) {
+    const { missed, at } = jsonOf(value)
+    sound(parseDomain(key.slice('tracking/domain/'.length)) !== undefined, 'the key names no domain')
+    sound(Number.isInteger(missed) && isMoment(at), 'the value tells of no silence')
+    return []
+  },
+}
+
+const deadline: Family<'job'> = {
+  kind: 'job',
+  name: 'deadlines of a submission',
+  form: /^tracking$/,
+  check(row, reader) {
+    submission.check(row, reader)
+    return [] // it stays until its time, also where everybody came to an end before
+  },
+}
+
 /** Every row that this room writes. */
 export const spoolFamilies: readonly RowFamily[] = [
   waiting,
@@ -205,5 +259,8 @@ export const spoolFamilies: readonly RowFamily[] = [
   submitted,
   submittedByTime,
   submittedBody,
+  answered,
   submission,
+  deadline,
+  silent,
 ]

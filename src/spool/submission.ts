@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { DirectAddress } from '../direct/address.js'
 import { type RefusalReason, type Refused, refused, type UndecidedCause } from '../direct/refusal.js'
 import type { Audit } from '../ports/audit.js'
@@ -9,6 +10,9 @@ import { openTrail, type TrailWriter } from './trail.js'
 
 /** The queue of messages that somebody here wrote and whose recipients were not all looked up yet. */
 export const submissionQueue = 'submission'
+
+/** The queue of deadlines: one job for each submission, until each of its recipients has come to an end. */
+export const trackingQueue = 'tracking'
 
 export const submissionLimits = {
   /** Sealed and in base64 it is 1.37 times as large, which stays below the 60 MiB that gateways take. */
@@ -22,18 +26,24 @@ export const submissionLimits = {
   detailChars: 500,
   /** RFC 5322 §2.1.1. */
   subjectChars: 998,
+  /** Submissions under one Message-ID: a message for many goes in with 100 recipients at a time; more than this is a loop. */
+  answering: 50,
 } as const
 
-/** How far one recipient has come; `sent` and `failed` are the end. */
+/**
+ * How far one recipient has come, in this order. `waiting`: no certificate was chosen yet. `queued`: sealed, on its way.
+ * `sent`: his gateway took it. `processed`: it says that it trusts and took over the message. `dispatched`: it says that the
+ * message reached its destination. `failed`: he does not get it, or nobody says that he did; the sender was told.
+ */
+export const recipientStates = ['waiting', 'queued', 'sent', 'processed', 'dispatched', 'failed'] as const
+
 export interface RecipientState {
   readonly recipient: DirectAddress
-  /**
-   * `waiting`: no certificate was chosen yet. `queued`: sealed, on its way. `sent`: his gateway took it. `failed`: he does
-   * not get it, and the sender was told.
-   */
-  readonly state: 'waiting' | 'queued' | 'sent' | 'failed'
+  readonly state: (typeof recipientStates)[number]
   /** Since when, Unix milliseconds. */
   readonly since: number
+  /** When he came to each state before this one. */
+  readonly moments?: Partial<Record<(typeof recipientStates)[number], number>>
   /** He stands in neither To nor Cc. */
   readonly blind?: true
   /** Why he failed, or what is waited for. */
@@ -43,6 +53,32 @@ export interface RecipientState {
   readonly status?: string
   /** The job that carries it, while it is queued. */
   readonly job?: string
+}
+
+/** What the sender of a message asks to be told: that it was taken over, or that it reached its destination. */
+export const confirmations = ['processed', 'dispatched'] as const
+export type Confirmation = (typeof confirmations)[number]
+
+/** Whether the recipient may still move by himself: for who asked for less, `processed` is enough. */
+export function isOpen({ asks }: Pick<Submission, 'asks'>, { state }: Pick<RecipientState, 'state'>): boolean {
+  return state === 'processed' ? asks === 'dispatched' : state !== 'dispatched' && state !== 'failed'
+}
+
+/** A recipient one state further; when he came to the one before stays with him, what was said of it does not. */
+export function moved(
+  before: RecipientState,
+  state: RecipientState['state'],
+  since: number,
+  told: Pick<RecipientState, 'reason' | 'detail' | 'status' | 'job'> = {},
+): RecipientState {
+  const { recipient, blind } = before
+  const detail = told.detail?.slice(0, submissionLimits.detailChars)
+  return {
+    ...{ recipient, state, since, moments: { ...before.moments, [before.state]: before.since } },
+    ...(blind && { blind }),
+    ...told,
+    ...(detail !== undefined && { detail }),
+  }
 }
 
 /** A message that somebody here sent, as its sender's outbox keeps it beside the message itself. */
@@ -61,6 +97,12 @@ export interface Submission {
   /** What tells one message from another under the same Message-ID, lower-case hex. */
   readonly fingerprint: string
   readonly recipients: readonly RecipientState[]
+  /** What its sender asked to be told of each recipient; absent: of failures only. */
+  readonly asks?: Confirmation
+  /** It has a job of `trackingQueue` while somebody is before his end. Former versions had no deadlines. */
+  readonly tracked?: true
+  /** It is itself a notice: nothing is told of it, and nobody waits for answers to it (RFC 8098 §3). */
+  readonly untracked?: true
   /** How often sealing it ended without an answer. */
   readonly sealFailures?: number
 }
@@ -71,12 +113,16 @@ export interface StoredSubmission {
   readonly version: number
 }
 
-export interface NewSubmission extends Omit<Submission, 'id' | 'submittedAt' | 'sizeBytes' | 'recipients'> {
+export interface NewSubmission extends Omit<Submission, 'id' | 'submittedAt' | 'sizeBytes' | 'recipients' | 'tracked'> {
   readonly recipients: readonly { readonly recipient: DirectAddress; readonly blind: boolean }[]
   /** The whole message, CRLF lines. */
   readonly message: Uint8Array
   /** Who asked for it: a token id, `system`. */
   readonly by: string
+  /** Further mailboxes that answers to it come to, beside the one it is sent from. */
+  readonly answersTo?: readonly string[]
+  /** When its deadlines are looked at first, from now; absent for what is not tracked. */
+  readonly trackAfterMs?: number
 }
 
 export type SubmissionPage =
@@ -92,9 +138,11 @@ export interface Submissions {
   submit(
     message: NewSubmission,
   ): Promise<{ readonly kind: 'submitted'; readonly id: string; readonly duplicate: boolean } | Refused>
-  /** Which submission a job of `submissionQueue` is about; undefined where only damage explains its payload. */
+  /** Which submission a job of `submissionQueue` or `trackingQueue` is about; undefined where only damage explains its payload. */
   read(job: ClaimedJob): { readonly id: string; readonly mailbox: string } | undefined
   get(mailbox: string, id: string): Promise<StoredSubmission | undefined>
+  /** The submissions under this Message-ID whose answers come to this mailbox: one message may be submitted in pieces. */
+  answering(mailbox: string, messageId: string): Promise<readonly StoredSubmission[]>
   /** The message as it was submitted, opened frame by frame; undefined where it is gone. */
   message(mailbox: string, id: string): Promise<AsyncIterable<Uint8Array> | undefined>
   /** Parts that put another state in the place of the stored one; a conflict where somebody else did. */
@@ -127,6 +175,12 @@ export function openSubmissions(given: SubmissionPorts): Submissions {
     submit: (message) => submit(ports, get, message),
     read: readJob,
     get,
+    async answering(mailbox, messageId) {
+      const prefix = answerKey(mailbox, messageId, '')
+      const rows = await store.range({ ...within(prefix), limit: submissionLimits.answering })
+      const found = await Promise.all(rows.map(({ key, value }) => get(utf8(value), key.slice(prefix.length))))
+      return found.flatMap((one) => one ?? [])
+    },
     async message(mailbox, id) {
       return isSubmissionId(id) ? readBody(ports, ownerOf(mailbox), bodyKey(mailbox, id)) : undefined
     },
@@ -166,6 +220,11 @@ export function timeRowKey({ mailbox, submittedAt, id }: Pick<Submission, 'mailb
   return `submission/${mailbox}/time/${timeKey(submittedAt)}/${id}`
 }
 
+/** Where a submission is found by what answers to it name; the value is the mailbox it was sent from. */
+export function answerKey(mailbox: string, messageId: string, id: string): string {
+  return `submission/${mailbox}/message-id/${createHash('sha256').update(messageId).digest('hex')}/${id}`
+}
+
 /** Owner of the data key for what a mailbox has sent. */
 export function ownerOf(mailbox: string): string {
   return `submission/${mailbox}`
@@ -184,7 +243,7 @@ async function sealed({ vault }: SubmissionPorts, submission: Submission): Promi
 async function submit(
   ports: Required<SubmissionPorts>,
   get: Submissions['get'],
-  { message, by, recipients, ...told }: NewSubmission,
+  { message, by, recipients, answersTo = [], trackAfterMs, ...told }: NewSubmission,
 ): ReturnType<Submissions['submit']> {
   const { store, clock, audit, trail } = ports
   const { mailbox, from, messageId } = told
@@ -199,12 +258,14 @@ async function submit(
     subject: told.subject.slice(0, submissionLimits.subjectChars),
     submittedAt: at,
     sizeBytes: message.length,
+    ...(trackAfterMs !== undefined && { tracked: true }),
     recipients: recipients.map(({ recipient, blind }) => ({
       ...{ recipient, state: 'waiting', since: at },
       ...(blind && { blind }),
     })),
   }
   const key = stateKey(mailbox, id)
+  const payload = json({ v: 1, id, mailbox })
   const detail = `submitted by ${by}: ${message.length} bytes for ${recipients.length} recipients`
   const subject = { spool: id, from, recipients: String(recipients.length) }
   const outcome = await store.commit(
@@ -215,8 +276,15 @@ async function submit(
         put: [
           { key, value: await sealed(ports, submission) },
           { key: timeRowKey(submission), value: new Uint8Array() },
+          ...[...new Set([mailbox, ...answersTo])].map((to) => ({
+            key: answerKey(to, messageId, id),
+            value: Buffer.from(mailbox),
+          })),
         ],
-        enqueue: [{ queue: submissionQueue, id, payload: json({ v: 1, id, mailbox }), dueAt: at }],
+        enqueue: [
+          { queue: submissionQueue, id, payload, dueAt: at },
+          ...(trackAfterMs === undefined ? [] : [{ queue: trackingQueue, id, payload, dueAt: at + trackAfterMs }]),
+        ],
         append: [audit.entry({ at, action: 'message.submit', actor: by, subject, outcome: 'success' })],
       },
       trail.steps(id, [{ at, step: 'accepted', detail }]),

@@ -33,7 +33,7 @@ export function sendingRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     action: 'message.submit',
     summary: 'Send a message from this mailbox',
     description:
-      'Answers once the message is durable. Whom it does not reach is told by a delivery status notification in this mailbox, and by the submission.',
+      'Answers once the message is durable. Whom it does not reach is told by one delivery status notification in this mailbox, and by the submission; confirmDelivery asks for a notice of success too.',
     tag,
     params: mailboxParams,
     headers: idempotencyKey,
@@ -87,6 +87,8 @@ export function sendingRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     access: 'messages:read',
     action: 'submission.read',
     summary: 'What became of a message, for each recipient',
+    description:
+      'A recipient who does not say `processed` in time, or `dispatched` where the message asks for that, fails: his copy is cancelled where it still waits, and one notice says so. What comes after an end changes nothing.',
     tag,
     params: submissionParams,
     answers: submissionSchema,
@@ -127,7 +129,7 @@ function asked(
     return { name, mediaType, bytes: Buffer.from(content, 'base64') }
   })
   if (errors.length > 0) throw new Problem('invalid-request', {}, errors.slice(0, 20))
-  const { subject, text, inReplyTo } = body
+  const { subject, text, inReplyTo, confirmDelivery } = body
   const composed = composeLetter({
     from,
     to,
@@ -137,6 +139,7 @@ function asked(
     attachments,
     at,
     ...(inReplyTo !== undefined && { inReplyTo }),
+    ...(confirmDelivery && { confirmDelivery }),
   })
   if (composed.kind === 'refused') throw problemOf(composed)
   const fingerprint = createHash('sha256').update(JSON.stringify(body)).digest('hex')
@@ -155,12 +158,18 @@ function problemOf({ reason, detail }: Refused): Problem {
   }
 }
 
-function view({ id, messageId, subject, submittedAt, sizeBytes, recipients }: Submission, address: DirectAddress) {
+function view(
+  { id, messageId, subject, submittedAt, sizeBytes, asks, recipients }: Submission,
+  address: DirectAddress,
+) {
+  const time = (at: number) => new Date(at).toISOString()
   return {
     ...{ id, mailbox: address, messageId, subject, sizeBytes },
-    submittedAt: new Date(submittedAt).toISOString(),
-    recipients: recipients.map(({ recipient, state, since, reason, detail, status }) => ({
-      ...{ recipient, state, since: new Date(since).toISOString() },
+    submittedAt: time(submittedAt),
+    ...(asks && { asks }),
+    recipients: recipients.map(({ recipient, state, since, moments = {}, reason, detail, status }) => ({
+      ...{ recipient, state, since: time(since) },
+      moments: Object.fromEntries(Object.entries(moments).map(([name, at]) => [name, time(at)])),
       ...(reason !== undefined && { reason }),
       ...(reason !== undefined && isRefusal(reason) && { help: refusals[reason].help }),
       ...(detail !== undefined && { detail }),

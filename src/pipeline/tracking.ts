@@ -1,0 +1,270 @@
+import { type DirectAddress, domainOf } from '../direct/address.js'
+import type { RefusalReason } from '../direct/refusal.js'
+import { refused } from '../direct/refusal.js'
+import type { TrailStep } from '../direct/verdict.js'
+import type { Audit, AuditEntry } from '../ports/audit.js'
+import type { Log, Metrics } from '../ports/observe.js'
+import { type Batch, type ClaimedJob, type CommitResult, type Store, together } from '../ports/store.js'
+import type { Clock } from '../ports/world.js'
+import { missed, type Silence } from '../spool/silence.js'
+import {
+  moved,
+  type RecipientState,
+  type StoredSubmission,
+  type Submission,
+  type Submissions,
+} from '../spool/submission.js'
+import type { Trail } from '../spool/trail.js'
+import { deadlineOf, type TrackingPolicy, trackingPolicy } from './deadlines.js'
+import { type FailedRecipient, type ReportPorts, reports, statusOf } from './report.js'
+import { putBack, type Withdrawn, withdraw } from './withdraw.js'
+
+export interface TrackingPorts extends ReportPorts {
+  readonly store: Store
+  readonly submissions: Submissions
+  readonly trail: Pick<Trail, 'steps'>
+  readonly audit: Audit
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+export const trackingLimits = {
+  /** A dialogue is under way at the deadline: looked at again so often until it ends, as every attempt does. */
+  heldMs: 2_000,
+  /** A conflict means that somebody else wrote the same state; more rounds than this is a bug. */
+  rounds: 16,
+} as const
+
+/** Recipients who fail now, each with why. */
+type Failing = ReadonlyMap<DirectAddress, RefusalReason>
+
+/**
+ * Looks after the deadlines of one submission: whoever has not come far enough fails, his copy in the queue is cancelled,
+ * and his sender is told, all in one commit. Safe to run again after a crash at any line, and beside whatever else moves the
+ * submission: a deadline that lost to an answer fails nobody. Ends the job, or gives it back until the next deadline.
+ * Throws StoreFailed when the store does; the job then comes back by itself.
+ */
+export async function track(
+  job: ClaimedJob,
+  ports: TrackingPorts,
+  policy: TrackingPolicy = trackingPolicy,
+): Promise<void> {
+  const { submissions, clock } = ports
+  const named = submissions.read(job)
+  if (!named) throw new Error(`the deadlines of job ${job.id} cannot be read`)
+  const late = (submission: Submission, at: number): Failing =>
+    new Map(
+      submission.recipients.flatMap((one) => {
+        const deadline = deadlineOf(submission, one, policy)
+        return deadline && deadline.at <= at ? [[one.recipient, deadline.reason] as const] : []
+      }),
+    )
+  const ending = ({ submission, held }: Outcome): Batch => {
+    if (held.size > 0) return { release: [{ job, dueAt: clock.now() + trackingLimits.heldMs }] }
+    const next = submission.recipients.flatMap((one) => deadlineOf(submission, one, policy)?.at ?? [])
+    return next.length === 0 ? { ack: [{ job }] } : { release: [{ job, dueAt: Math.min(...next) }] }
+  }
+  const outcome = await fail(named, { choose: late, ending, by: 'system', alarmAfter: policy.alarmAfter }, ports)
+  if (outcome) return
+  ports.log.error('tracking.submission-lost', { id: named.id })
+  await ports.store.commit({ ack: [{ job }] }) // a lost lease: another worker finds the same
+}
+
+export type Cancelled =
+  | {
+      readonly kind: 'cancelled'
+      /** Who does not get it, and whose sender was told. */
+      readonly recipients: readonly DirectAddress[]
+      /** Whose copy is in a dialogue now: ask again in a moment. */
+      readonly held: readonly DirectAddress[]
+    }
+  | { readonly kind: 'unknown' }
+
+/**
+ * Takes a message back for these recipients, or for all, as far as it has not left; its sender is told of each. Who has it
+ * already, or is at an end, stays as he is.
+ */
+export async function cancel(
+  named: { readonly mailbox: string; readonly id: string },
+  recipients: readonly DirectAddress[] | 'all',
+  by: string,
+  ports: TrackingPorts,
+): Promise<Cancelled> {
+  const chosen = ({ recipients: all }: Submission): Failing =>
+    new Map(
+      all.flatMap(({ recipient, state }) =>
+        (state === 'waiting' || state === 'queued') && (recipients === 'all' || recipients.includes(recipient))
+          ? [[recipient, 'cancelled'] as const]
+          : [],
+      ),
+    )
+  const outcome = await fail(named, { choose: chosen, by }, ports)
+  if (!outcome) return { kind: 'unknown' }
+  return { kind: 'cancelled', recipients: outcome.failed.map(({ recipient }) => recipient), held: [...outcome.held] }
+}
+
+/** Who is to fail, and what else becomes true. */
+interface Order {
+  /** Asked anew whenever somebody else moved the submission. */
+  readonly choose: (submission: Submission, at: number) => Failing
+  readonly ending?: (outcome: Outcome) => Batch
+  readonly by: string
+  /** Where silence counts: how often until an alarm. */
+  readonly alarmAfter?: number
+}
+
+interface Outcome {
+  /** As it is from then on. */
+  readonly submission: Submission
+  readonly failed: readonly FailedRecipient[]
+  readonly held: ReadonlySet<DirectAddress>
+}
+
+/** One commit: the states, the copies, the notices, the trail, the audit. Undefined where there is no such submission. */
+async function fail(
+  { mailbox, id }: { readonly mailbox: string; readonly id: string },
+  order: Order,
+  ports: TrackingPorts,
+): Promise<Outcome | undefined> {
+  const { store, submissions, clock } = ports
+  let taken: Withdrawn = new Map()
+  for (let round = 0; round < trackingLimits.rounds; round++) {
+    const stored = await submissions.get(mailbox, id)
+    if (!stored) return undefined
+    const at = clock.now()
+    const failing = order.choose(stored.submission, at)
+    const affected = stored.submission.recipients.filter(({ recipient }) => failing.has(recipient))
+    // A copy that is taken can be in no dialogue; who has none left to take is as far as he will come.
+    const withdrawal = await withdraw(affected, taken, store)
+    taken = withdrawal.taken
+    const outcome = failedBy(stored, failing, withdrawal.held, at, order.by)
+    const { parts, alarms } = await batchOf(stored, outcome, at, order, ports)
+    const ending = order.ending?.(outcome) ?? {}
+    const result = await store.commit(together(parts, putBack(taken, outcome.submission), ending))
+    if (result.kind === 'committed') {
+      tell(outcome, alarms, ports)
+      return outcome
+    }
+    taken = without(taken, result)
+    if (result.kind === 'lease-lost' && order.ending && result.id === id) return outcome // another worker has it
+  }
+  throw new Error(`Failing recipients of ${id} conflicted ${trackingLimits.rounds} times`)
+}
+
+/** A copy whose lease was lost is in somebody else's hands; the others are still ours. */
+function without(taken: Withdrawn, result: CommitResult): Withdrawn {
+  return result.kind === 'lease-lost' ? new Map([...taken].filter(([id]) => id !== result.id)) : taken
+}
+
+function failedBy(
+  { submission }: StoredSubmission,
+  failing: Failing,
+  held: ReadonlySet<DirectAddress>,
+  at: number,
+  by: string,
+): Outcome {
+  const failed: FailedRecipient[] = []
+  const recipients = submission.recipients.map((before) => {
+    const reason = held.has(before.recipient) ? undefined : failing.get(before.recipient)
+    if (reason === undefined) return before
+    const detail = reason === 'cancelled' ? `by ${by}` : farSoFar(before)
+    const after = {
+      ...moved(before, 'failed', at, { reason, detail, status: statusOf(reason) }),
+      state: 'failed',
+      reason,
+    } as const
+    failed.push(after)
+    return after
+  })
+  return { submission: failed.length === 0 ? submission : { ...submission, recipients }, failed, held }
+}
+
+/** How far the message came, for people. */
+function farSoFar({ state, reason, detail }: RecipientState): string {
+  const trouble = [reason, detail].filter(Boolean).join(': ')
+  switch (state) {
+    case 'waiting':
+      return trouble === '' ? 'no certificate was looked up in time' : `no certificate to send it under: ${trouble}`
+    case 'queued':
+      return trouble === '' ? 'it did not leave in time' : `it did not leave: ${trouble}`
+    case 'sent':
+      return `his mail server took it (${detail ?? ''}), and nothing was heard since`
+    default:
+      return 'his gateway took it over, and nothing was heard since'
+  }
+}
+
+async function batchOf(
+  { submission, version }: StoredSubmission,
+  { submission: changed, failed }: Outcome,
+  at: number,
+  { by, alarmAfter }: Order,
+  ports: TrackingPorts,
+): Promise<{ readonly parts: Batch; readonly alarms: readonly Silence[] }> {
+  if (failed.length === 0) return { parts: {}, alarms: [] }
+  const { submissions, trail, audit } = ports
+  const silence =
+    alarmAfter === undefined ? { parts: {}, alarms: [] } : await silenceOf(submission, failed, at, alarmAfter, ports)
+  const { id } = submission
+  const parts = together(
+    await submissions.change({ submission, version }, changed),
+    await reports(submission, failed, at, ports),
+    silence.parts,
+    trail.steps(
+      id,
+      failed.flatMap((one) => stepsOf(one, at)),
+    ),
+    { append: failed.map((one) => audit.entry(auditOf(one, id, by, at))) },
+  )
+  return { parts, alarms: silence.alarms }
+}
+
+/** Domains whose gateways took this message and left all of its recipients there without a word. */
+async function silenceOf(
+  { id, recipients }: Submission,
+  failed: readonly FailedRecipient[],
+  at: number,
+  alarmAfter: number,
+  { store, audit }: TrackingPorts,
+): Promise<{ readonly parts: Batch; readonly alarms: readonly Silence[] }> {
+  const ended = new Set(failed.map(({ recipient }) => recipient))
+  const silent = recipients.filter(({ recipient, state }) => state === 'sent' && ended.has(recipient))
+  const parts: Batch[] = []
+  const alarms: Silence[] = []
+  for (const domain of new Set(silent.map(({ recipient }) => domainOf(recipient)))) {
+    const change = await missed(store, domain, at)
+    parts.push(change.parts)
+    if (change.silence.missed !== alarmAfter) continue
+    alarms.push(change.silence)
+    const entry: AuditEntry = {
+      ...{ at, action: 'alarm', actor: 'system', subject: { domain, spool: id } },
+      ...{ outcome: 'failed', reason: 'domain-silent' },
+    }
+    parts.push({ append: [audit.entry(entry)] })
+  }
+  return { parts: together(...parts), alarms }
+}
+
+function stepsOf({ recipient, reason, detail = '', status }: FailedRecipient, at: number): TrailStep[] {
+  const step = reason === 'cancelled' ? 'cancelled' : 'failed'
+  return [
+    { at, step, recipient, detail, refusal: refused(reason, detail) },
+    { at, step: 'reported', recipient, detail: `to the sender, as ${status}` },
+  ]
+}
+
+function auditOf({ recipient, reason }: FailedRecipient, id: string, actor: string, at: number): AuditEntry {
+  const action = reason === 'cancelled' ? 'message.cancel' : 'message.track'
+  const outcome = reason === 'cancelled' ? 'success' : 'failed'
+  return { at, action, actor, subject: { spool: id, recipient }, outcome, reason }
+}
+
+/** Counts and log lines, after the commit: what they tell of is true by now. */
+function tell({ submission, failed }: Outcome, alarms: readonly Silence[], { log, metrics }: TrackingPorts): void {
+  for (const { reason } of failed) {
+    metrics.count('tracking_failures_total', { reason })
+    log.info('message.failed', { spool: submission.id, reason })
+  }
+  for (const { domain, missed: messages } of alarms) log.error('alarm', { domain, reason: 'domain-silent', messages })
+}
