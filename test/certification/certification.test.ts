@@ -9,7 +9,7 @@ import { runGroup } from './certification.js'
 import { type Finding, score } from './finding.js'
 
 /** Every case once, with name and directory servers of our own where they serve; all groups side by side, as most of it is waiting. */
-const needs: Readonly<Record<Group, readonly ('openssl' | 'dig' | 'slapd' | 'dovecot')[]>> = {
+const needs: Readonly<Record<Group, readonly ('openssl' | 'dig' | 'slapd' | 'dovecot' | 'swaks' | 'python3')[]>> = {
   discovery: ['openssl'],
   hosting: ['openssl', 'dig', 'slapd'],
   bundles: ['openssl'],
@@ -17,6 +17,8 @@ const needs: Readonly<Record<Group, readonly ('openssl' | 'dig' | 'slapd' | 'dov
   sending: ['openssl'],
   mdn: ['openssl'],
   tracking: ['openssl', 'dovecot'],
+  smtp: ['openssl', 'swaks', 'python3'],
+  'imap-pop': ['openssl', 'dovecot', 'python3'],
 }
 const missing = (group: Group) => needs[group].filter((name) => !ready(name))
 const wanted = groups.filter((group) => missing(group).length === 0)

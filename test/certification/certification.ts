@@ -8,9 +8,11 @@ import { complete, type Finding, lineOf, type Measure, type RunGroup, score } fr
 import { bundles } from './groups/bundles.js'
 import { discovery } from './groups/discovery.js'
 import { hosting } from './groups/hosting.js'
+import { imapPop } from './groups/imap-pop.js'
 import { mdn } from './groups/mdn.js'
 import { receiving } from './groups/receiving.js'
 import { sending } from './groups/sending.js'
+import { smtp } from './groups/smtp.js'
 import { tracking } from './groups/tracking.js'
 import { prove } from './prove.js'
 
@@ -22,6 +24,8 @@ const runs: Readonly<Record<Group, RunGroup>> = {
   sending,
   mdn,
   tracking,
+  smtp,
+  'imap-pop': imapPop,
 }
 
 const usage = `npm run certification -- [--group NAME,...] [--case ID,...] [--own] [--program MAIN.JS] [--quiet-seconds N] [--prove] [--verbose]
