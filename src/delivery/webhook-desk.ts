@@ -64,6 +64,8 @@ export interface DeskPorts {
   readonly random: Random
   readonly audit: Audit
   readonly endpoints: readonly WebhookEndpoint[]
+  /** There may be something to tell: the worker of this process, where it has one, looks now. */
+  readonly nudge?: () => void
 }
 
 /** A conflict means that the endpoint was told something meanwhile; more rounds than this is a bug. */
@@ -109,7 +111,9 @@ export function openWebhookDesk(ports: DeskPorts): WebhookDesk {
           append: [audit.entry({ ...entry, outcome: 'success' })],
         }),
       )
-      if (outcome.kind === 'committed') return { kind: 'done' }
+      if (outcome.kind !== 'committed') continue
+      ports.nudge?.()
+      return { kind: 'done' }
     }
     throw new Error(`The state of the webhook ${name} changed ${rounds} times meanwhile`)
   }

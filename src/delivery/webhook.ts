@@ -29,6 +29,8 @@ export const webhookLimits = {
   passedEvents: 1000,
   /** How long a new event, or an operator's change, may lie unseen. Two reads of the store. */
   lookMs: 500,
+  /** How long a job that an operator put back, or one that another process lost, may lie unseen. */
+  idleMs: 1000,
   /** A process that is silent for so long loses its endpoints to another one. */
   leaseMs: 30_000,
   /** An endpoint that fails for so long needs a person. */
@@ -43,7 +45,7 @@ export const webhookLimits = {
   tendMs: 60_000,
   /** Rounds of reading a state again after somebody else changed it. */
   rounds: 8,
-} as const
+}
 
 const retryMs = [5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000]
 
@@ -97,6 +99,7 @@ export function startWebhooks(options: WebhookOptions): Work {
     // One more, to see jobs of endpoints that are configured no more.
     concurrency: endpoints.size + 1,
     leaseMs: limits.leaseMs,
+    idleMs: limits.idleMs,
     onError: (error, job) => log.error('webhook.error', { cause: String(error), ...(job && { endpoint: job.id }) }),
   })
   const tending = () =>
