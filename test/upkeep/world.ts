@@ -8,6 +8,7 @@ import { rowFamilies } from '../../src/operator.js'
 import { submit } from '../../src/pipeline/submit.js'
 import type { Blobs } from '../../src/ports/blobs.js'
 import type { Store, StoredRow } from '../../src/ports/store.js'
+import { missed } from '../../src/spool/silence.js'
 import { openSubmissions } from '../../src/spool/submission.js'
 import { rowName } from '../../src/upkeep/families.js'
 import { encodeRow } from '../../src/upkeep/frames.js'
@@ -81,6 +82,7 @@ export async function busyGateway() {
       },
     ],
   })
+  await gateway.store.commit((await missed(gateway.store, 'clinic.example' as DirectDomain, Date.now())).parts)
   await gateway.store.commit(await beginning(gateway.store, 'ehr-north', Date.now()))
   const keyring = keyringOf(disk)
   return { ...made, keyring, ...check({ ...gateway, ...keyring }) }
