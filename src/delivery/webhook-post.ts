@@ -55,8 +55,10 @@ export function openWebhookLine(endpoint: WebhookEndpoint, limits = webhookPostL
         answered = true
         void firstOf(response, limits).then((words) => resolve(outcomeOf(response, words)))
       })
-      // Nobody asked for another protocol.
-      request.on('upgrade', (_, socket) => socket.destroy(new Error('it answered with another protocol')))
+      request.on('upgrade', (_, socket) => {
+        socket.destroy()
+        resolve({ kind: 'failed', detail: 'answered 101; nobody asked for another protocol' })
+      })
       request.on('error', (error: NodeJS.ErrnoException) => {
         // A server may close a socket that was kept open just as it is used again.
         if (answered) return
