@@ -22,6 +22,7 @@ import { Problem, problemBody, problems, problemType } from './problem.js'
 import { healthRoutes } from './routes/health.js'
 import { messageRoutes } from './routes/messages.js'
 import { authorityFileRoutes } from './routes/pki.js'
+import { queueRoutes } from './routes/queue.js'
 import { recordRoutes } from './routes/records.js'
 import { sendingRoutes } from './routes/sending.js'
 import { operatorRoutes } from './routes/trail.js'
@@ -67,6 +68,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   sendingRoutes(app, ports, limits)
   recordRoutes(app, ports)
   operatorRoutes(app, ports)
+  queueRoutes(app, ports)
   trustRoutes(app, ports)
   authorityFileRoutes(app, ports)
   return app

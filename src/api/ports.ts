@@ -2,6 +2,7 @@ import type { Addresses, Principal } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
 import type { HealthCheck } from '../observe/health.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
+import type { Queues } from '../pipeline/queue.js'
 import type { SubmitOutcome, SubmitRequest } from '../pipeline/submit.js'
 import type { Audit } from '../ports/audit.js'
 import type { AuthorityFiles } from '../ports/authority.js'
@@ -37,6 +38,8 @@ export interface ApiPorts {
   readonly files?: AuthorityFiles
   /** How mail between addresses is decided, and why; without it that is `unavailable`. */
   explain?(question: ExplainQuestion): Promise<Explained>
+  /** What waits in the queues, and what an operator may do to it; without it that is `unavailable`. */
+  readonly queued?: Queues
   readonly store: Pick<Store, 'commit'>
   readonly audit: Audit
   readonly clock: Clock

@@ -15,6 +15,8 @@ export const problems = {
   'version-mismatch': { status: 412, detail: 'It changed since it was read; read it again and repeat.' },
   'too-large': { status: 413, detail: 'The request body is larger than this API takes.' },
   'unsupported-media-type': { status: 415, detail: 'The request body must be application/json.' },
+  'being-worked-on': { status: 409, detail: 'A worker has it now; repeat in a moment.' },
+  'not-possible': { status: 409, detail: 'This cannot be done to it; `errors` says why, and what can.' },
   conflict: { status: 409, detail: 'Somebody else changed it at the same moment; repeat.' },
   'not-sendable': {
     status: 422,

@@ -75,7 +75,7 @@ const refusals = {
 }
 
 const sendRefusals = {
-  409: refusal('Used for another message'),
+  409: refusal('Used for another message, or not possible as it is now'),
   413: refusal('Too large'),
   415: refusal('Neither JSON nor a message'),
   422: refusal('The message cannot be sent as it is'),

@@ -1,5 +1,12 @@
 import { z } from 'zod'
 import { recordItemTypes } from '../direct/clinical.js'
+import {
+  contextActions,
+  contextCategories,
+  contextEncapsulations,
+  contextPatientFields,
+  contextPurposes,
+} from '../direct/context.js'
 import { confirmations, recipientStates } from '../spool/submission.js'
 import { problems } from './problem.js'
 
@@ -76,6 +83,47 @@ export const flagsBody = z
 
 const address = z.string().min(3).max(320).describe('Direct address')
 
+const contextText = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(/^[^\p{Cc}\u2028\u2029]*$/u)
+const contextBody = z
+  .strictObject({
+    id: z
+      .string()
+      .regex(/^<[!-;=?-~]{1,200}>$/)
+      .optional()
+      .describe('Names the transaction; made where it is missing'),
+    patientIds: z
+      .array(
+        z.strictObject({
+          domain: z
+            .string()
+            .regex(/^\d+(\.\d+)*$/)
+            .max(200)
+            .describe('OID'),
+          id: contextText,
+        }),
+      )
+      .max(20)
+      .optional()
+      .describe('The patient in the lists of others'),
+    type: z.strictObject({ category: z.enum(contextCategories), action: z.enum(contextActions) }).optional(),
+    purpose: z.enum(contextPurposes).optional(),
+    patient: z.strictObject(allOptional(contextPatientFields, contextText)).optional(),
+    encapsulation: z.enum(contextEncapsulations).optional(),
+    creationTime: contextText.optional(),
+    formatCode: contextText.optional(),
+    typeCode: contextText.optional(),
+    contentTypeCode: contextText.optional(),
+  })
+  .describe('What the message says of itself for programs (Expressing Context in Direct v1.1)')
+
+function allOptional<Name extends string>(names: readonly Name[], schema: z.ZodString) {
+  return Object.fromEntries(names.map((name) => [name, schema.optional()])) as Record<Name, z.ZodOptional<z.ZodString>>
+}
+
 export const sendBody = z.union([
   z
     .strictObject({
@@ -101,6 +149,7 @@ export const sendBody = z.union([
         .regex(/^<[!-;=?-~]{1,900}>$/)
         .optional()
         .describe('Message-ID of what it answers'),
+      context: contextBody.optional(),
       confirmDelivery: z
         .enum(confirmations)
         .optional()
@@ -175,6 +224,27 @@ export const mailboxesSchema = z.object({
   next,
 })
 
+const contextFields = z.array(z.object({ name: z.string(), value: z.string() }))
+const contextSchema = z
+  .object({
+    version: z.string().optional(),
+    id: z.string().optional().describe('Names the transaction'),
+    patientIds: z.array(z.object({ domain: z.string().describe('OID'), id: z.string() })),
+    type: z.object({ category: z.string(), action: z.string() }).optional(),
+    purpose: z.string().optional(),
+    patient: z
+      .object({ ...allOptional(contextPatientFields, z.string()), others: contextFields.optional() })
+      .optional()
+      .describe("The sender's words, compared with nothing"),
+    encapsulation: z.string().optional(),
+    creationTime: z.string().optional(),
+    formatCode: z.string().optional(),
+    typeCode: z.string().optional(),
+    contentTypeCode: z.string().optional(),
+    others: contextFields.describe('Fields that the guide does not know'),
+  })
+  .meta({ id: 'Context', description: 'What the message says of itself for programs (Expressing Context in Direct)' })
+
 export const messageSchema = z
   .object({
     id: z.string(),
@@ -192,6 +262,13 @@ export const messageSchema = z
     references: z.array(z.string()),
     preview: z.string(),
     sizeBytes: z.int(),
+    context: contextSchema.optional(),
+    outerFields: z
+      .array(z.object({ name: z.string(), value: z.string() }))
+      .optional()
+      .describe(
+        'X-Direct-* fields outside the protection: not signed, so that anybody on the way could have written them',
+      ),
     attachments: z.array(
       z.object({
         index: z.int(),
@@ -231,7 +308,7 @@ export const submissionsSchema = z.object({ submissions: z.array(submissionSchem
 
 // --- Trail and quarantine ---
 
-const stepSchema = z
+export const stepSchema = z
   .object({
     at: time,
     step: z.string(),

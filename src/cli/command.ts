@@ -21,7 +21,11 @@ export function act<T extends object>(
   work: (context: Context, options: T & GlobalOptions, args: readonly string[]) => Promise<number>,
 ): Command {
   return command.action(async (...given: unknown[]) => {
-    const args = given.slice(0, -2).flatMap((arg) => (Array.isArray(arg) ? arg.map(String) : [String(arg)]))
+    // One that may be left out, and is, comes as undefined.
+    const args = given
+      .slice(0, -2)
+      .flatMap((arg) => (arg === undefined ? [] : Array.isArray(arg) ? arg : [arg]))
+      .map(String)
     session.exit = await work(session.context, command.optsWithGlobals<T & GlobalOptions>(), args)
   })
 }

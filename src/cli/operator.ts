@@ -3,6 +3,7 @@ import type { Directory } from '../directory/directory.js'
 import type { Bundles } from '../pipeline/bundles.js'
 import type { Certificates } from '../pipeline/certificates.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
+import type { Queues } from '../pipeline/queue.js'
 import type { TokenKeys } from '../pipeline/token-keys.js'
 import type { Clock } from '../ports/world.js'
 import type { Quarantine } from '../spool/quarantine.js'
@@ -22,6 +23,8 @@ export interface Operator {
     /** Jobs of every queue in order of due time, at most `limit` of each. */
     list(limit: number): Promise<readonly QueuedJob[]>
   }
+  /** What waits, one by one, and what may be done to it. */
+  readonly queued?: Queues
   readonly audit: {
     /** Walks the whole chain of the audit log. */
     verify(): Promise<ChainVerdict>

@@ -10,6 +10,8 @@ import { createMasterKey, readMasterKey } from '../../src/keyring/master-key.js'
 import { openMailbox } from '../../src/mailbox/mailbox.js'
 import type { NewMessage } from '../../src/mailbox/message.js'
 import { openMetrics } from '../../src/observe/metrics.js'
+import { openQueues } from '../../src/pipeline/queue.js'
+import { outcomesOf } from '../../src/pipeline/sent.js'
 import { submit } from '../../src/pipeline/submit.js'
 import { together } from '../../src/ports/store.js'
 import { openRecord } from '../../src/record/record.js'
@@ -67,6 +69,24 @@ export async function openGateway(
     log: { info: note, warn: note, error: note },
     checks: async () => [{ name: 'store', ok: room.store.healthy() }],
     exposition: () => metrics.exposition(),
+    queued: openQueues({
+      ...{ ...room, submissions, trail, audit },
+      ends: {
+        outbound: outcomesOf({
+          ...room,
+          directory,
+          mailbox,
+          submissions,
+          trail,
+          audit,
+          notices: { outcome: () => ({}) },
+        }),
+        edge: () => ({}),
+      },
+      begunKey: ({ id }) => `delivery/begun/${id}`,
+      nudge,
+      pause: async () => undefined,
+    }),
     ...given,
   }
 

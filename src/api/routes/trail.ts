@@ -6,18 +6,19 @@ import { Problem } from '../problem.js'
 import { route } from '../route.js'
 import { pageQuery, quarantineSchema, trailParams, trailSchema } from '../schemas.js'
 
-/** Steps as clients read them, each refusal with its help text: the same words as in log and CLI. */
 export function trailView(spoolId: string, steps: readonly TrailStep[]) {
-  return {
-    spoolId,
-    steps: steps.map(({ at, refusal, ...step }) => ({
-      ...step,
-      at: new Date(at).toISOString(),
-      ...(refusal && {
-        refusal: { reason: refusal.reason, detail: refusal.detail, help: refusals[refusal.reason].help },
-      }),
-    })),
-  }
+  return { spoolId, steps: stepsView(steps) }
+}
+
+/** Steps as clients read them, each refusal with its help text: the same words as in log and CLI. */
+export function stepsView(steps: readonly TrailStep[]) {
+  return steps.map(({ at, refusal, ...step }) => ({
+    ...step,
+    at: new Date(at).toISOString(),
+    ...(refusal && {
+      refusal: { reason: refusal.reason, detail: refusal.detail, help: refusals[refusal.reason].help },
+    }),
+  }))
 }
 
 export function operatorRoutes(app: FastifyInstance, ports: ApiPorts): void {

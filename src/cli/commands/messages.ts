@@ -1,32 +1,20 @@
 import type { Command } from 'commander'
 import { readDuration } from '../../config/duration.js'
 import { refusals } from '../../direct/refusal.js'
-import type { TrailStep } from '../../direct/verdict.js'
 import { printable } from '../../observe/log.js'
 import type { Quarantined } from '../../spool/quarantine.js'
 import { actOnGateway, operatorName, type Session, sayDone } from '../command.js'
-import { CommandFailed, type Context, exitCodes, type Operator } from '../operator.js'
+import { CommandFailed, exitCodes, type Operator } from '../operator.js'
 import { printRow, printRows, type Row } from '../table.js'
+import { queueCommands } from './queue.js'
+import { count, printTrail, stepRow } from './trail.js'
 
 /** `trace`, `quarantine`, `queue`: where a message is, and why. */
 export function messageCommands(program: Command, session: Session): void {
   traceCommand(program, session)
   quarantineCommands(program, session)
 
-  const queue = program.command('queue').description('what waits to be done')
-  actOnGateway<{ readonly limit: string }>(
-    queue
-      .command('list')
-      .description('list it in order of due time')
-      .option('--limit <number>', 'of each queue', '100'),
-    session,
-    async ({ queues }, context, { json = false, limit }) => {
-      const jobs = await queues.list(count(limit, 10_000))
-      const rows = jobs.map(({ queue, id, dueAt, attempt, held }) => ({ queue, id, dueAt, attempt, held }))
-      printRows(context, json, rows, 'Nothing waits.')
-      return exitCodes.done
-    },
-  )
+  queueCommands(program, session)
 }
 
 function traceCommand(program: Command, session: Session): void {
@@ -57,29 +45,6 @@ async function trailsOf(trail: Operator['trail'], id: string) {
     [...spoolIds].map(async (spoolId) => ({ spoolId, steps: await trail.read(spoolId) })),
   )
   return trails.filter(({ steps }) => steps.length > 0)
-}
-
-function stepRow({ at, ...step }: TrailStep): object {
-  return { at: new Date(at).toISOString(), ...step }
-}
-
-/** One line a step; under a verdict its reason with what to do, and each certificate that was looked at. */
-function printTrail(context: Context, spoolId: string, steps: readonly TrailStep[]): void {
-  const line = (indent: number, text: string) => context.print(`${' '.repeat(indent)}${printable(text)}\n`)
-  line(0, spoolId)
-  const width = Math.max(...steps.map(({ step }) => step.length))
-  for (const { at, step, recipient, detail, refusal, candidates } of steps) {
-    const words = [step.padEnd(width), recipient, detail].filter((word) => word !== undefined && word !== '')
-    line(2, `${new Date(at).toISOString()}  ${words.join('  ')}`)
-    if (refusal) {
-      line(6, `${refusal.reason}${refusal.detail ? `: ${refusal.detail}` : ''}`)
-      line(6, refusals[refusal.reason]?.help ?? '')
-    }
-    for (const { fingerprint, subject, outcome, detail: why, path } of candidates ?? []) {
-      line(6, `certificate ${fingerprint.slice(0, 16)} ${subject}: ${outcome}${why ? `, ${why}` : ''}`)
-      if (path.length > 1) line(8, `path ${path.map((one) => one.slice(0, 16)).join(' > ')}`)
-    }
-  }
 }
 
 function quarantineCommands(program: Command, session: Session): void {
@@ -160,11 +125,4 @@ function quarantineRow({ spoolId, at, envelope, refused, sizeBytes, judgedAgain 
   const reasons = [...new Set(refused.map(({ reason }) => reason))]
   const recipients = refused.map(({ recipient }) => recipient)
   return { id: spoolId, at, from: envelope.mailFrom ?? '<>', recipients, reasons, sizeBytes, judgedAgain }
-}
-
-function count(text: string, most: number): number {
-  const number = Number(text)
-  if (!Number.isInteger(number) || number < 1 || number > most)
-    throw new CommandFailed(`--limit is a number from 1 to ${most}`, exitCodes.usage)
-  return number
 }
