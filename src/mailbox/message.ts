@@ -1,4 +1,5 @@
 import type { DirectAddress } from '../direct/address.js'
+import type { MessageContext } from '../direct/context.js'
 import type { RefusalReason } from '../direct/refusal.js'
 
 /** One attachment of a message, found again in the original by its MIME part path. */
@@ -68,6 +69,10 @@ export interface NewMessage {
   readonly references: readonly string[]
   /** Start of the readable text; the mailbox keeps `mailboxLimits.previewChars` of it. */
   readonly preview: string
+  /** What the message says of itself for programs; of the patient too. */
+  readonly context?: MessageContext
+  /** X-Direct-* fields that stood outside the protection alone: anybody on the way could have written them. */
+  readonly outerFields?: readonly { readonly name: string; readonly value: string }[]
   readonly attachments: readonly MessageAttachment[]
   readonly protection: MessageProtection
   readonly notice?: MessageNotice

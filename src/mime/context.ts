@@ -39,7 +39,7 @@ export function readContext(message: Part, limits: ContextLimits = contextLimits
   const [named, ...more] = message.header.all('x-direct-context')
   if (named === undefined) return undefined
   const faults = more.length > 0 ? ['X-Direct-Context stands more than once'] : []
-  const part = partNamed(message, named)
+  const part = contextPart(message)
   if (!part) return { faults: [...faults, 'no part has the Content-ID of X-Direct-Context'] }
   const decoded = decodeBody(part)
   if (decoded.kind === 'unreadable') return { faults: [...faults, decoded.detail] }
@@ -50,8 +50,9 @@ export function readContext(message: Part, limits: ContextLimits = contextLimits
   return { context: read.context, faults: [...faults, ...decoded.diagnostics, ...read.faults] }
 }
 
-function partNamed(message: Part, reference: string): Part | undefined {
-  const wanted = bare(reference)
+/** The part that a message names as its context; undefined where it names none, or one that is not there. */
+export function contextPart(message: Part): Part | undefined {
+  const wanted = bare(message.header.get('x-direct-context') ?? '')
   if (wanted === '') return undefined
   const leaves = [...leavesOf(message)].filter((leaf) => leaf.header.get('content-id') !== undefined)
   const idOf = (leaf: Part) => bare(leaf.header.get('content-id') ?? '')

@@ -19,6 +19,8 @@ export type Delivery =
       readonly itemCount: number
       /** What is said of the owed notice; absent where none is owed. */
       readonly notice?: string
+      /** What is said of the way to the edge of the address; absent where it has none. */
+      readonly handed?: string
     }
   | { readonly kind: 'duplicate'; readonly id: string }
 
@@ -54,6 +56,8 @@ export async function delivery(
     ...(read.inReplyTo !== undefined && { inReplyTo: read.inReplyTo }),
     references: read.references,
     preview: read.preview,
+    ...(read.context && { context: read.context }),
+    ...(opened.outerFields && { outerFields: opened.outerFields }),
     attachments: read.attachments.map((attachment, index) => attachmentOf(attachment, index, recordId !== undefined)),
     protection: protectionOf(verdict, opened),
     ...(notice.kind !== 'none' && { notice }),
@@ -90,7 +94,7 @@ export async function delivery(
       parts,
       proposed?.parts ?? {},
       owed.parts,
-      handed,
+      handed?.parts ?? {},
       trail.names(spooled.id, {
         mailboxMessageId: id,
         ...(opened.messageId !== undefined && { messageId: opened.messageId }),
@@ -98,6 +102,7 @@ export async function delivery(
     ),
     itemCount: proposed?.addedIds.length ?? 0,
     ...(owed.detail !== undefined && { notice: owed.detail }),
+    ...(handed && { handed: handed.detail }),
   }
 }
 

@@ -1,4 +1,5 @@
 import { type Refused, refused } from '../direct/refusal.js'
+import { outerDirectFields } from '../mime/direct-fields.js'
 import { type Header, readHeader } from '../mime/header.js'
 import { readMime } from '../mime/part.js'
 import { unwrapMessage } from '../mime/unwrap.js'
@@ -21,11 +22,13 @@ export function mailOf(opened: Opened, envelopeHeader: Header): OpenedMail | Ref
   const tree = readMime(message)
   if (tree.kind === 'unreadable') return refused('malformed-message', tree.detail)
   const messageId = tree.header.get('message-id')
+  const outerFields = outerDirectFields(envelopeHeader, tree.header)
   const { signers, certificates, keyId, contentCipher, keyTransport } = opened
   return {
     kind: 'opened',
     ...{ signers, certificates, keyId, contentCipher, keyTransport, wrapped, message },
     ...(messageId !== undefined && { messageId }),
+    ...(outerFields.length > 0 && { outerFields }),
     notice: noticeOf(recogniseNotice(tree)),
     request: noticeRequestOf(tree.header),
   }
@@ -34,7 +37,7 @@ export function mailOf(opened: Opened, envelopeHeader: Header): OpenedMail | Ref
 /** Fields of the envelope that an unwrapped message is read with; its MIME fields come from the signed entity. */
 const envelopeFields = new Set([
   ...['from', 'sender', 'reply-to', 'to', 'cc', 'subject', 'date', 'message-id', 'in-reply-to', 'references'],
-  ...['disposition-notification-to', 'disposition-notification-options'],
+  ...['disposition-notification-to', 'disposition-notification-options', 'x-direct-context'],
 ])
 
 function underEnvelope(entity: Uint8Array, envelope: Header): Uint8Array {

@@ -3,9 +3,10 @@ import { type ReadDocument, readDocument } from '../clinical/read.js'
 import { identified } from '../clinical/reading.js'
 import type { Hints } from '../clinical/recognise.js'
 import type { Diagnostic } from '../direct/clinical.js'
+import { contextPart, readContext } from '../mime/context.js'
 import { decodeBody } from '../mime/decode.js'
 import { type ShownAttachment, type ShownMailbox, showMessage } from '../mime/display.js'
-import { leafAt, type Part, readMime } from '../mime/part.js'
+import { leafAt, type Part, pathOf, readMime } from '../mime/part.js'
 import type { ReadAttachment, ReadingDepth, ReadMail } from './steps.js'
 
 /**
@@ -21,9 +22,13 @@ export async function readMail(message: Uint8Array, depth: ReadingDepth = 'docum
   const shown = await showMessage(tree)
   const diagnostics: Diagnostic[] = []
   const attachments: ReadAttachment[] = []
+  const said = readContext(tree)
+  for (const detail of said?.faults ?? []) diagnostics.push({ code: 'not-parsed', where: 'context', detail })
+  const part = said?.context && contextPart(tree)
   for (const attachment of shown.attachments) {
     const leaf = leafAt(tree, attachment.path)
-    const read = leaf && (await readAttachment(leaf, attachment, depth))
+    const isContext = part !== undefined && attachment.path === pathOf(part)
+    const read = leaf && (await readAttachment(leaf, attachment, isContext ? 'context' : depth))
     if (!read) continue
     attachments.push(read.attachment)
     diagnostics.push(...read.diagnostics)
@@ -37,6 +42,7 @@ export async function readMail(message: Uint8Array, depth: ReadingDepth = 'docum
     ...(inReplyTo !== undefined && { inReplyTo }),
     references,
     preview: text,
+    ...(said?.context && { context: said.context }),
     attachments,
     diagnostics,
   }
@@ -54,7 +60,7 @@ export function readPart(message: Uint8Array, path: string): Uint8Array | undefi
 async function readAttachment(
   leaf: Part,
   { path, name, mediaType }: ShownAttachment,
-  depth: ReadingDepth,
+  depth: ReadingDepth | 'context',
 ): Promise<{ readonly attachment: ReadAttachment; readonly diagnostics: readonly Diagnostic[] }> {
   const decoded = decodeBody(leaf)
   // What cannot be decoded is kept as it was transferred: nothing of a message is dropped.
@@ -63,7 +69,12 @@ async function readAttachment(
     decoded.kind === 'decoded' ? [] : [{ code: 'not-parsed', where: path, detail: decoded.detail }]
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   const hints = { mediaType, ...(name !== undefined && { name }) }
-  const read = depth === 'documents' ? await readDocument(bytes, hints) : unparsed(bytes, sha256, hints)
+  const read: ReadDocument =
+    depth === 'documents'
+      ? await readDocument(bytes, hints)
+      : depth === 'context' // it is told with the message, and is no document of the patient
+        ? { documents: [], diagnostics: [] }
+        : unparsed(bytes, sha256, hints)
   return {
     attachment: {
       path,

@@ -1,8 +1,10 @@
 import type { DirectAddress } from '../direct/address.js'
 import type { Diagnostic, RecordItem } from '../direct/clinical.js'
+import type { MessageContext } from '../direct/context.js'
 import type { EncryptionPreference, RsaTransport } from '../direct/encryption.js'
 import type { Refused, Undecided } from '../direct/refusal.js'
 import type { Digest, Signer } from '../direct/signer.js'
+import type { UnsignedField } from '../mime/direct-fields.js'
 import type { OwnedKey } from '../ports/keys.js'
 
 /**
@@ -56,6 +58,8 @@ export interface OpenedMail {
   /** The RFC 5322 message: the wrapped one, or the outer address fields over the signed entity. */
   readonly message: Uint8Array
   readonly messageId?: string
+  /** X-Direct-* fields of the envelope alone: nobody signed them. */
+  readonly outerFields?: readonly UnsignedField[]
   readonly notice: MailNotice
   readonly request: NoticeRequest
 }
@@ -101,6 +105,8 @@ export interface ReadMail {
   readonly references: readonly string[]
   /** Start of the readable text. */
   readonly preview: string
+  /** What the message says of itself for programs. */
+  readonly context?: MessageContext
   readonly attachments: readonly ReadAttachment[]
   readonly diagnostics: readonly Diagnostic[]
 }

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { type Refused, refused, type Undecided, undecided } from '../direct/refusal.js'
 import { type Keyring, openKeyring } from '../keyring/keyring.js'
 import { readMasterKey } from '../keyring/master-key.js'
+import { framedOutside } from '../mime/direct-fields.js'
 import { type Header, readHeader } from '../mime/header.js'
 import { mimeLimits } from '../mime/limits.js'
 import { mailOf } from '../pipeline/open.js'
@@ -119,6 +120,7 @@ export function openSteps(masterKey: Uint8Array, tokenSettings?: TokenSettings):
             { name: 'To', value: outer.to.map((address) => `<${address}>`).join(', ') },
             { name: 'Date', value: new Date(outer.date).toUTCString().replace('GMT', '+0000') },
             { name: 'Message-ID', value: outer.messageId },
+            ...framedFields(message),
           ],
           at,
           policy: { ...encryption, ...(digest && { digest }) },
@@ -126,6 +128,12 @@ export function openSteps(masterKey: Uint8Array, tokenSettings?: TokenSettings):
       }),
     ...openArithmetic(keyring, tokens),
   }
+}
+
+/** Codes of the message that gateways on the way route by. */
+function framedFields(message: Uint8Array) {
+  const header = readHeader(message)
+  return header.kind === 'header' ? framedOutside(header).map(([name, value]) => ({ name, value })) : []
 }
 
 /** What a token did not do says nothing of the message. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyInstance } from 'fastify'
 import type { z } from 'zod'
 import { type DirectAddress, domainOf, parseAddress } from '../../direct/address.js'
+import type { MessageContext } from '../../direct/context.js'
 import { type RefusalReason, type Refused, refusals } from '../../direct/refusal.js'
 import { composeLetter } from '../../pipeline/compose.js'
 import type { SubmitRequest } from '../../pipeline/submit.js'
@@ -129,7 +130,7 @@ function asked(
     return { name, mediaType, bytes: Buffer.from(content, 'base64') }
   })
   if (errors.length > 0) throw new Problem('invalid-request', {}, errors.slice(0, 20))
-  const { subject, text, inReplyTo, confirmDelivery } = body
+  const { subject, text, inReplyTo, confirmDelivery, context } = body
   const composed = composeLetter({
     from,
     to,
@@ -140,6 +141,8 @@ function asked(
     at,
     ...(inReplyTo !== undefined && { inReplyTo }),
     ...(confirmDelivery && { confirmDelivery }),
+    // What is absent in JSON is no property here either.
+    ...(context && { context: context as Partial<MessageContext> }),
   })
   if (composed.kind === 'refused') throw problemOf(composed)
   const fingerprint = createHash('sha256').update(JSON.stringify(body)).digest('hex')
