@@ -31,15 +31,15 @@ export interface HandedOver {
 }
 
 /**
- * Parts that owe a message in the mailbox of an address to its edge, with a step in the trail; none where it has no edge.
- * They belong into the batch that delivers it there.
+ * Parts that owe a message in the mailbox of an address to its edge, and what is said of that in its trail; undefined where
+ * it has no edge. They belong into the batch that delivers it there.
  */
 export async function handOver(
   { address, mailbox, edge }: Pick<Address, 'address' | 'mailbox' | 'edge'>,
   { id, trail, from, facts, asked = false }: HandedOver,
-  ports: { readonly notices?: Pick<Notices, 'keep'>; readonly trail: Pick<Trail, 'steps'>; readonly clock: Clock },
-): Promise<Batch> {
-  if (edge === undefined) return {}
+  ports: { readonly notices?: Pick<Notices, 'keep'>; readonly clock: Clock },
+): Promise<{ readonly parts: Batch; readonly detail: string } | undefined> {
+  if (edge === undefined) return undefined
   const at = ports.clock.now()
   const jobId = contentId('edge', mailbox, id)
   if (facts && !ports.notices) throw new TypeError('facts are kept by the notices')
@@ -50,8 +50,7 @@ export async function handOver(
     body: (facts && (await ports.notices?.keep(jobId, facts))) ?? new Uint8Array(),
     ...{ owedAt: at, tries: 0 },
   }
-  const step: TrailStep = { at, step: 'edge-queued', recipient: address, detail: `for ${edge}` }
-  return together(enqueueOutbound(job, at), ports.trail.steps(trail, [step]))
+  return { parts: enqueueOutbound(job, at), detail: `for ${edge}` }
 }
 
 export interface ToMailboxPorts {
@@ -77,7 +76,10 @@ export async function toMailbox(
   if (await ports.mailbox.has(message.mailbox, id)) return { kind: 'duplicate', id }
   if (address?.mailbox !== message.mailbox) return { kind: 'delivery', id, parts }
   const handed = await handOver(address, { id, trail: message.spoolId, from: null }, ports)
-  return { kind: 'delivery', id, parts: together(parts, handed) }
+  if (!handed) return { kind: 'delivery', id, parts }
+  const { address: recipient } = address
+  const step: TrailStep = { at: ports.clock.now(), step: 'edge-queued', recipient, detail: handed.detail }
+  return { kind: 'delivery', id, parts: together(parts, handed.parts, ports.trail.steps(message.spoolId, [step])) }
 }
 
 export interface EdgePorts {

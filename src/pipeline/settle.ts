@@ -128,6 +128,7 @@ async function delivered(
     { at, step: 'delivered', recipient, detail: `${made.id}, ${made.itemCount} items proposed` },
   ]
   if (made.notice) steps.push({ at, step: 'notice-owed', recipient, detail: made.notice })
+  if (made.handed) steps.push({ at, step: 'edge-queued', recipient, detail: made.handed })
   const subject = { spool: spooled.id, recipient, message: made.id }
   return {
     ...told,
