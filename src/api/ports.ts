@@ -1,95 +1,95 @@
-import type { Addresses, Principal } from "../directory/directory.js";
-import type { Mailbox } from "../mailbox/mailbox.js";
-import type { HealthCheck } from "../observe/health.js";
-import type { Explained, ExplainQuestion } from "../pipeline/explain.js";
-import type { Queues } from "../pipeline/queue.js";
-import type { SubmitOutcome, SubmitRequest } from "../pipeline/submit.js";
-import type { Audit } from "../ports/audit.js";
-import type { AuthorityFiles } from "../ports/authority.js";
-import type { Log, Metrics } from "../ports/observe.js";
-import type { Store } from "../ports/store.js";
-import type { Clock } from "../ports/world.js";
-import type { PatientRecord } from "../record/record.js";
-import type { Events } from "../spool/events.js";
-import type { Quarantine } from "../spool/quarantine.js";
-import type { Submissions } from "../spool/submission.js";
-import type { Trail } from "../spool/trail.js";
-import type { Rate } from "./rate.js";
+import type { Addresses, Principal } from '../directory/directory.js'
+import type { Mailbox } from '../mailbox/mailbox.js'
+import type { HealthCheck } from '../observe/health.js'
+import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
+import type { Queues } from '../pipeline/queue.js'
+import type { SubmitOutcome, SubmitRequest } from '../pipeline/submit.js'
+import type { Audit } from '../ports/audit.js'
+import type { AuthorityFiles } from '../ports/authority.js'
+import type { Log, Metrics } from '../ports/observe.js'
+import type { Store } from '../ports/store.js'
+import type { Clock } from '../ports/world.js'
+import type { PatientRecord } from '../record/record.js'
+import type { Events } from '../spool/events.js'
+import type { Quarantine } from '../spool/quarantine.js'
+import type { Submissions } from '../spool/submission.js'
+import type { Trail } from '../spool/trail.js'
+import type { Rate } from './rate.js'
 
 /** Taking messages in to be sent, and telling what became of them. */
 export interface Sending {
-	submit(request: SubmitRequest): Promise<SubmitOutcome>;
-	readonly submissions: Pick<Submissions, "get" | "list" | "message">;
-	/** Something was submitted: send it now. */
-	nudge(): void;
+  submit(request: SubmitRequest): Promise<SubmitOutcome>
+  readonly submissions: Pick<Submissions, 'get' | 'list' | 'message'>
+  /** Something was submitted: send it now. */
+  nudge(): void
 }
 
 /** What the API asks of the rest of the house. */
 export interface ApiPorts {
-	readonly mailbox: Mailbox;
-	readonly record: PatientRecord;
-	readonly trail: Trail;
-	readonly quarantine: Quarantine;
-	readonly addresses: Pick<Addresses, "get" | "list">;
-	/** Sending; without it, what would send answers `unavailable`. */
-	readonly sending?: Sending;
-	/** Who holds this secret now; undefined for an unknown, expired or revoked one. */
-	authenticate(secret: string): Promise<Principal | undefined>;
-	/** Files of our own authorities; without it there are none. */
-	readonly files?: AuthorityFiles;
-	/** How mail between addresses is decided, and why; without it that is `unavailable`. */
-	explain?(question: ExplainQuestion): Promise<Explained>;
-	/** What waits in the queues, and what an operator may do to it; without it that is `unavailable`. */
-	readonly queued?: Queues;
-	/** The log of events; without it, where none is kept, `unavailable`. */
-	readonly events?: Events;
-	readonly store: Pick<Store, "commit">;
-	readonly audit: Audit;
-	readonly clock: Clock;
-	readonly log: Log;
-	readonly metrics: Metrics;
-	/** The named checks behind /readyz. */
-	checks(): Promise<readonly HealthCheck[]>;
-	/** All metrics in the Prometheus text format. */
-	exposition(): Promise<string>;
+  readonly mailbox: Mailbox
+  readonly record: PatientRecord
+  readonly trail: Trail
+  readonly quarantine: Quarantine
+  readonly addresses: Pick<Addresses, 'get' | 'list'>
+  /** Sending; without it, what would send answers `unavailable`. */
+  readonly sending?: Sending
+  /** Who holds this secret now; undefined for an unknown, expired or revoked one. */
+  authenticate(secret: string): Promise<Principal | undefined>
+  /** Files of our own authorities; without it there are none. */
+  readonly files?: AuthorityFiles
+  /** How mail between addresses is decided, and why; without it that is `unavailable`. */
+  explain?(question: ExplainQuestion): Promise<Explained>
+  /** What waits in the queues, and what an operator may do to it; without it that is `unavailable`. */
+  readonly queued?: Queues
+  /** The log of events; without it, where none is kept, `unavailable`. */
+  readonly events?: Events
+  readonly store: Pick<Store, 'commit'>
+  readonly audit: Audit
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+  /** The named checks behind /readyz. */
+  checks(): Promise<readonly HealthCheck[]>
+  /** All metrics in the Prometheus text format. */
+  exposition(): Promise<string>
 }
 
 export interface ApiOptions {
-	/** Certificate and key in PEM: the listener then speaks TLS. */
-	readonly tls?: { readonly cert: string; readonly key: string };
-	/** A proxy that ends TLS stands in front, so plain HTTP may arrive on other than loopback interfaces. */
-	readonly behindTlsProxy?: boolean;
-	/** Addresses or networks of proxies whose X-Forwarded-For is believed; none by default. */
-	readonly trustedProxies?: readonly string[];
-	/** Who may read /metrics: `loopback` (default), or holders of an operator token from anywhere. */
-	readonly metrics?: "loopback" | "operator";
-	readonly limits?: Partial<typeof apiLimits>;
+  /** Certificate and key in PEM: the listener then speaks TLS. */
+  readonly tls?: { readonly cert: string; readonly key: string }
+  /** A proxy that ends TLS stands in front, so plain HTTP may arrive on other than loopback interfaces. */
+  readonly behindTlsProxy?: boolean
+  /** Addresses or networks of proxies whose X-Forwarded-For is believed; none by default. */
+  readonly trustedProxies?: readonly string[]
+  /** Who may read /metrics: `loopback` (default), or holders of an operator token from anywhere. */
+  readonly metrics?: 'loopback' | 'operator'
+  readonly limits?: Partial<typeof apiLimits>
 }
 
 export const apiLimits = {
-	/** The largest body but that of a message is a change of four flags. */
-	bodyBytes: 64 * 1024,
-	/** A message to be sent: as large as submissions may be, with room for JSON around its attachments. */
-	sendBytes: 44 * 1024 * 1024,
-	/** Node's default; a token and a few headers need a tenth. */
-	headerBytes: 16 * 1024,
-	/** Longest path segment: an address has at most 320 characters, three times that when percent-encoded. */
-	parameterChars: 1000,
-	/** From the first byte of a request to its last, so that a slow sender frees its socket. */
-	requestMs: 30_000,
-	/** A socket on which nothing moves. */
-	idleMs: 60_000,
-	keepAliveMs: 30_000,
-	/** Sockets at once; each costs some 20 KiB. */
-	connections: 1000,
-	/** A page of a list every 50 ms, with room for a client that fetches a folder at once. */
-	perToken: { perSecond: 20, burst: 100 } as Rate,
-	/** Several tokens behind one address. */
-	perAddress: { perSecond: 50, burst: 200 } as Rate,
-	/** Failed authentications written to the audit log per network; the others are counted only. */
-	failures: { perSecond: 10 / 900, burst: 10 } as Rate,
-	/** Longer bearer tokens are refused unread. */
-	tokenChars: 512,
-	/** How often a change of flags is tried again when somebody else wrote first. */
-	changeRounds: 4,
-};
+  /** The largest body but that of a message is a change of four flags. */
+  bodyBytes: 64 * 1024,
+  /** A message to be sent: as large as submissions may be, with room for JSON around its attachments. */
+  sendBytes: 44 * 1024 * 1024,
+  /** Node's default; a token and a few headers need a tenth. */
+  headerBytes: 16 * 1024,
+  /** Longest path segment: an address has at most 320 characters, three times that when percent-encoded. */
+  parameterChars: 1000,
+  /** From the first byte of a request to its last, so that a slow sender frees its socket. */
+  requestMs: 30_000,
+  /** A socket on which nothing moves. */
+  idleMs: 60_000,
+  keepAliveMs: 30_000,
+  /** Sockets at once; each costs some 20 KiB. */
+  connections: 1000,
+  /** A page of a list every 50 ms, with room for a client that fetches a folder at once. */
+  perToken: { perSecond: 20, burst: 100 } as Rate,
+  /** Several tokens behind one address. */
+  perAddress: { perSecond: 50, burst: 200 } as Rate,
+  /** Failed authentications written to the audit log per network; the others are counted only. */
+  failures: { perSecond: 10 / 900, burst: 10 } as Rate,
+  /** Longer bearer tokens are refused unread. */
+  tokenChars: 512,
+  /** How often a change of flags is tried again when somebody else wrote first. */
+  changeRounds: 4,
+}
