@@ -64,6 +64,8 @@ export async function gather(
       length += chunk.length
     }
     whole = true
+    budget.give(capacity - length)
+    capacity = length
     return { message: held.subarray(0, length), release }
   } finally {
     if (!whole) release()

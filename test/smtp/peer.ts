@@ -87,6 +87,15 @@ export function rudePeer(port: number): Peer {
   return wrap(createConnection({ port, host: '127.0.0.1', noDelay: true }))
 }
 
+/** A client that speaks TLS from the first byte. */
+export async function securePeer(port: number): Promise<Peer> {
+  const socket = tlsConnect({ port, host: '127.0.0.1', rejectUnauthorized: false })
+  await new Promise<void>((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject))
+  const wrapped = wrap(socket)
+  await wrapped.reply()
+  return wrapped
+}
+
 function wrap(socket: Socket): Peer {
   let buffered = ''
   let gone = false
