@@ -147,7 +147,11 @@ async function fail(
       return outcome
     }
     taken = without(taken, result)
-    if (result.kind === 'lease-lost' && order.ending && result.id === id) return outcome // another worker has it
+    if (result.kind === 'lease-lost' && order.ending && result.id === id) {
+      // Another worker has the deadline now: the copies are its to take.
+      await store.commit(putBack(taken, stored.submission))
+      return outcome
+    }
   }
   throw new Error(`Failing recipients of ${id} conflicted ${trackingLimits.rounds} times`)
 }
