@@ -103,6 +103,8 @@ export interface Submission {
   readonly tracked?: true
   /** It is itself a notice: nothing is told of it, and nobody waits for answers to it (RFC 8098 §3). */
   readonly untracked?: true
+  /** Further mailboxes that answers to it come to, beside the one it is sent from. */
+  readonly answersTo?: readonly string[]
   /** How often sealing it ended without an answer. */
   readonly sealFailures?: number
 }
@@ -119,8 +121,6 @@ export interface NewSubmission extends Omit<Submission, 'id' | 'submittedAt' | '
   readonly message: Uint8Array
   /** Who asked for it: a token id, `system`. */
   readonly by: string
-  /** Further mailboxes that answers to it come to, beside the one it is sent from. */
-  readonly answersTo?: readonly string[]
   /** When its deadlines are looked at first, from now; absent for what is not tracked. */
   readonly trackAfterMs?: number
 }
@@ -259,6 +259,7 @@ async function submit(
     submittedAt: at,
     sizeBytes: message.length,
     ...(trackAfterMs !== undefined && { tracked: true }),
+    ...(answersTo.length > 0 && { answersTo }),
     recipients: recipients.map(({ recipient, blind }) => ({
       ...{ recipient, state: 'waiting', since: at },
       ...(blind && { blind }),
