@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Finding } from '../finding.js'
 import { opened } from '../world/cms.js'
@@ -140,17 +141,25 @@ interface Watch {
   heard(edge: EdgeKind): readonly Heard[]
 }
 
-/** Looks into every edge's mailbox, and remembers when each mail was first there. */
+/** Looks into every edge's mailbox, and remembers when each mail was first there; the order in which they stand is nobody's promise. */
 function watching({ inbox }: TrackedWorld, edges: readonly EdgeKind[]): Watch {
   const heard = new Map<EdgeKind, Heard[]>(edges.map((edge) => [edge, []]))
+  const known = new Map<string, number>()
   return {
     heard: (edge) => heard.get(edge) ?? [],
     async look() {
       for (const edge of edges) {
-        const known = heard.get(edge) ?? []
         const all = await inbox(edge)
         const at = Date.now()
-        for (const wire of all.slice(known.length)) known.push({ ...toldBy(wire.toString('latin1')), at })
+        const counted = new Map<string, number>()
+        for (const wire of all) {
+          const key = `${edge} ${createHash('sha256').update(wire).digest('hex')}`
+          const times = (counted.get(key) ?? 0) + 1
+          counted.set(key, times)
+          if (times <= (known.get(key) ?? 0)) continue
+          known.set(key, times)
+          heard.get(edge)?.push({ ...toldBy(wire.toString('latin1')), at })
+        }
       }
     },
   }
