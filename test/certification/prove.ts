@@ -68,6 +68,44 @@ const bugs: Readonly<Record<string, Bug>> = {
       },
     ],
   },
+  'offers a password before TLS': {
+    group: 'smtp',
+    caseId: 'SMTP-PLAINTEXT',
+    plants: [
+      {
+        file: 'smtp/server.js',
+        find: "return secure && role.authenticate ? disabled : [...disabled, 'AUTH'];",
+        put: "return role.authenticate ? disabled : [...disabled, 'AUTH'];",
+      },
+    ],
+  },
+  'takes lines that end in LF alone': {
+    group: 'smtp',
+    caseId: 'DT-SMTP-InvalidData',
+    plants: [{ file: 'smtp/wire.js', find: 'if (firstLf >= 0 && firstLf < end)', put: 'if (firstLf < -1)' }],
+  },
+  'changes a byte of each attachment': {
+    group: 'smtp',
+    caseId: 'SMTP-25a',
+    plants: [
+      {
+        file: 'pipeline/handed-in.js',
+        find: 'to: recipients, message, by:',
+        put: "to: recipients, message: Buffer.from(Buffer.from(message).toString('latin1').replace(/[a-z](?=[^\\s-]{75}\\r)/, 'Z'), 'latin1'), by:",
+      },
+    ],
+  },
+  'leaves who was disabled in the accounts file': {
+    group: 'imap-pop',
+    caseId: 'DT-IMAP-ExceptionPathInvalidLogin',
+    plants: [
+      {
+        file: 'publish/dovecot.js',
+        find: '(await currentText(usersFile)) !== text',
+        put: '!(await currentText(usersFile))?.includes(text)',
+      },
+    ],
+  },
 }
 
 /** Runs each bug's case without it, which must pass, and with it, which must fail; answers whether all did. */

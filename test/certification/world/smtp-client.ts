@@ -13,6 +13,8 @@ export interface Smtp {
   say(command: string, withinMs?: number): Promise<string>
   /** STARTTLS and the handshake; the reply in the clear. */
   startTls(ca: string | Buffer): Promise<string>
+  /** The handshake alone. */
+  secure(ca: string | Buffer): Promise<void>
   protocol(): string | undefined
   close(): void
 }
@@ -43,6 +45,7 @@ export async function openSmtp(port: number, options: WireOptions = {}): Promise
       if (answer.startsWith('220')) await wire.secure(ca)
       return answer
     },
+    secure: wire.secure,
     protocol: wire.protocol,
     close: wire.close,
   }
@@ -101,11 +104,8 @@ export async function fedByLmtp(port: number, from: string, to: string, content:
   }
 }
 
-/** Runs swaks against a submission listener, as a second client that is not ours; its whole dialogue and whether it was content. */
-export async function swaks(
-  port: number,
-  ...words: readonly string[]
-): Promise<{ readonly good: boolean; readonly said: string }> {
+/** Runs swaks against a submission listener, as a second client that is not ours: its whole dialogue, and whether it was content. */
+export async function swaks(port: number, words: readonly string[]): Promise<{ good: boolean; said: string }> {
   const all = ['--server', '127.0.0.1', '--port', String(port), '--timeout', '30', '--ehlo', 'ehr.test', ...words]
   try {
     const { stdout, stderr } = await promisify(execFile)('swaks', all, { timeout: 60_000, maxBuffer: 16 * 1024 * 1024 })
