@@ -16,8 +16,9 @@ export interface MessageEvent {
   readonly message: string
   readonly step: TrailStep['step']
   readonly recipient?: DirectAddress
-  /** Of a refusal or a failure. */
+  /** Of a refusal or a failure; of what is undecided, its cause. */
   readonly reason?: string
+  /** A line for people; empty where its words may name the holder of a certificate, which `trace` tells. */
   readonly detail: string
 }
 
@@ -50,10 +51,11 @@ export const eventLimits = {
 export function eventOf(
   message: string,
   place: string,
-  { step, recipient, refusal, detail }: TrailStep,
+  { step, recipient, refusal, candidates, detail }: TrailStep,
 ): NonNullable<Batch['append']>[number] {
-  const reason = refusal?.reason
-  return { log: eventLog, value: json({ message, place, step, recipient, reason, detail }) }
+  const reason = refusal?.reason ?? (step === 'undecided' ? /^[a-z][a-z-]*(?=: )/.exec(detail)?.[0] : undefined)
+  const names = candidates !== undefined && (step === 'refused' || step === 'undecided')
+  return { log: eventLog, value: json({ message, place, step, recipient, reason, detail: names ? '' : detail }) }
 }
 
 /** Reads what `eventOf` wrote; undefined for anything else. */
