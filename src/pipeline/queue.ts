@@ -137,10 +137,16 @@ export function openQueues(
   const describe = (queue: string, job: StandingJob) => describeJob(queue, job, onHoldAt, ports)
 
   /** Jobs of some queues from a place on, in order, at most `lookedAt`. */
-  async function* walk(queues: readonly string[], from?: Place): AsyncGenerator<{ queue: string; job: StandingJob }> {
+  async function* walk(
+    queues: readonly string[],
+    state?: QueueState,
+    from?: Place,
+  ): AsyncGenerator<{ queue: string; job: StandingJob }> {
     let looked = 0
     for (const queue of queues) {
-      let after: Pick<StandingJob, 'dueAt' | 'id'> | undefined = queue === from?.queue ? from : undefined
+      // What is on hold stands behind all the rest.
+      const start = state === 'on-hold' ? { dueAt: onHoldAt - 1, id: lastId } : undefined
+      let after: Pick<StandingJob, 'dueAt' | 'id'> | undefined = queue === from?.queue ? from : start
       for (;;) {
         const page = await store.jobs(queue, limits.pageJobs, after)
         for (const job of page) {
@@ -165,7 +171,7 @@ export function openQueues(
     const queues = from ? named.slice(named.indexOf(from.queue)) : named
     const mail: QueuedMail[] = []
     let looked = 0
-    for await (const { queue, job } of walk(queues, from)) {
+    for await (const { queue, job } of walk(queues, filter.state, from)) {
       looked++
       const place = { queue, dueAt: job.dueAt, id: job.id }
       // By its time alone most are passed over unread.
@@ -199,7 +205,7 @@ export function openQueues(
       do {
         let looked = 0
         let last: Place | undefined
-        for await (const { queue, job } of walk([filter.queue], from)) {
+        for await (const { queue, job } of walk([filter.queue], filter.state, from)) {
           looked++
           last = { queue, dueAt: job.dueAt, id: job.id }
           const one = await describe(queue, job)
@@ -357,6 +363,8 @@ async function troubled(mail: QueuedMail, { trail }: QueuePorts): Promise<Queued
 }
 
 const isOutgoing = (queue: string) => queue === outboundQueue || queue === edgeQueue
+/** Behind every id of one moment. */
+const lastId = '\u{10ffff}'
 const isJobId = (id: string) => id.length > 0 && id.length <= 200 && !/\p{C}/u.test(id)
 
 interface Place extends Pick<StandingJob, 'dueAt' | 'id'> {
