@@ -15,6 +15,7 @@ import type { Clock, Random } from '../ports/world.js'
 import { type Confirmation, type Submissions, submissionLimits } from '../spool/submission.js'
 import { senderOf } from '../trust/sender.js'
 import { firstDeadlineMs, type TrackingPolicy, trackingPolicy } from './deadlines.js'
+import { withXdmSubject } from './xdm-subject.js'
 
 export interface SubmitPorts {
   readonly directory: Pick<Directory, 'addresses'>
@@ -60,7 +61,7 @@ export async function submit(request: SubmitRequest, ports: SubmitPorts): Promis
   if (message.length > submissionLimits.messageBytes)
     return refused('message-too-large', `${message.length} bytes; at most ${submissionLimits.messageBytes}`)
 
-  const lines = toCanonicalLines(message)
+  const lines = withXdmSubject(toCanonicalLines(message))
   const wish = await wishOf(lines, sender.mailbox, ports)
   const checked = checkedMessage(lines, request, wish.kept, ports)
   if (checked.kind === 'refused') return checked

@@ -29,7 +29,7 @@ export function isXdmPackage(mediaType: string, name: string | undefined, bytes:
  * The message with the mark in its Subject where it brings an XDM package and lacks it, otherwise the very same bytes.
  * Lines end in CRLF. What cannot be read stays as it is: whoever judges the message says why.
  */
-export function withXdmSubject(message: Uint8Array): Uint8Array {
+export function withXdmSubject<Bytes extends Uint8Array>(message: Bytes): Bytes | Buffer {
   const header = readHeader(message)
   if (header.kind === 'unreadable' || header.all('subject').length > 1) return message
   if (decodeWords(header.get('subject') ?? '').includes(xdmMark)) return message

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { openapiDocument } from '../../src/api/openapi.js'
+import { readContext } from '../../src/mime/context.js'
 import { readMime } from '../../src/mime/part.js'
 import { gather } from '../../src/ports/body.js'
 import { submissionQueue } from '../../src/spool/submission.js'
@@ -34,6 +35,36 @@ async function sendingGateway() {
 const letter = { to: [doctor], subject: 'Grüße', text: 'Hello', attachments: [] }
 
 describe('sending a message', () => {
+  it('says its context, asks for confirmation, and names an XDM package in its subject', async () => {
+    const { post, original } = await sendingGateway()
+    const context = {
+      patientIds: [{ domain: '2.16.840.1.113883.19.5', id: '9:9' }],
+      type: { category: 'laboratory', action: 'result' },
+      purpose: 'treatment',
+      patient: { surname: 'Testperson', dateOfBirth: '1961-12-31' },
+    }
+    const sent = await post({ ...letter, context, confirmDelivery: 'dispatched' })
+    expect(sent.status).toBe(202)
+    const tree = readMime(await original(sent.json().id))
+    if (tree.kind !== 'part') throw new Error(tree.detail)
+    expect(readContext(tree)).toMatchObject({ context: { version: '1.1', ...context }, faults: [] })
+    expect(tree.header.get('disposition-notification-to')).toBe(`<${alice}>`)
+    expect(tree.header.get('disposition-notification-options')).toBe(
+      'X-DIRECT-FINAL-DESTINATION-DELIVERY=optional,true',
+    )
+  })
+
+  it.each([
+    ['another word of the type', { type: { category: 'dental', action: 'result' } }],
+    ['a list of numbers that is no OID', { patientIds: [{ domain: 'MRN', id: '9' }] }],
+    ['a line break', { patient: { surname: 'a\nid: b' } }],
+    ['a word about the patient that nobody knows', { patient: { shoeSize: '40' } }],
+    ['a version', { version: '9' }],
+  ])('refuses a context with %s', async (_, context) => {
+    const { post } = await sendingGateway()
+    expect(await post({ ...letter, context })).toMatchObject({ status: 400 })
+  })
+
   it('composes it, keeps it, queues it and tells what becomes of it', async () => {
     const { post, get, original, store, nudged } = await sendingGateway()
     const content = Buffer.from('%PDF').toString('base64')

@@ -42,6 +42,7 @@ export async function busyGateway() {
   await accept(gateway, seal({ id: 'large', content: withDocument(200_000) }), [bob])
   await work(gateway)
   await gateway.directory.addresses.setEdge(bob, 'ehr', 'test')
+  await gateway.directory.encryption.set('d/c@clinic.example', { rsaTransport: 'oaep-sha1' }, 'test')
   await accept(gateway, seal({ id: 'onwards', to: [bob] }), [bob])
   await work(gateway)
   const { anchors } = gateway.directory
