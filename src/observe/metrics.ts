@@ -49,7 +49,7 @@ export const metricTable = {
     help: 'Recipients who failed by a deadline or were cancelled, by reason.',
     labels: ['reason'],
   },
-  tracking_silent_domains: { kind: 'gauge', help: 'Domains that take messages and do not say a word about them.' },
+  tracking_silent_domains: { kind: 'gauge', help: 'Domains that left the last message they took without a word.' },
   step_failures_total: { kind: 'counter', help: 'Steps that died in a worker thread, by step.', labels: ['step'] },
   delivery_outcomes: {
     kind: 'counter',

@@ -45,6 +45,8 @@ export interface Answer {
   /** For its own trail. */
   readonly steps: readonly TrailStep[]
   readonly audit: readonly AuditEntry[]
+  /** It ended the silence of a domain. */
+  readonly endsSilence: boolean
   /** For counting: what became of each of its findings. */
   readonly outcomes: readonly AnswerOutcome[]
 }
@@ -85,9 +87,11 @@ export async function answer(answering: Answering, ports: AnswerPorts): Promise<
   }
   if (notes.length === 0)
     notes.push({ word: 'nothing', finding: { disposition: '' }, outcome: 'meaningless', shown: false })
+  const { parts, endsSilence } = await partsOf(answering, found, submissions, notes, at, ports)
   return {
+    endsSilence,
     shown: notes.some(({ shown }) => shown),
-    parts: await partsOf(answering, found, submissions, notes, at, ports),
+    parts,
     steps: notes.map((note) => stepOf(note, answering, at)),
     audit: notes.flatMap((note) => auditOf(note, answering, at)),
     outcomes: notes.map(({ outcome }) => outcome),
@@ -215,8 +219,9 @@ async function partsOf(
   notes: readonly Note[],
   at: number,
   ports: AnswerPorts,
-): Promise<Batch> {
+): Promise<Pick<Answer, 'parts' | 'endsSilence'>> {
   const parts: Batch[] = []
+  let endsSilence = false
   for (const stored of found) {
     const { id } = stored.submission
     const changed = submissions.get(id) as Submission
@@ -247,10 +252,11 @@ async function partsOf(
   for (const domain of domains) {
     const change = await heard(ports.store, domain, at)
     if (!change) continue
+    endsSilence = true
     const entry = { at, action: 'domain.heard', actor: 'system', subject: { domain, spool: spoolId } }
     parts.push(change.parts, { append: [ports.audit.entry({ ...entry, outcome: 'success' })] })
   }
-  return together(...parts)
+  return { parts: together(...parts), endsSilence }
 }
 
 function stepOf({ word, outcome, about, shown, finding }: Note, { address }: Answering, at: number): TrailStep {

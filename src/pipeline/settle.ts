@@ -3,6 +3,7 @@ import type { TrailStep } from '../direct/verdict.js'
 import type { Address } from '../directory/directory.js'
 import type { AuditEntry } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
+import { tellSilence } from '../spool/silence.js'
 import type { SpooledJob } from '../spool/spooled.js'
 import { type Answer, answer } from './answers.js'
 import { delivery } from './deliver.js'
@@ -38,7 +39,10 @@ export async function settle(
       { append: made.flatMap((one) => one.audit.map((entry) => audit.entry(entry))) },
     )
     const outcome = await store.commit(batch)
-    if (outcome.kind === 'committed') return report(spooled, verdicts, made, judged, ports)
+    if (outcome.kind === 'committed') {
+      if (made.some(({ answered }) => answered?.endsSilence)) await tellSilence(store, ports.metrics)
+      return report(spooled, verdicts, made, judged, ports)
+    }
     if (outcome.kind === 'lease-lost') return // Another worker has it now, and will come to the same end.
   }
   throw new Error(`Settling ${spooled.id} conflicted ${rounds} times`)

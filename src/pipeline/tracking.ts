@@ -6,7 +6,7 @@ import type { Audit, AuditEntry } from '../ports/audit.js'
 import type { Log, Metrics } from '../ports/observe.js'
 import { type Batch, type ClaimedJob, type CommitResult, type Store, together } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
-import { missed, type Silence } from '../spool/silence.js'
+import { missed, type Silence, tellSilence } from '../spool/silence.js'
 import {
   moved,
   type RecipientState,
@@ -144,6 +144,7 @@ async function fail(
     const result = await store.commit(together(parts, putBack(taken, outcome.submission), ending))
     if (result.kind === 'committed') {
       tell(outcome, alarms, ports)
+      if (order.alarmAfter !== undefined && outcome.failed.length > 0) await tellSilence(store, ports.metrics)
       return outcome
     }
     taken = without(taken, result)

@@ -1,4 +1,5 @@
 import { type DirectDomain, parseDomain } from '../direct/address.js'
+import type { Metrics } from '../ports/observe.js'
 import { type Batch, type Store, together, within } from '../ports/store.js'
 import { json, utf8 } from './payload.js'
 
@@ -52,6 +53,11 @@ export async function silentDomains(store: Pick<Store, 'range'>, atLeast: number
     const row = JSON.parse(utf8(value)) as Row
     return domain !== undefined && row.missed >= atLeast ? [{ ...row, domain }] : []
   })
+}
+
+/** How many domains left their last message without a word, as a metric; for after the commit of a change. */
+export async function tellSilence(store: Pick<Store, 'range'>, metrics: Pick<Metrics, 'gauge'>): Promise<void> {
+  metrics.gauge('tracking_silent_domains', (await silentDomains(store, 1)).length)
 }
 
 async function rowOf(store: Pick<Store, 'get'>, domain: DirectDomain) {
