@@ -82,7 +82,7 @@ const bugs: Readonly<Record<string, Bug>> = {
   'takes lines that end in LF alone': {
     group: 'smtp',
     caseId: 'DT-SMTP-InvalidData',
-    plants: [{ file: 'smtp/wire.js', find: 'if (firstLf >= 0 && firstLf < end)', put: 'if (firstLf < -1)' }],
+    plants: [{ file: 'smtp/wire.js', find: 'const firstLf = chunk.indexOf(lf, at);', put: 'const firstLf = end + 1;' }],
   },
   'changes a byte of each attachment': {
     group: 'smtp',
