@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import { trailSteps } from '../direct/verdict.js'
 import type { MessageEvent } from '../spool/events.js'
 
 /** A program that is told of events. Made by `readEndpoint` only. */
@@ -24,7 +25,7 @@ export const endpointLimits = {
 /**
  * Reads an endpoint as it is configured: `secret` is the text of its file, a line `whsec_` and base64 for each secret.
  * Refuses, in words for the operator, other schemes than https but http to this machine, a URL with a password, and secrets
- * that are none.
+ * and steps that are none.
  */
 export function readEndpoint(given: {
   readonly name: string
@@ -46,6 +47,9 @@ export function readEndpoint(given: {
     return unfit(
       `the secret file of the webhook ${name} needs one or two lines of whsec_ and 24 to 64 random bytes in base64`,
     )
+  const strange = steps?.find((step) => !(trailSteps as readonly string[]).includes(step))
+  if (strange !== undefined)
+    return unfit(`${strange} is no step the webhook ${name} could be told of; there are ${trailSteps.join(', ')}`)
   const told = { ...(steps && { steps: new Set(steps) }), ...(ca !== undefined && { ca }) }
   return { kind: 'endpoint', endpoint: { name, url, secrets, ...told } }
 }

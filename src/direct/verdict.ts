@@ -88,43 +88,49 @@ export type RecipientVerdict = {
     }
 )
 
+/** Every step that the trail of a message may have. */
+export const trailSteps = [
+  'accepted',
+  'opened',
+  'verified',
+  'trusted',
+  'refused',
+  'undecided',
+  'delivered',
+  'duplicate',
+  'notice-owed',
+  'notice-attempted',
+  'notice-sent',
+  'notice-failed',
+  'judged-again',
+  'queued',
+  'attempted',
+  'sent',
+  'failed',
+  'reported',
+  'processed',
+  'dispatched',
+  'swallowed',
+  'on-hold',
+  'released',
+  'retried',
+  'cancelled',
+  'edge-queued',
+  'edge-attempted',
+  'edge-delivered',
+  'edge-failed',
+  'alarm',
+] as const
+
 /** One step in the life of a message, as `direct-gateway trace` prints it. Never holds clinical content, and of the message neither its Subject nor people's names. */
 export interface TrailStep {
   /** Unix milliseconds. */
   readonly at: number
-  readonly step:
-    | 'accepted'
-    | 'opened'
-    | 'verified'
-    | 'trusted'
-    | 'refused'
-    | 'undecided'
-    | 'delivered'
-    | 'duplicate'
-    | 'notice-owed'
-    | 'notice-attempted'
-    | 'notice-sent'
-    | 'notice-failed'
-    | 'judged-again'
-    | 'queued'
-    | 'attempted'
-    | 'sent'
-    | 'failed'
-    | 'reported'
-    | 'processed'
-    | 'dispatched'
-    | 'swallowed'
-    | 'on-hold'
-    | 'released'
-    | 'retried'
-    | 'cancelled'
-    | 'edge-queued'
-    | 'edge-attempted'
-    | 'edge-delivered'
-    | 'edge-failed'
-    | 'alarm'
+  readonly step: (typeof trailSteps)[number]
   readonly recipient?: DirectAddress
   readonly detail: string
+  /** The mailbox's id of a delivered message. */
+  readonly mailboxMessageId?: string
   readonly refusal?: Refused
   readonly candidates?: readonly CandidateFinding[]
 }

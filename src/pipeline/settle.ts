@@ -129,7 +129,10 @@ async function delivered(
   }
   const steps: TrailStep[] = [
     ...told.steps,
-    { at, step: 'delivered', recipient, detail: `${made.id}, ${made.itemCount} items proposed` },
+    {
+      ...{ at, step: 'delivered', recipient, mailboxMessageId: made.id },
+      detail: `${made.id}, ${made.itemCount} items proposed`,
+    },
   ]
   if (made.notice) steps.push({ at, step: 'notice-owed', recipient, detail: made.notice })
   if (made.handed) steps.push({ at, step: 'edge-queued', recipient, detail: made.handed })

@@ -16,6 +16,8 @@ export interface MessageEvent {
   readonly message: string
   readonly step: TrailStep['step']
   readonly recipient?: DirectAddress
+  /** The mailbox's id of a delivered message. */
+  readonly mailboxMessageId?: string
   /** Of a refusal or a failure; of what is undecided, its cause. */
   readonly reason?: string
   /** A line for people; empty where its words may name the holder of a certificate, which `trace` tells. */
@@ -51,11 +53,12 @@ export const eventLimits = {
 export function eventOf(
   message: string,
   place: string,
-  { step, recipient, refusal, candidates, detail }: TrailStep,
+  { step, recipient, mailboxMessageId, refusal, candidates, detail }: TrailStep,
 ): NonNullable<Batch['append']>[number] {
   const reason = refusal?.reason ?? (step === 'undecided' ? /^[a-z][a-z-]*(?=: )/.exec(detail)?.[0] : undefined)
   const names = candidates !== undefined && (step === 'refused' || step === 'undecided')
-  return { log: eventLog, value: json({ message, place, step, recipient, reason, detail: names ? '' : detail }) }
+  const told = { message, place, step, recipient, mailboxMessageId, reason, detail: names ? '' : detail }
+  return { log: eventLog, value: json(told) }
 }
 
 /** Reads what `eventOf` wrote; undefined for anything else. */

@@ -172,6 +172,12 @@ describe('an endpoint as it is configured', () => {
       expect(readEndpoint({ ...given, url }).kind, url).toBe('refused')
   })
 
+  it('is told of steps that there are', () => {
+    expect(readEndpoint({ ...given, steps: ['sent', 'edge-failed'] }).kind).toBe('endpoint')
+    const outcome = readEndpoint({ ...given, steps: ['sent', 'delivred'] })
+    expect(outcome).toMatchObject({ kind: 'refused', detail: expect.stringMatching(/^delivred is no step/) })
+  })
+
   it('has one or two secrets of 24 to 64 bytes, and refuses others without repeating them', () => {
     const bytes = (n: number) => `whsec_${Buffer.alloc(n, 3).toString('base64')}`
     for (const text of [

@@ -12,6 +12,7 @@ import {
   domain,
   done,
   gatewayAuthority,
+  messagesOf,
   newGateway,
   seal,
   work,
@@ -141,6 +142,8 @@ describe('no event says', () => {
     const again = await gateway.quarantine.judgeAgain(id)
     if (again) await gateway.store.commit(again)
     const text = await allOf(gateway.store)
+    const [stored] = await messagesOf(gateway, alice)
+    expect(text).toContain(`"mailboxMessageId":"${stored?.id}"`)
     for (const step of [
       'accepted',
       'opened',

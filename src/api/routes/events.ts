@@ -23,6 +23,7 @@ const eventSchema = z
     message: z.string().describe('Id of the trail; of a submission its own id'),
     step: z.string(),
     recipient: z.string().optional(),
+    mailboxMessageId: z.string().optional().describe('Of a delivered message: its id in the mailbox'),
     reason: z.string().optional().describe('Of a refusal or a failure'),
     detail: z.string().describe('A line for people: its words may change'),
   })
@@ -80,10 +81,11 @@ async function pageOf(events: Events, after: number, limit: number, step?: strin
 }
 
 function eventView({ sequence, event }: Required<LoggedEvent>) {
-  const { id, at, message, step, recipient, reason, detail } = event
+  const { id, at, message, step, recipient, mailboxMessageId, reason, detail } = event
   return {
     ...{ sequence, id, at: new Date(at).toISOString(), message, step },
     ...(recipient !== undefined && { recipient }),
+    ...(mailboxMessageId !== undefined && { mailboxMessageId }),
     ...(reason !== undefined && { reason }),
     detail,
   }
