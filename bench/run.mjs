@@ -1,4 +1,5 @@
-// Compiles the benches beside the product and runs those named, or all: `npm run bench -- smime whole`.
+// Compiles the benches beside the product and runs those named, or all: `npm run bench -- smime whole`. A name may end in
+// a part of its bench, as `smime:seal` does.
 import { spawnSync } from 'node:child_process'
 import { cpSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -12,7 +13,7 @@ function run(command, ...args) {
 }
 
 const named = process.argv.slice(2).filter((word) => !word.startsWith('-'))
-const unknown = named.filter((name) => !all.includes(name))
+const unknown = named.filter((name) => !all.includes(name.split(':')[0]))
 if (unknown.length > 0) {
   console.error(`No bench is called ${unknown.join(', ')}. There are: ${all.join(', ')}.`)
   process.exit(2)
@@ -24,5 +25,6 @@ run(process.execPath, 'node_modules/typescript/bin/tsc', '-p', 'bench')
 cpSync(`${root}test/setup`, `${root}scratch/bench/test/setup`, { recursive: true })
 for (const name of named.length > 0 ? named : all) {
   console.log(`\n== ${name}`)
-  run(process.execPath, `scratch/bench/bench/${name}.js`)
+  const [bench, ...part] = name.split(':')
+  run(process.execPath, `scratch/bench/bench/${bench}.js`, ...part)
 }
