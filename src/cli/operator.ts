@@ -12,6 +12,8 @@ import type { Trail } from '../spool/trail.js'
 /** What commands need of an open gateway. `main.ts` makes one from the store it opened; commands know no store. */
 export interface Operator {
   readonly directory: Directory
+  /** Names of the systems that mail of addresses may go on to; where absent, every name will do. */
+  readonly edgeSystems?: readonly string[]
   readonly trail: Pick<Trail, 'read' | 'find'>
   readonly quarantine: Pick<Quarantine, 'list' | 'get'> & {
     /** Queues the message again for the recipients it was refused for, audited; false where there is none. */

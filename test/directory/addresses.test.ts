@@ -112,6 +112,20 @@ describe('addresses', () => {
     })
   })
 
+  it('may have an edge, by a name that systems have, until it is taken back', async () => {
+    const { directory, again } = await world()
+    await serving(directory, domain, 'ann')
+    const { addresses } = directory
+    made(await addresses.setEdge(at('ann'), 'ehr-north', 'operator'))
+    made(await addresses.setDisabled(at('ann'), true, 'operator'))
+    expect(await (await again()).addresses.get(at('ann'))).toMatchObject({ edge: 'ehr-north', disabled: true })
+    for (const bad of ['', 'EHR', '-ehr', 'a b', 'a'.repeat(65)])
+      expect(await addresses.setEdge(at('ann'), bad, 'operator')).toMatchObject({ problem: 'bad-edge' })
+    expect(await addresses.setEdge(at('bob'), 'ehr', 'operator')).toMatchObject({ problem: 'address-not-served' })
+    made(await addresses.setEdge(at('ann'), undefined, 'operator'))
+    expect(await addresses.get(at('ann'))).not.toHaveProperty('edge')
+  })
+
   it('are listed in pages, of one domain or of all', async () => {
     const { directory } = await world()
     const names = Array.from({ length: 25 }, (_, i) => `p${String(i).padStart(2, '0')}`)

@@ -187,8 +187,10 @@ export function addressCommands(program: Command, session: Session): void {
       .command('edge <address> <system>')
       .description('hand what arrives for it to a system of edge.systems as well, or to none; the mailbox keeps it'),
     session,
-    async ({ directory }, context, options, [given = '', system = '']) => {
+    async ({ directory, edgeSystems }, context, options, [given = '', system = '']) => {
       const edge = system === 'none' ? undefined : system
+      if (edge !== undefined && edgeSystems && !edgeSystems.includes(edge))
+        throw new CommandFailed(`edge.systems has no ${edge}; name it there first`, exitCodes.refused)
       orFail(await directory.addresses.setEdge(addressArgument(given), edge, operatorName))
       const said = edge === undefined ? `Mail for ${given} stays here.` : `Mail for ${given} goes on to ${edge}.`
       return sayDone(context, options, said, { address: given, edge })
