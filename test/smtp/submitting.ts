@@ -43,6 +43,7 @@ export async function submitting(options: Partial<SubmissionOptions> = {}) {
   const submissions = openSubmissions({ store, blobs: createMemoryBlobs(clock), vault, clock, audit })
   const { secret } = made(await directory.accounts.create({ name: 'ehr', senders: ['clinic.example'] }, 'operator'))
   const handedIn: HandedIn[] = []
+  const taken: HandedIn[] = []
   const listener: SubmissionListener = await startSubmission({
     host: '127.0.0.1',
     port: 0,
@@ -50,9 +51,12 @@ export async function submitting(options: Partial<SubmissionOptions> = {}) {
     hostname: 'edge.clinic.example',
     tls: () => certificate,
     accounts: directory.accounts,
-    submit(message) {
-      handedIn.push({ ...message, message: Buffer.from(message.message) })
-      return submitHandedIn(message, { directory, submissions, clock, random })
+    async submit(message) {
+      const kept = { ...message, message: Buffer.from(message.message) }
+      handedIn.push(kept)
+      const outcome = await submitHandedIn(message, { directory, submissions, clock, random })
+      if (outcome.kind === 'submitted') taken.push(kept)
+      return outcome
     },
     room: async () => true,
     healthy: () => true,
@@ -96,7 +100,7 @@ export async function submitting(options: Partial<SubmissionOptions> = {}) {
     return Buffer.concat(read).toString('latin1')
   }
   return {
-    ...{ listener, port, implicitTlsPort, directory, store, clock, secret, handedIn, submissions },
+    ...{ listener, port, implicitTlsPort, directory, store, clock, secret, handedIn, taken, submissions },
     ...{ greeted, known, sentBy, storedMessage },
     secured: () => securePeer(implicitTlsPort),
   }
