@@ -289,9 +289,10 @@ async function injected({ submissionPort, ca, login, fresh }: ClinicsWorld): Pro
 /** Content that is none, whole and in order otherwise. */
 const badContents: Readonly<Record<string, (content: string) => string>> = {
   'bare line feeds': (content) => content.replaceAll('\r\n', '\n'),
-  'one bare line feed': (content) => content.replace('\r\n--the', '\n--the'),
-  'a bare carriage return': (content) => content.replace('\r\n--the', '\r--the'),
-  'a NUL': (content) => content.replace('--the', '\0--the'),
+  'a bare line feed in the header': (content) => content.replace('\r\nSubject', '\nSubject'),
+  'a bare line feed in the body': (content) => content.replace(/\r\n(--\S+--)/, '\n$1'),
+  'a bare carriage return': (content) => content.replace(/\r\n(--\S+--)/, '\r$1'),
+  'a NUL': (content) => content.replace(/(--\S+--)/, '\0$1'),
   'no header': () => 'What is this?\r\nNo header.\r\n',
   'another From': (content) => content.replace(`<${doctor}>`, '<somebody@elsewhere.test>'),
   'two From': (content) => `From: <${doctor}>\r\n${content}`,
