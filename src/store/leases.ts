@@ -4,7 +4,7 @@ import { dueEnd, dueKey, readDueKey } from './keys.js'
 
 /**
  * Who holds which job, and which jobs wait. Both live in memory: one process owns the store, so its death ends all leases,
- * and the due index is read once when the store opens. About 250 bytes a job.
+ * and the due index is read once when the store opens. About 170 bytes a job.
  */
 export interface Leases {
   /** The job's key in the due index while this token still ends it at `now`; undefined once the lease was lost. */

@@ -1,11 +1,14 @@
+import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { readAudit } from '../../src/audit/audit.js'
 import { openAttempts } from '../../src/delivery/attempt.js'
 import { begunKey, startDelivery } from '../../src/delivery/worker.js'
 import type { DirectAddress } from '../../src/direct/address.js'
+import { trackingPolicy } from '../../src/pipeline/deadlines.js'
 import { edgeOutcomesOf } from '../../src/pipeline/edge.js'
 import { onHoldAt, openQueues, type QueueActor, queueLimits } from '../../src/pipeline/queue.js'
 import { queueActions, queueNames } from '../../src/pipeline/queue-rules.js'
+import { track } from '../../src/pipeline/tracking.js'
 import type { Work } from '../../src/pipeline/work.js'
 import { isMoment } from '../../src/ports/rows.js'
 import type { ClaimedJob } from '../../src/ports/store.js'
@@ -18,7 +21,7 @@ import {
   outboundQueue,
 } from '../../src/spool/outbound.js'
 import { inboundQueue } from '../../src/spool/spool.js'
-import { submissionQueue } from '../../src/spool/submission.js'
+import { submissionQueue, trackingQueue } from '../../src/spool/submission.js'
 import { loopback, type ScriptedPeer, scriptedPeer } from '../delivery/scripted.js'
 import { accept, alice, bob, clinicAuthority, messagesOf, seal, storyOf } from '../fixtures/gateway.js'
 import { makeLeaf } from '../fixtures/pki.js'
@@ -144,6 +147,33 @@ describe('the list of what waits', () => {
   })
 })
 
+describe('names and cursors of strangers', () => {
+  it('never throw, and never find what is not there', async () => {
+    const { gateway, queues } = await world()
+    await sent(gateway, [far('a')])
+    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.string({ maxLength: 300 }))
+    const cursor = fc.tuple(
+      fc.constantFrom(...queueNames, 'x'),
+      fc.nat({ max: 2 ** 31 }),
+      fc.nat({ max: 9_999_999 }),
+      text,
+    )
+    await fc.assert(
+      fc.asyncProperty(text, text, cursor, async (queue, id, [name, high, low, rest]) => {
+        expect(await queues.show(queue, id)).toBeUndefined()
+        expect(await queues.show(outboundQueue, id)).toBeUndefined()
+        expect(await queues.act('retry', outboundQueue, id, { by: queue, reason: id })).toEqual({ kind: 'not-found' })
+        const place = Buffer.from(`${name} ${high}${low} ${rest}`).toString('base64url')
+        for (const cursor of [place, id]) {
+          const page = await queues.list({ all: true, domain: queue }, { cursor })
+          expect(page.kind === 'bad-cursor' || page.mail.length === 0).toBe(true)
+        }
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})
+
 describe('mail on hold', () => {
   it('is tried by nobody until it is released, also after a restart, and then at once', async () => {
     const { gateway, queues, nudged, disk, pass } = await world()
@@ -175,6 +205,32 @@ describe('mail on hold', () => {
       { action: 'queue.hold', actor: 'operator', subject: { job: job.id, spool: id }, reason: actor.reason },
       { action: 'queue.release', outcome: 'success' },
     ])
+  })
+
+  it('is no excuse: at its deadline a message fails, its copy is gone, and its sender is told once', async () => {
+    const { gateway, queues, disk, pass } = await world()
+    const id = await sent(gateway, [far('a')])
+    const job = await jobOf(gateway)
+    await queues.act('hold', outboundQueue, job.id, actor)
+    pass(trackingPolicy.processedMs)
+    const [deadline] = await gateway.store.claim(trackingQueue, 1, 1000)
+    await track(deadline as ClaimedJob, gateway)
+    expect(await statesOf(gateway, alice, id)).toEqual({ [far('a')]: 'failed not-processed' })
+    expect(await queues.act('release', outboundQueue, job.id, actor)).toEqual({ kind: 'not-found' })
+    expect((await messagesOf(gateway, alice)).map(({ notice }) => notice?.finalRecipient)).toEqual([far('a')])
+    expect((await checkHome(disk, gateway).findings()).findings).toEqual([])
+  })
+
+  it('before it is sealed goes on where it stood, once it is released', async () => {
+    const { gateway, queues } = await world()
+    const text = `From: <${alice}>\r\nTo: <${far('a')}>\r\n\r\nAll is well.\r\n`
+    const outcome = await submitTo(gateway, alice, [far('a')], { text })
+    const id = outcome.kind === 'submitted' ? outcome.id : ''
+    expect(await queues.act('hold', submissionQueue, id, actor)).toMatchObject({ mail: { kind: 'submitted' } })
+    expect(await sendDue(gateway)).toBe(0)
+    expect(await queues.act('release', submissionQueue, id, actor)).toMatchObject({ kind: 'done' })
+    expect(await sendDue(gateway)).toBe(1)
+    expect(await statesOf(gateway, alice, id)).toEqual({ [far('a')]: 'queued' })
   })
 
   it('is only released where it was on hold', async () => {
