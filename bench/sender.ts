@@ -1,4 +1,4 @@
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 
 /** A connection that sends message after message in one session, as a busy peer does. */
 export interface Sender {
@@ -7,9 +7,12 @@ export interface Sender {
   close(): void
 }
 
-/** Dials loopback and says EHLO. Rejects where the listener refuses. */
-export async function dial(port: number): Promise<Sender> {
-  const socket = connect({ host: '127.0.0.1', port })
+/** Dials loopback and says EHLO, and what else introduces it. Rejects where the listener refuses. */
+export async function dial(
+  port: number,
+  how: { readonly connect?: (port: number) => Socket; readonly introduce?: readonly string[] } = {},
+): Promise<Sender> {
+  const socket = how.connect?.(port) ?? connect({ host: '127.0.0.1', port })
   socket.setNoDelay(true)
   let held = ''
   let waiting: ((line: string) => void) | undefined
@@ -37,6 +40,11 @@ export async function dial(port: number): Promise<Sender> {
   await reply()
   socket.write('EHLO bench.example\r\n')
   await reply()
+  for (const line of how.introduce ?? []) {
+    socket.write(`${line}\r\n`)
+    const answer = await reply()
+    if (!answer.startsWith('2')) throw new Error(answer)
+  }
   return {
     async send(from, to, data) {
       socket.write(`MAIL FROM:<${from}>\r\nRCPT TO:<${to}>\r\nDATA\r\n`) // PIPELINING, RFC 2920
