@@ -140,26 +140,70 @@ function headOf(
 }
 
 function recipientInfo(
-  { certificate: recipient, rsaTransport }: EnvelopeRecipient,
+  { certificate, rsaTransport }: EnvelopeRecipient,
   contentKey: Uint8Array,
   rsaBits: number,
 ): Uint8Array | Refused {
-  const key = publicKeyOf(recipient)
-  const bits = key?.asymmetricKeyDetails?.modulusLength
-  // Issuer and serial rather than a key identifier: some validators know no other.
-  const rid = sequenceOf(recipient.issuer, der(0x02, recipient.serial))
-  if (key?.asymmetricKeyType === 'rsa' && bits !== undefined) {
-    if (bits < rsaBits) return refused('weak-key', `recipient ${recipient.fingerprint} has RSA of ${bits} bits`)
-    const { algorithm, padding } = transports[rsaTransport]
+  const known = reachedBy(certificate)
+  if (known.kind === 'rsa') {
+    const { key, bits } = known
+    if (bits < rsaBits) return refused('weak-key', `recipient ${certificate.fingerprint} has RSA of ${bits} bits`)
+    const { padding } = transports[rsaTransport]
     const encrypted = publicEncrypt({ key, ...padding }, contentKey)
-    return sequenceOf(integer(0), rid, algorithm, octetString(encrypted))
+    return Buffer.concat([transportHead(known, rsaTransport, encrypted.length), encrypted])
   }
-  const curve = curveOf(recipient)
-  if (key && curve) return agreementInfo(key, curve, rid, contentKey)
+  if (known.kind === 'ec') return agreementInfo(known.key, known.curve, known.rid, contentKey)
   return refused(
     'unsupported-algorithm',
-    `recipient ${recipient.fingerprint} has a key of ${oidName(recipient.publicKeyAlgorithm)} that is not used here`,
+    `recipient ${certificate.fingerprint} has a key of ${oidName(certificate.publicKeyAlgorithm)} that is not used here`,
   )
+}
+
+/** How a certificate is encrypted to. `heads` are the RecipientInfos up to the encrypted key, by transport. */
+type Reached =
+  | {
+      readonly kind: 'rsa'
+      readonly key: KeyObject
+      readonly bits: number
+      readonly rid: Uint8Array
+      readonly heads: Map<RsaTransport, Buffer>
+    }
+  | { readonly kind: 'ec'; readonly key: KeyObject; readonly curve: Curve; readonly rid: Uint8Array }
+  | { readonly kind: 'not-used-here' }
+
+/** For as long as the parsed certificate is remembered (see certificateLimits.cached). */
+const reached = new WeakMap<Certificate, Reached>()
+
+function reachedBy(certificate: Certificate): Reached {
+  const known = reached.get(certificate)
+  if (known) return known
+  const key = publicKeyOf(certificate)
+  const bits = key?.asymmetricKeyDetails?.modulusLength
+  const curve = curveOf(certificate)
+  // Issuer and serial rather than a key identifier: some validators know no other.
+  const rid = sequenceOf(certificate.issuer, der(0x02, certificate.serial))
+  const found: Reached =
+    key?.asymmetricKeyType === 'rsa' && bits !== undefined
+      ? { kind: 'rsa', key, bits, rid, heads: new Map() }
+      : key && curve
+        ? { kind: 'ec', key, curve, rid }
+        : { kind: 'not-used-here' }
+  reached.set(certificate, found)
+  return found
+}
+
+/** KeyTransRecipientInfo (RFC 5652 §6.2.1) without the octets of the encrypted key, which are as many as the modulus has. */
+function transportHead(
+  { rid, heads }: Reached & { kind: 'rsa' },
+  rsaTransport: RsaTransport,
+  keyBytes: number,
+): Buffer {
+  const known = heads.get(rsaTransport)
+  if (known) return known
+  const inner = Buffer.concat([integer(0), rid, transports[rsaTransport].algorithm, header(0x04, keyBytes)])
+  const made = Buffer.concat([header(0x30, inner.length + keyBytes), inner])
+  heads.set(rsaTransport, made)
+  return made
 }
 
 const sha256Algorithm = algorithmIdentifier(oids.sha256, nullValue)
