@@ -1,14 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { buildApi } from '../../src/api/api.js'
 import type { DirectAddress } from '../../src/direct/address.js'
-import { openEvents } from '../../src/spool/events.js'
 import { openTrail } from '../../src/spool/trail.js'
 import { openGateway } from './gateway.js'
 
 async function feed() {
   const gateway = await openGateway()
-  const app = await buildApi({ ...gateway.ports, events: openEvents(gateway) })
-  await app.ready()
+  const { app } = gateway
   const trail = openTrail({ store: gateway.store, events: true })
   for (let i = 1; i <= 250; i++) {
     const step = i % 50 === 0 ? ('failed' as const) : ('sent' as const)
@@ -58,13 +56,15 @@ describe('GET /api/v1/events', () => {
   })
 
   it('refuses what is no place, other scopes, and gateways that keep none', async () => {
-    const { get, token, app } = await feed()
+    const { get, token, ports } = await feed()
     for (const query of ['?after=-1', '?after=x', '?limit=0', '?limit=1001', '?step=', '?other=1'])
       expect((await get(query)).status, query).toBe(400)
     expect((await get('', {})).status).toBe(401)
     const reader = await token('alice@gw.example', ['messages:read'])
     expect((await get('', reader.headers)).status).toBe(403)
     const operator = await token('*', ['operator'])
+    const { events: _, ...without } = ports
+    const app = await buildApi(without)
     expect((await app.inject({ method: 'GET', url: '/api/v1/events', headers: operator.headers })).statusCode).toBe(503)
   })
 })

@@ -15,6 +15,7 @@ import { outcomesOf } from '../../src/pipeline/sent.js'
 import { submit } from '../../src/pipeline/submit.js'
 import { together } from '../../src/ports/store.js'
 import { openRecord } from '../../src/record/record.js'
+import { openEvents } from '../../src/spool/events.js'
 import { openQuarantine } from '../../src/spool/quarantine.js'
 import { inboundQueue, openSpool } from '../../src/spool/spool.js'
 import { openSubmissions } from '../../src/spool/submission.js'
@@ -63,6 +64,7 @@ export async function openGateway(
     record,
     trail,
     quarantine,
+    events: openEvents(room),
     metrics,
     addresses: directory.addresses,
     authenticate: (secret) => directory.tokens.authenticate(secret, room.clock.now()),
