@@ -173,7 +173,8 @@ export async function settled({ gateway, far, timers }: TrackedWorld): Promise<v
       readonly queue: string
     }[]
     if (!far.busy() && !waiting.some(({ queue }) => /submission|inbound|outbound|edge|tracking/.test(queue))) return
-    await sleep(500)
+    // Each question is a process.
+    await sleep(1_500)
   }
 }
 
@@ -288,13 +289,14 @@ async function faultsOfMails(world: TrackedWorld, letter: TrackedLetter): Promis
 }
 
 async function faultsOfInside(
-  { openssl, seals, ours }: TrackedWorld,
+  world: TrackedWorld,
   letter: TrackedLetter,
   { wire }: Caught,
 ): Promise<readonly string[]> {
+  const { openssl, seals, ours } = world
   const read = await opened(openssl, wire, seals.far, ours.certificatePath)
   if (read.kind === 'closed') return [read.detail]
-  const wrong = [...(await faultsOfMail(wire, seals.far))]
+  const wrong = judgesRules(world, letter) ? [...(await faultsOfMail(wire, seals.far))] : []
   if (!read.entity.includes(`The text of ${letter.messageId}.`)) wrong.push('other content')
   // RFC 8098 §2.2: whoever is asked must see what was asked, unchanged.
   for (const name of ['Disposition-Notification-To', 'Disposition-Notification-Options']) {
@@ -302,6 +304,11 @@ async function faultsOfInside(
     if (line(read.entity) !== line(letter.message)) wrong.push(`${name} became ${line(read.entity) ?? 'nothing'}`)
   }
   return wrong
+}
+
+/** Every mail is held against the rules of the validators, a dozen programs each; in the quick run only those of variants. */
+function judgesRules({ measure }: TrackedWorld, { about }: TrackedLetter): boolean {
+  return measure.peers === 'programs' || about !== ''
 }
 
 function wordsOf({ about: label, owed }: TrackedLetter, heard: readonly Heard[], handedAt: number): string {

@@ -20,12 +20,13 @@ export const tracking: RunGroup = async (measure) => {
     const edges = (['smtp', 'imap', 'pop'] as const).filter(
       (edge) => edge === 'smtp' || drafts.some((one) => one.edge === edge),
     )
-    const world = await openTracked(measure, 'steady', { timers, edges }, closers)
     const judged = await Promise.all([
-      tracked(world, drafts),
-      received(world),
+      openTracked(measure, 'steady', { timers, edges }, closers).then(async (world) => {
+        const both = await Promise.all([tracked(world, drafts), received(world)])
+        return both.flat()
+      }),
       killed.length > 0
-        ? afterKill(await openTracked(measure, 'killed', { timers, edges: ['smtp'] }, closers), killed)
+        ? openTracked(measure, 'killed', { timers, edges: ['smtp'] }, closers).then((world) => afterKill(world, killed))
         : [],
     ])
     return complete('tracking', measure, findingsOf(judged.flat()))
