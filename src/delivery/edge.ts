@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import type { Mailbox } from '../mailbox/mailbox.js'
+import type { Message } from '../mailbox/message.js'
 import type { Exchanges } from '../ports/exchange.js'
 import type { OutboundJob } from '../spool/outbound.js'
 import { type Attempt, type AttemptOutcome, tryInTurn } from './attempt.js'
@@ -79,7 +80,7 @@ export interface StoredMailPorts {
   /** Our name in the trace field. */
   readonly hostname: string
   /** Further header fields in front of a stored message, CRLF lines: what only its envelope said. */
-  readonly fieldsOf?: (source: NonNullable<OutboundJob['source']>) => Promise<Uint8Array>
+  readonly fieldsOf?: (message: Message) => Uint8Array
 }
 
 /**
@@ -98,7 +99,7 @@ export function storedMail({
     const read = () => mailbox.original(source.mailbox, source.message)
     let ahead = stored && (await read())
     if (!stored || !ahead) return undefined
-    const fields = (await fieldsOf?.(source)) ?? new Uint8Array()
+    const fields = fieldsOf?.(stored.message) ?? new Uint8Array()
     const front = Buffer.concat([traceField(job, hostname), fields])
     return {
       sizeBytes: front.length + stored.message.sizeBytes,

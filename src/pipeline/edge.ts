@@ -1,5 +1,5 @@
 import type { DirectAddress } from '../direct/address.js'
-import type { RefusalReason } from '../direct/refusal.js'
+import { type RefusalReason, type Refused, refused } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
 import type { Address } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
@@ -146,15 +146,13 @@ async function toldOf(
     case 'failed':
     case 'expired':
     case 'refused': {
-      const reason = outcome.kind === 'expired' ? 'undelivered-too-long' : 'not-delivered'
-      const { host, detail } = outcome.kind === 'refused' ? { ...outcome.refusal, host: undefined } : outcome
-      const step: TrailStep = {
-        ...{ at, step: 'edge-failed', recipient, detail: wordsOf(host, detail) },
-        refusal: { kind: 'refused', reason, detail: wordsOf(host, detail) },
-      }
-      const called = alarm(reason, `${system} did not get the message, which stays in the mailbox`)
+      const refusal = refusalOf(outcome)
+      const { reason } = refusal
+      const step: TrailStep = { at, step: 'edge-failed', recipient, detail: refusal.detail, refusal }
       const failed: AuditEntry = { ...entry, action: 'message.edge', outcome: 'failed', reason }
-      const told = tell([step, called.step], [failed, called.entry])
+      const called = alarm(reason, `${system} did not get the message, which stays in the mailbox`)
+      // Whoever cancels it knows.
+      const told = reason === 'cancelled' ? tell([step], [failed]) : tell([step, called.step], [failed, called.entry])
       return together(told, await notice(notices, job, 'failed', failureOf(outcome)))
     }
   }
@@ -181,11 +179,18 @@ async function notice(
   return notices.owe(disposition, facts, about)
 }
 
+/** Why it never gets there, as the trail has it. */
+function refusalOf(outcome: Exclude<NoticeOutcome, { kind: 'delivered' }>): Refused {
+  if (outcome.kind === 'refused') return outcome.refusal
+  const reason = outcome.kind === 'expired' ? 'undelivered-too-long' : 'not-delivered'
+  return refused(reason, wordsOf(outcome.host, outcome.detail))
+}
+
 /** Why it failed, in words for the sender: of a reply only its codes, since its text is from inside the house. */
 function failureOf(outcome: Exclude<NoticeOutcome, { kind: 'delivered' }>): string {
+  if (outcome.kind === 'refused') return 'It was not handed over to the system of the recipient'
   if (outcome.kind === 'expired') return 'The system of the recipient did not take it in time'
-  const detail = outcome.kind === 'refused' ? '' : outcome.detail
-  const codes = /^[45]\d\d(?:[ -][45]\.\d{1,3}\.\d{1,3})?/.exec(detail)?.[0]
+  const codes = /^[45]\d\d(?:[ -][45]\.\d{1,3}\.\d{1,3})?/.exec(outcome.detail)?.[0]
   return ['The system of the recipient refused it', codes && `(${codes})`].filter(Boolean).join(' ')
 }
 

@@ -180,7 +180,7 @@ describe('a job for an edge', () => {
         id === 'a' ? ({ message: { sizeBytes: original.length }, version: 1 } as never) : undefined,
       original: async () => only(),
     }
-    const read = storedMail({ mailbox, hostname: 'us.example', fieldsOf: async () => Buffer.from('X-Kept: y\r\n') })
+    const read = storedMail({ mailbox, hostname: 'us.example', fieldsOf: () => Buffer.from('X-Kept: y\r\n') })
     const wire = await read(job)
     if (!wire || wire instanceof Uint8Array) throw new Error('it is streamed')
     const gather = async () => {

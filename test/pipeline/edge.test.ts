@@ -3,6 +3,7 @@ import { readAudit } from '../../src/audit/audit.js'
 import { storedMail } from '../../src/delivery/edge.js'
 import { startDelivery } from '../../src/delivery/worker.js'
 import type { DirectAddress } from '../../src/direct/address.js'
+import { refused } from '../../src/direct/refusal.js'
 import type { NewMessage } from '../../src/mailbox/message.js'
 import { type EdgeOutcome, edgeOutcomesOf, toMailbox } from '../../src/pipeline/edge.js'
 import type { Store } from '../../src/ports/store.js'
@@ -109,6 +110,14 @@ describe('a message for an address with an edge', () => {
       const told = (await readAudit(gateway.store, 1, 100)).flatMap(({ entry }) => entry?.action ?? [])
       expect(told.slice(-2)).toEqual(['message.edge', 'alarm'])
     }
+  })
+
+  it('is told as failed where an operator cancels it, and nobody is called', async () => {
+    const { gateway, tell, id } = await handedOver()
+    await tell({ kind: 'refused', refusal: refused('cancelled', 'moved away'), to: [alice] })
+    const words = 'failed: It was not handed over to the system of the recipient'
+    expect(await owedTo(gateway)).toEqual([words, 'processed'])
+    expect((await story(gateway, id)).slice(-1)).toEqual(['edge-failed'])
   })
 
   it('calls people once where the system is configured no more', async () => {
