@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { SMTPServer } from 'smtp-server'
 import { dialogue } from './dialogue.js'
@@ -69,25 +69,31 @@ export async function startListener(
   server.on('error', (error) => log.info(`${name}.connection-error`, { code: codeOf(error) }))
   server.server.maxConnections = limits.connections * 2 // beyond that not even a 421
 
-  const mayBegin = () => role.tls === 'offered' || certificate.loaded()
-  const farewell = () => (draining ? replies.shuttingDown : mayBegin() ? tooMany : replies.noTls)
-
-  const connect = server.connect.bind(server)
-  server.connect = (socket, socketOptions) => {
-    if (socket.destroyed) return // gone before it was counted
+  /** Keeps the certificate in step; whether a session in this role can begin with it. */
+  function ready(): boolean {
     try {
       certificate.refresh()
     } catch (error) {
       log.error(`${name}.certificate-not-loaded`, { cause: String(error) })
     }
-    const leave = draining || !mayBegin() ? undefined : gate.enter(socket.remoteAddress ?? '', clock.now())
-    if (!leave || !socketOptions?.id) {
-      counts.refusedConnection()
-      socket.on('error', () => undefined)
-      if (role.tls === 'implicit')
-        socket.destroy() // words in the clear would be no TLS
-      else socket.end(line(farewell()), () => socket.destroy())
-      return
+    return role.tls === 'offered' || certificate.loaded()
+  }
+
+  function turnAway(socket: Socket, reply: Reply): void {
+    counts.refusedConnection()
+    socket.on('error', () => undefined)
+    if (role.tls !== 'implicit') socket.end(line(reply), () => socket.destroy())
+    else socket.destroy() // words in the clear would be no TLS
+  }
+
+  const connect = server.connect.bind(server)
+  server.connect = (socket, socketOptions) => {
+    if (socket.destroyed) return // gone before it was counted
+    const leave = draining ? undefined : gate.enter(socket.remoteAddress ?? '', clock.now())
+    if (!leave || !socketOptions?.id) return turnAway(socket, draining ? replies.shuttingDown : tooMany)
+    if (!ready()) {
+      leave()
+      return turnAway(socket, replies.noTls)
     }
     leaving.set(socketOptions.id, leave)
     connect(socket, socketOptions)
