@@ -151,6 +151,23 @@ describe('reading', () => {
     const { messages } = (await get('/api/v1/quarantine')).json()
     expect(messages).toMatchObject([{ spoolId: quarantined, refused: [{ reason: 'no-anchor', help: /trust anchor/ }] }])
   })
+
+  it('shows the context of a message, and fields that nobody signed as what they are', async () => {
+    const { app, patients, deliver, token } = await openGateway()
+    const { headers } = await token(patients.alice.address, ['messages:read'])
+    const context = {
+      version: '1.1',
+      patientIds: [{ domain: '2.16.1', id: '7' }],
+      type: { category: 'dental', action: 'plan' },
+      patient: { surname: 'Testperson', others: [{ name: 'shoeSize', value: '40' }] },
+      others: [{ name: 'x-local', value: 'y' }],
+    }
+    const outerFields = [{ name: 'x-direct-purpose', value: 'TREATMENT' }]
+    const id = await deliver(patients.alice.box, 'x', { original: Buffer.from('1'), context, outerFields })
+    const url = `/api/v1/mailboxes/${patients.alice.address}/messages/${id}`
+    const shown = JSON.parse((await app.inject({ url, headers })).body)
+    expect(shown).toMatchObject({ context, outerFields })
+  })
 })
 
 describe('changing flags', () => {
