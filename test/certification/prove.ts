@@ -106,6 +106,68 @@ const bugs: Readonly<Record<string, Bug>> = {
       },
     ],
   },
+  'forwards a dispatched notice that comes too late': {
+    group: 'tracking',
+    caseId: 'MT28a',
+    plants: [
+      {
+        file: 'pipeline/answers.js',
+        find: "if (before.state === 'failed' || before.state === 'dispatched')",
+        put: "if (before.state === 'failed')\n        return { submission, outcome: 'late', shown: true };\n    if (before.state === 'dispatched')",
+      },
+    ],
+  },
+  'tells a failure twice': {
+    group: 'tracking',
+    caseId: 'MT3',
+    plants: [
+      {
+        file: 'pipeline/report.js',
+        find: 'parts.push(await report(submission, one, at, address, ports));',
+        put: "for (const id of [submission.id, [...submission.id].reverse().join('')])\n            parts.push(await report({ ...submission, id }, one, at, address, ports));",
+      },
+    ],
+  },
+  'gives up before the time is over': {
+    group: 'tracking',
+    caseId: 'MT4',
+    plants: [
+      {
+        file: 'pipeline/deadlines.js',
+        find: "asks === 'dispatched' ? Math.min(policy.processedMs, policy.dispatchedMs) : policy.processedMs",
+        put: 'policy.processedMs / 3',
+      },
+      {
+        file: 'pipeline/deadlines.js',
+        find: 'submittedAt + policy.processedMs,',
+        put: 'submittedAt + policy.processedMs / 3,',
+      },
+    ],
+  },
+  'takes the request for confirmation out': {
+    group: 'tracking',
+    caseId: 'MT21a',
+    plants: [{ file: 'pipeline/submit.js', find: '...(wishesKept ? [] : wishes)', put: '...wishes' }],
+  },
+  'finds what a notice answers by its From': {
+    group: 'mdn',
+    caseId: 'MDN-different_sender',
+    plants: [
+      {
+        file: 'pipeline/answers.js',
+        find: 'const names = named.length > 0 ? named : [from];',
+        put: 'const names = [from];',
+      },
+    ],
+  },
+  'encrypts as PKCS #1 v1.5 unasked': {
+    group: 'sending',
+    caseId: 'SEND-DT-ENC',
+    plants: [
+      { file: 'config/settings.js', find: "'pkcs1-v1.5'], 'oaep-sha256',", put: "'pkcs1-v1.5'], 'pkcs1-v1.5'," },
+      { file: 'smime/policy.js', find: "rsaTransport: 'oaep-sha256'", put: "rsaTransport: 'pkcs1-v1.5'" },
+    ],
+  },
 }
 
 /** Runs each bug's case without it, which must pass, and with it, which must fail; answers whether all did. */

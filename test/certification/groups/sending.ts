@@ -175,7 +175,7 @@ async function judgedMail(
   )
 
   const verified = await opened(openssl, wire, seals.far, ours.certificatePath)
-  rule('VERIFIES', verified.kind === 'opened', verified.kind === 'closed' ? verified.detail : '')
+  rule('VERIFIES', verified.kind === 'opened', `${letter?.name}: ${verified.kind === 'closed' ? verified.detail : ''}`)
   const inner = await decryptedFor(openssl, wire, seals.far)
   if (verified.kind === 'closed' || inner.kind === 'closed') return found
   const signer = await signerOf(world, inner.entity)
@@ -184,17 +184,21 @@ async function judgedMail(
   rule('BINDS', from !== '' && new RegExp(`DNS:${from.replaceAll('.', '\\.')}(\\s|$)`).test(signer), `From @${from}`)
   const outer = wire.toString('latin1').split('\r\n\r\n')[0] ?? ''
   const names = [...outer.matchAll(/^([A-Za-z-]+):/gm)].map(([, name = '']) => name.toLowerCase())
-  const minimal = /^(from|to|date|message-id|mime-version|content-(type|disposition|transfer-encoding))$/
+  const minimal = /^(from|to|date|message-id|mime-version|content-[a-z-]+)$/
   const more = names.filter((name) => !minimal.test(name))
   rule('INNER-ONLY', more.length === 0, `outside the protection: ${more.join(' ')}`)
   if (letter)
-    rule('BODY', verified.entity.includes(letter.content.mime.trimEnd()), `${letter.name} is not what was written`)
+    rule(
+      'BODY',
+      verified.entity.includes(Buffer.from(letter.content.mime.trimEnd()).toString('latin1')),
+      `${letter.name} is not what was written`,
+    )
   return found
 }
 
 /** What OpenSSL prints of the certificate that signed, as one that S/MIME signatures may come from. */
 async function signerOf({ openssl, ours }: TrackedWorld, entity: string): Promise<string> {
-  const [input, signer] = [openssl.write('inner', entity), openssl.path('signer.pem')]
+  const [input, signer] = [openssl.write('inner', Buffer.from(entity, 'latin1')), openssl.path('signer.pem')]
   const words = [
     '-CAfile',
     ours.certificatePath,

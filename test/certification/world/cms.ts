@@ -83,7 +83,7 @@ export async function opened(
 ): Promise<Opened> {
   const decrypted = await decryptedFor(openssl, wire, recipient)
   if (decrypted.kind === 'closed') return decrypted
-  const [input, output] = [openssl.write('inner', decrypted.entity), openssl.path('verified')]
+  const [input, output] = [openssl.write('inner', Buffer.from(decrypted.entity, 'latin1')), openssl.path('verified')]
   try {
     const words = ['-CAfile', authorityPath, '-purpose', 'any', '-in', input, '-out', output]
     await openssl('cms', '-verify', ...words)
