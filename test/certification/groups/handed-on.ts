@@ -1,3 +1,6 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { until } from '../../fixtures/process.js'
 import { cases } from '../cases.js'
 import { submitted, swaks } from '../world/smtp-client.js'
@@ -56,17 +59,55 @@ function partOf({ name, type, bytes }: Attached): string {
   return [...named, 'Content-Transfer-Encoding: base64', '', text, ''].join('\r\n')
 }
 
+/** The suite's own samples, where they lie beside the project: each in the place of the last of our documents. */
+const corpus = fileURLToPath(new URL('../../../../shared/corpus/clinical/onc-ett', import.meta.url))
+const theirFiles: Readonly<Record<string, string>> = {
+  'SMTP-25a': 'CCDA_Ambulatory.xml',
+  'SMTP-25b': 'CCDA_Inpatient.xml',
+  'SMTP-25c': 'CCDA_Ambulatory_in_XDM.zip',
+  'SMTP-25d': 'CCDA_Ambulatory.xml',
+  'SMTP-25e': 'CCDA_Inpatient.xml',
+  'SMTP-25f': 'CCDA_INPATIENT_IN_XDM.ZIP',
+  'SMTP-27': 'BadXHTML.zip',
+  'SMTP-28': 'XDM_FULL.ZIP',
+  'SMTP-29': 'XDM_LIM.ZIP',
+}
+
+/** The same parts with the suite's sample; none where it has none for the case, or is not there. */
+function withTheirs(caseId: string, parts: readonly Sample[]): readonly Sample[] | undefined {
+  const name = theirFiles[caseId]
+  if (name === undefined || !existsSync(join(corpus, name))) return undefined
+  const bytes = readFileSync(join(corpus, name))
+  const place = parts.findLast((part) => part === ccda || /zip/i.test(part.name))
+  return parts.map((part) => (part === place ? { ...part, name, bytes } : part))
+}
+
 /** Sends what the case is about, and looks at what the other EHR was given. */
 export async function handedOn(world: ClinicsWorld, caseId: string) {
   const parts = partsOf[caseId] ?? []
-  const content = written(caseId, nurse, parts)
+  const theirs = withTheirs(caseId, parts)
+  const looks = [
+    await sentOn(world, caseId, parts, ''),
+    ...(theirs ? [await sentOn(world, caseId, theirs, 'theirs')] : []),
+  ]
+  const missing =
+    !theirs && theirFiles[caseId] !== undefined ? ["SKIPPED: the suite's sample is not beside the project"] : []
+  return {
+    seen: [...looks.map(({ seen }) => seen), ...missing].join('; '),
+    wrong: looks.flatMap(({ wrong }) => wrong),
+  }
+}
+
+async function sentOn(world: ClinicsWorld, caseId: string, parts: readonly Sample[], about: string) {
+  const content = written(caseId, nurse, parts, about)
   const reply = caseId.startsWith('DT-')
     ? await bySwaks(world, caseId, content)
     : await submitted(world.submissionPort, world.ca, world.login, { from: doctor, to: [nurse], content })
   if (!reply.startsWith('250')) return { seen: reply.slice(0, 200), wrong: ['was not accepted'] }
-  const pushed = await arrived(world, messageIdOf(caseId))
+  const pushed = await arrived(world, messageIdOf(caseId, about))
   if (!pushed) return { seen: reply, wrong: ['never came to the other EHR'] }
-  return { seen: `${reply.slice(0, 40)}; ${pushed.length} octets came`, wrong: await partFaults(parts, pushed) }
+  const names = parts.map(({ name }) => name || 'text').join(', ')
+  return { seen: `${names}: ${pushed.length} octets came`, wrong: await partFaults(parts, pushed) }
 }
 
 /** The message as it was pushed; undefined where it never was. */
@@ -102,8 +143,13 @@ async function partFaults(sent: readonly Sample[], wire: Buffer): Promise<readon
     else if (part.type !== type || (part.name ?? '') !== name)
       wrong.push(`${what} (${type}) came as ${part.name} (${part.type})`)
     else if (part.root !== (root ?? null)) wrong.push(`${what} is read as ${part.root}`)
-    else if (/zip/i.test(name) && !(await stockUnzipped(part.bytes))[xdmDocument]?.equals(ccda.bytes))
+    else if (/zip/i.test(name) && !holdsDocument(await stockUnzipped(part.bytes)))
       wrong.push(`${what} does not hold its document`)
   }
   return wrong
+}
+
+function holdsDocument(files: Readonly<Record<string, Buffer>>): boolean {
+  const ours = files[xdmDocument]
+  return ours ? ours.equals(ccda.bytes) : Object.values(files).some((file) => file.includes('<ClinicalDocument'))
 }
