@@ -129,7 +129,8 @@ interface Checked {
 /** RFC 5322 §3.6: fields that stand once at most. From has refusals of its own. */
 const onceAtMost = ['date', 'sender', 'reply-to', 'to', 'cc', 'message-id', 'in-reply-to', 'references', 'subject']
 const mimeFields = ['mime-version', 'content-type', 'content-transfer-encoding']
-const leftOut = ['bcc', 'resent-bcc', 'return-path']
+/** Whoever submits is From; a Sender that says so again should not be used (RFC 5322 §3.6.2), and validators refuse it. */
+const leftOut = ['bcc', 'resent-bcc', 'return-path', 'sender']
 const wishes = ['disposition-notification-to', 'disposition-notification-options']
 /** What can stand in a header of ours and be correlated by others. */
 const messageIdForm = /^<[!-;=?-~]{1,900}>$/

@@ -378,9 +378,9 @@ describe('submitting', () => {
     )
   })
 
-  it('adds what is missing, and takes out what nobody may read', async () => {
+  it('adds what is missing, and takes out what nobody may read or need', async () => {
     const { gateway } = await newSending()
-    const message = `From: ${alice}\nTo: ${doctor}\nBcc: secret@x.example,\n folded@x.example\n\nHello\n`
+    const message = `From: ${alice}\nTo: ${doctor}\nSender: <${alice}>\nBcc: secret@x.example,\n folded@x.example\n\nHello\n`
     const outcome = await submitTo(gateway, alice, [doctor], { text: message })
     if (outcome.kind === 'refused') throw new Error(outcome.detail)
     expect(outcome.messageId).toMatch(/^<[0-9a-f]{32}@patients\.example>$/)
