@@ -1,15 +1,18 @@
-import { randomBytes } from 'node:crypto'
 import { open, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log, Metrics } from '../ports/observe.js'
 
 export const dovecotPublishingLimits = {
+  /** Between two rounds: how long an account that was disabled may still log in. A round reads the accounts and one file. */
+  everyMs: 3_000,
   /** Lines of the file, some 150 bytes each: Dovecot reads the whole of it when it changed. */
   accounts: 100_000,
   /** Octets of a line: Dovecot refuses more than 8192 in all; names and addresses are far shorter. */
   lineBytes: 1_024,
 }
+
+export type DovecotPublishingLimits = typeof dovecotPublishingLimits
 
 /** An account that may read mail: what Dovecot has to know of it, and nothing else. */
 export interface ReadingAccount {
@@ -26,13 +29,11 @@ export interface DovecotPublishingOptions {
   readonly usersFile: string
   /** Every live account that reads an address, in one order always. */
   readonly accounts: () => Promise<readonly ReadingAccount[]>
-  /** Between two rounds: how long an account that was disabled may still log in. */
-  readonly everyMs: number
   readonly log: Log
   readonly metrics: Metrics
   /** Hears of each round: for health and alarms. */
   readonly onReport?: (report: DovecotReport) => void
-  readonly limits?: Partial<typeof dovecotPublishingLimits>
+  readonly limits?: Partial<DovecotPublishingLimits>
 }
 
 export type DovecotReport =
@@ -60,7 +61,7 @@ export interface DovecotPublishing {
  * and only when it would change. Where the accounts cannot be read it stays as it was.
  */
 export function startDovecotPublishing(options: DovecotPublishingOptions): DovecotPublishing {
-  const { usersFile, accounts, everyMs, log, metrics, onReport } = options
+  const { usersFile, accounts, log, metrics, onReport } = options
   const limits = { ...dovecotPublishingLimits, ...options.limits }
   const closed = new AbortController()
   let last: Promise<unknown> = Promise.resolve()
@@ -88,7 +89,7 @@ export function startDovecotPublishing(options: DovecotPublishingOptions): Dovec
   async function go(): Promise<void> {
     while (!closed.signal.aborted) {
       await sync()
-      await sleep(everyMs, undefined, { signal: closed.signal, ref: false }).catch(() => undefined)
+      await sleep(limits.everyMs, undefined, { signal: closed.signal, ref: false }).catch(() => undefined)
     }
   }
 
@@ -105,7 +106,7 @@ export function startDovecotPublishing(options: DovecotPublishingOptions): Dovec
 async function once(
   usersFile: string,
   accounts: DovecotPublishingOptions['accounts'],
-  limits: typeof dovecotPublishingLimits,
+  limits: DovecotPublishingLimits,
 ): Promise<DovecotReport> {
   try {
     const { text, count, left } = linesOf(await accounts(), limits)
@@ -118,7 +119,7 @@ async function once(
 }
 
 /** The lines of the file. An account that could be read as another, or as two, is left out: the rest still gets its mail. */
-function linesOf(accounts: readonly ReadingAccount[], limits: typeof dovecotPublishingLimits) {
+function linesOf(accounts: readonly ReadingAccount[], limits: DovecotPublishingLimits) {
   const lines = new Map<string, string>()
   const left: string[] = []
   for (const account of accounts) {
@@ -154,9 +155,10 @@ async function currentText(file: string): Promise<string | undefined> {
 
 /** Replaces a file as a whole, durably; who may read it besides us is the group's, which the folder gives (setgid). */
 async function replace(file: string, text: string): Promise<void> {
-  const half = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString('hex')}`)
+  // One name, so that what a crash left is written over.
+  const half = join(dirname(file), `.${basename(file)}.new`)
   try {
-    const handle = await open(half, 'wx', 0o600)
+    const handle = await open(half, 'w', 0o600)
     try {
       await handle.writeFile(text)
       // Whatever our umask is.

@@ -34,7 +34,7 @@ describe.skipIf(lacks)(`the Dovecot beside the gateway${lacks ? ' (SKIPPED: no d
     publishing = startDovecotPublishing({
       usersFile: dovecot.usersFile,
       accounts: async () => accounts,
-      everyMs: 600_000,
+      limits: { everyMs: 600_000 },
       log: { info() {}, warn() {}, error() {} },
       metrics: { count() {}, gauge() {}, observe() {} },
     })

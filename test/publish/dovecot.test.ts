@@ -22,11 +22,10 @@ async function published(
       if (accounts instanceof Error) throw accounts
       return accounts
     },
-    everyMs: 600_000,
     log: { info() {}, warn() {}, error() {} },
     metrics: { count() {}, gauge() {}, observe() {} },
     ...(more.heard && { onReport: (report) => void more.heard?.push(report) }),
-    ...(more.limits && { limits: more.limits }),
+    limits: { everyMs: 600_000, ...more.limits },
   })
   const report = await publishing.sync()
   await publishing.close()
