@@ -9,6 +9,8 @@ export interface Owed {
   readonly after?: 'processed' | 'dispatched'
   /** The mail never leaves. */
   readonly kept?: true
+  /** The message's trail says that something came which nobody was told of. */
+  readonly swallowed?: true
   /** What the sender's list of sent messages says in the end. */
   readonly state?: 'sent' | 'processed' | 'dispatched' | 'failed'
 }
@@ -72,7 +74,7 @@ function confirmedCases(edge: EdgeKind, letterOfWay: string, waitSeconds: number
     one(25, failed(certless, { kept: true })),
     one(26, failed(far('nomdn8'), { after: 'processed' })),
     one(27, failed(far('processedonly5'), { after: 'dispatched' })),
-    one(28, failed(far(`delaydispatched${waitSeconds + 3}`), { after: 'dispatched' })),
+    one(28, failed(far(`delaydispatched${waitSeconds + 3}`), { after: 'dispatched', swallowed: true })),
     one(29, confirmed(far('processeddispatched6'))),
   ]
 }
@@ -105,7 +107,13 @@ const variants: readonly TrackedDraft[] = [
     'much later',
   ),
   letter('MT29a', 'smtp', 'dispatched', [confirmed(far('dispatchedfirst'))], 'dispatched comes first'),
-  letter('MT29a', 'smtp', 'dispatched', [confirmed(far('dispatchedtwice'))], 'dispatched comes twice'),
+  letter(
+    'MT29a',
+    'smtp',
+    'dispatched',
+    [{ ...confirmed(far('dispatchedtwice')), swallowed: true }],
+    'dispatched comes twice',
+  ),
   letter(
     'MT29a',
     'smtp',
@@ -172,7 +180,10 @@ export function killedDrafts(waitSeconds: number): readonly TrackedDraft[] {
     one('GoodHeader', confirmed(far('delaydispatched4'))),
     one('NoProcessedMDN', failed(far('nomdn8'), { after: 'processed' })),
     one('NoDispatchedMDN', failed(far('processedonly5'), { after: 'dispatched' })),
-    one('DelayedDispatchedMDN', failed(far(`delaydispatched${waitSeconds + 3}`), { after: 'dispatched' })),
+    one(
+      'DelayedDispatchedMDN',
+      failed(far(`delaydispatched${waitSeconds + 3}`), { after: 'dispatched', swallowed: true }),
+    ),
   ]
 }
 

@@ -122,6 +122,8 @@ export async function tracked(
       .heard(edge)
       .filter((heard) => !letters.some((letter) => letter.edge === edge && letter.messageId === heard.about)),
   )
+  const whole = await world.gateway().tried('verify')
+  if (whole.code !== 0) throw new Error(`the store is not whole: ${whole.said.slice(-600)}`)
   if (strays.length > 0) throw new Error(`mail that nobody asked for: ${JSON.stringify(strays)}`)
   return judgedAll(world, letters, handed, watch)
 }
@@ -207,6 +209,7 @@ async function judgedAll(
           ? []
           : [`its mailbox here holds ${there.length} notices, the edge has ${heard.length}`]),
         ...answersRefused(world, letter),
+        ...(await several(() => faultsOfTrail(world, letter))),
         ...(await several(() => faultsOfMails(world, letter))),
       ]
       return { caseId: letter.caseId, words: wordsOf(letter, heard, at), faults }
@@ -264,6 +267,16 @@ function faultOfState(
 ): readonly string[] {
   const said = states?.get(`<${messageId}> ${to}`)
   return state === undefined || said === state ? [] : [`${to}: its state is ${said ?? 'unknown'}, not ${state}`]
+}
+
+/** What came too late, or once more, is told to nobody, and still known. */
+async function faultsOfTrail(
+  { gateway }: TrackedWorld,
+  { messageId, owed }: TrackedLetter,
+): Promise<readonly string[]> {
+  if (!owed.some(({ swallowed }) => swallowed)) return []
+  const { said } = await gateway().tried('trace', `<${messageId}>`, '--json')
+  return /"step":\s*"swallowed"/.test(said) ? [] : ['its trail says nothing of what came late']
 }
 
 /** What the far side said that was sealed as it must be, and was not taken. */

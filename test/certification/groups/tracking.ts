@@ -1,4 +1,4 @@
-import { complete, type RunGroup, wants } from '../finding.js'
+import { complete, type Measure, type RunGroup, wants } from '../finding.js'
 import { findingsOf, type Tracked, tracked } from './tracked.js'
 import { received } from './tracked-inbound.js'
 import { killedDrafts, trackedDrafts } from './tracked-letters.js'
@@ -6,8 +6,9 @@ import { openTracked, type TrackedWorld } from './tracked-world.js'
 
 /** What edges are told of what they sent, and others of what they sent us: once each, the truth, and in time. */
 
-/** Two different waits, so that a notice at the wrong one is seen; long enough that no busy machine misses a confirmation. */
-const timers = { processed: 9, dispatched: 15 }
+/** Two different waits, so that a notice at the wrong one is seen; longer where all groups run at once, so that none is missed. */
+const timersOf = ({ peers }: Measure) =>
+  peers === 'own' ? { processed: 14, dispatched: 21 } : { processed: 9, dispatched: 15 }
 /** How long after the last message was handed in the gateway is killed: answers are on their way. */
 const killAfterMs = 1_000
 
@@ -15,6 +16,7 @@ const killAfterMs = 1_000
 export const tracking: RunGroup = async (measure) => {
   const closers: (() => Promise<unknown>)[] = []
   try {
+    const timers = timersOf(measure)
     const drafts = trackedDrafts(timers.dispatched).filter(({ caseId }) => wants(measure, caseId))
     const killed = killedDrafts(timers.dispatched).filter(({ caseId }) => wants(measure, caseId))
     const edges = (['smtp', 'imap', 'pop'] as const).filter(
