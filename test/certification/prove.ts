@@ -160,7 +160,7 @@ const bugs: Readonly<Record<string, Bug>> = {
       },
     ],
   },
-  'encrypts as PKCS #1 v1.5 unasked': {
+  'encrypts in the old way unasked': {
     group: 'sending',
     caseId: 'SEND-DT-ENC',
     plants: [
