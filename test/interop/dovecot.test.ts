@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type DovecotPublishing, type ReadingAccount, startDovecotPublishing } from '../../src/publish/dovecot.js'
@@ -27,7 +28,10 @@ describe.skipIf(lacks)(`the Dovecot beside the gateway${lacks ? ' (SKIPPED: no d
   let accounts: readonly ReadingAccount[] = []
   const accountsAre = async (...some: readonly ReadingAccount[]) => {
     accounts = some
-    return publishing.sync()
+    const report = await publishing.sync()
+    // Dovecot looks at the file at most once a second.
+    if (report.kind === 'synced' && report.written) await sleep(1_100)
+    return report
   }
   beforeAll(async () => {
     dovecot = await startDovecot()

@@ -1,4 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openMail } from '../../../src/demo/mail.js'
 import { until } from '../../fixtures/process.js'
@@ -76,7 +75,7 @@ export async function openMailbox(measure: Measure, closers: (() => Promise<unkn
     ),
   )
   measure.tell(`imap-pop: ${letters.length} letters are on their way`)
-  await told(dovecot, account, true)
+  await dovecot.knows(account)
   for (const [n, { from, to, wire }] of letters.entries()) {
     const session = await openMail(gateway.smtpPort)
     const reply = await session.send(from, [to], wire)
@@ -100,19 +99,13 @@ async function newAccount(gateway: Gateway, name: string): Promise<string> {
   return secret
 }
 
-/** Waits until the accounts file tells of one, or no more: nobody who is refused meanwhile is made to wait. */
-async function told({ usersFile }: Dovecot, name: string, there: boolean): Promise<void> {
-  const tells = () => existsSync(usersFile) && readFileSync(usersFile, 'utf8').includes(`${name}:`)
-  await until(() => (tells() === there ? true : undefined), 20_000)
-}
-
 /** Another account that was let in, and then disabled by its operator. Rejects where it is not let in. */
 export async function closedLogin({ gateway, dovecot }: MailboxWorld): Promise<{ account: string; secret: string }> {
   const secret = await newAccount(gateway, closedAccount)
-  await told(dovecot, closedAccount, true)
+  await dovecot.knows(closedAccount)
   await dovecot.readMail(closedAccount, secret)
   await gateway.command('account', 'disable', closedAccount)
-  await told(dovecot, closedAccount, false)
+  await dovecot.knows(closedAccount, false)
   return { account: closedAccount, secret }
 }
 

@@ -1,12 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { until } from '../../fixtures/process.js'
 import { ready } from '../../setup/programs.mjs'
 import { readImap } from './imap.js'
 import { freePort } from './ports.js'
@@ -30,6 +31,11 @@ export interface Dovecot {
   said(): string
   /** Every message of the inbox that an account reads, oldest first. Rejects where it is not let in. */
   readMail(account: string, secret: string): Promise<readonly Buffer[]>
+  /**
+   * Waits until the accounts file tells of an account, or no more, and Dovecot has seen it, which looks at most once a second:
+   * nobody who is refused meanwhile is made to wait.
+   */
+  knows(account: string, there?: boolean): Promise<void>
   /** Writes the accounts file itself, where no gateway does. */
   writeAccounts(accounts: readonly ReadingAccount[]): void
   stop(): Promise<void>
@@ -87,6 +93,11 @@ export async function startDovecot(): Promise<Dovecot> {
     mailFolder: at('mail'),
     said: master.said,
     readMail: (account, secret) => readImap(ports.imap, ca, account, secret),
+    async knows(account, there = true) {
+      const tells = () => existsSync(usersFile) && readFileSync(usersFile, 'utf8').includes(`${account}:{`)
+      await until(() => (tells() === there ? true : undefined), 20_000)
+      await sleep(1_100)
+    },
     writeAccounts(accounts) {
       const lines = accounts.map(({ name, secret, reads }) => {
         const digest = createHash('sha256').update(secret).digest('hex')
