@@ -54,8 +54,8 @@ process.once('exit', () => {
   for (const master of running) master.kill()
 })
 
-/** Starts one. Rejects with its words where it does not start. */
-export async function startDovecot(): Promise<Dovecot> {
+/** Starts one, with further lines of configuration that win. Rejects with its words where it does not start. */
+export async function startDovecot(more: readonly string[] = []): Promise<Dovecot> {
   const program = ready('dovecot')
   if (!program) throw new Error('dovecot is not installed')
   // Sockets have short names (108 bytes), and its processes, which are not root, must reach them: a folder of its own.
@@ -66,7 +66,7 @@ export async function startDovecot(): Promise<Dovecot> {
   for (const name of Object.keys(ports) as (keyof typeof ports)[]) ports[name] = await freePort()
   furnish(at)
   writeFileSync(at('dovecot.conf'), configuration(at))
-  writeFileSync(at('local.conf'), localConfiguration(at, ports))
+  writeFileSync(at('local.conf'), `${localConfiguration(at, ports)}${more.join('\n')}\n`)
   const master = startMaster(program, at('dovecot.conf'))
   const stop = async () => {
     await master.stop()
