@@ -100,7 +100,7 @@ export const sending: RunGroup = async (measure) => {
     const world = await openTracked(
       measure,
       'sending',
-      { timers: { processed: 600, dispatched: 600 }, edges: ['smtp'] },
+      { timers: { processed: 600, dispatched: 600 }, edges: ['smtp'], receives: true },
       closers,
     )
     const outgoing = letters(await archive())

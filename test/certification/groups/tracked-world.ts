@@ -50,6 +50,11 @@ export const receivers = {
   refused: `refused@${ourDomain}`,
   gone: `gone@${ourDomain}`,
 } as const
+const receiving = [
+  ['address', 'edge', receivers.taken, 'ehr'],
+  ['address', 'edge', receivers.refused, 'ehr'],
+  ['address', 'edge', receivers.gone, 'nobody'],
+]
 /** How long a system that is gone is tried where the sender asked to be told, in seconds. */
 const goneSeconds = 6
 
@@ -57,15 +62,15 @@ export interface TrackedOptions {
   readonly timers: Timers
   /** Ways in which edges read here; a Dovecot is started where one of them needs it. */
   readonly edges: readonly EdgeKind[]
-  /** What stands in `outbound` besides. */
-  readonly more?: readonly string[]
+  /** Whether `receivers` and addresses of ours get mail here. */
+  readonly receives?: boolean
 }
 
 /** Opens it in a folder of its own; what must be closed at the end is put on the list. */
 export async function openTracked(
   measure: Measure,
   name: string,
-  { timers, edges, more = [] }: TrackedOptions,
+  { timers, edges, receives = false }: TrackedOptions,
   closers: (() => Promise<unknown>)[],
 ): Promise<TrackedWorld> {
   const home = join(measure.home, name)
@@ -114,7 +119,6 @@ export async function openTracked(
     `  requestedSeconds: ${goneSeconds}`,
     ...(dovecot ? [`  dovecot: { usersFile: ${dovecot.usersFile} }`] : []),
     `tracking: { processedSeconds: ${timers.processed}, dispatchedSeconds: ${timers.dispatched} }`,
-    ...more,
   ]
   const senders = (['api', ...edges] as const).map(edgeAddress)
   const edgeOf = (edge: EdgeKind) => (edge === 'smtp' ? 'ehr' : 'dovecot')
@@ -123,12 +127,10 @@ export async function openTracked(
     {
       domains: { [ourDomain]: [...senders, `here@${ourDomain}`, ...Object.values(receivers)] },
       keys: [{ owner: ourDomain, party: gatewayParty }],
-      anchors: [theirs, ours].map((party) => ({ owner: ourDomain, party })),
+      anchors: [theirs, ...(receives ? [ours] : [])].map((party) => ({ owner: ourDomain, party })),
       commands: [
         ...edges.filter((one) => one !== 'api').map((one) => ['address', 'edge', edgeAddress(one), edgeOf(one)]),
-        ['address', 'edge', receivers.taken, 'ehr'],
-        ['address', 'edge', receivers.refused, 'ehr'],
-        ['address', 'edge', receivers.gone, 'nobody'],
+        ...(receives ? receiving : []),
       ],
     },
     {

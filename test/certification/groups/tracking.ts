@@ -23,7 +23,7 @@ export const tracking: RunGroup = async (measure) => {
       (edge) => edge === 'smtp' || drafts.some((one) => one.edge === edge),
     )
     const judged = await Promise.all([
-      openTracked(measure, 'steady', { timers, edges }, closers).then(async (world) => {
+      openTracked(measure, 'steady', { timers, edges, receives: true }, closers).then(async (world) => {
         const both = await Promise.all([tracked(world, drafts), received(world)])
         return both.flat()
       }),
