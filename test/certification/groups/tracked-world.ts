@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lintDirect } from '../../fixtures/direct-lint.js'
+import { until } from '../../fixtures/process.js'
 import type { Measure } from '../finding.js'
 import { startNameServer } from '../world/dns.js'
 import { type Dovecot, startDovecot } from '../world/dovecot.js'
@@ -148,6 +149,11 @@ export async function openTracked(
     for (const { submitter } of accounts.values()) submitter.close()
   })
 
+  const inbox = (edge: EdgeKind) =>
+    inboxOf(edge, { gateway: gateway ?? running, system, dovecot, secret: accounts.get(edge)?.secret ?? '' })
+  // Dovecot hears of new accounts in rounds.
+  for (const edge of edges) await until(() => inbox(edge), 60_000)
+
   return {
     measure,
     openssl,
@@ -167,8 +173,7 @@ export async function openTracked(
       if (!account) throw new Error(`no account for ${edge}`)
       return account.submitter.submit(edgeAddress(edge), to, message)
     },
-    inbox: (edge) =>
-      inboxOf(edge, { gateway: gateway ?? running, system, dovecot, secret: accounts.get(edge)?.secret ?? '' }),
+    inbox,
   }
 }
 
