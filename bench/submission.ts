@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { loadConfig } from '../src/config/load.js'
 import { clock, openHouse, random } from '../src/house.js'
 import { createMasterKey, readMasterKey } from '../src/keyring/master-key.js'
+import { trackingPolicy } from '../src/pipeline/deadlines.js'
 import { submitHandedIn } from '../src/pipeline/handed-in.js'
 import { startSubmission } from '../src/smtp/submission.js'
 import { makeAuthority, makeLeaf } from '../test/fixtures/pki.js'
@@ -73,7 +74,7 @@ async function measure(seconds: number): Promise<void> {
     hostname: 'bench.example',
     tls: () => ({ cert: leaf.certificatePem, key: leaf.privateKeyPem }),
     accounts: directory.accounts,
-    submit: (message) => submitHandedIn(message, { directory, submissions, clock, random }),
+    submit: (message) => submitHandedIn(message, { directory, submissions, clock, random, tracking: trackingPolicy }),
     room: async () => true,
     healthy: () => house.store.healthy(),
     log: { info: () => undefined, warn: () => undefined, error: (event, fields) => console.error(event, fields) },

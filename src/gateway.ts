@@ -5,23 +5,29 @@ import type { Config } from './config/settings.js'
 import type { Attempt } from './delivery/attempt.js'
 import { certificatesOf, startBundles, startOwnCertificates, tokenPlace } from './gateway/certificates.js'
 import { startHttp } from './gateway/http.js'
-import { startMail, startMailWork } from './gateway/mail.js'
+import { type SubmissionPortNumbers, startEdgeSubmission, startMail } from './gateway/listeners.js'
+import { queuesOf, startMailWork, trackingOf } from './gateway/mail.js'
 import { alarm, CannotStart, type Closer, causeOf, certificateOf, type Parts } from './gateway/parts.js'
 import { startPublishing } from './gateway/publishing.js'
 import { openReach } from './gateway/reach.js'
 import { hasRoom, startTimers } from './gateway/upkeep.js'
-import { clock, type House, random } from './house.js'
+import { startWebhookWork } from './gateway/webhooks.js'
+import { clock, type House, keepsEvents, random } from './house.js'
 import type { MasterKey } from './keyring/master-key.js'
 import { watchEventLoop } from './observe/event-loop.js'
 import { openHealth } from './observe/health.js'
 import { openMetrics } from './observe/metrics.js'
 import { operatorOf } from './operator.js'
 import { explain } from './pipeline/explain.js'
-import { submit } from './pipeline/submit.js'
+import { submitHandedIn } from './pipeline/handed-in.js'
+import { type SubmitOutcome, submit } from './pipeline/submit.js'
 import type { Log } from './ports/observe.js'
+import { openEvents } from './spool/events.js'
+import { inboundQueue } from './spool/spool.js'
+import { submissionQueue, trackingQueue } from './spool/submission.js'
 import { startPool } from './workers/pool.js'
 
-export interface Gateway {
+export interface Gateway extends SubmissionPortNumbers {
   readonly smtpPort: number
   /** `http://127.0.0.1:8080`, without a slash at the end. */
   readonly httpUrl: string
@@ -80,6 +86,7 @@ async function start(
   health.add('disk', room)
   checkedCertificate('smtp', config.smtp.tls)
   checkedCertificate('http', config.http.tls)
+  checkedCertificate('edge.submission', config.edge.submission.tls)
   closers.push(watchEventLoop({ log, metrics }))
   const parts: Parts = { house, config, masterKey, log, metrics, health, room, closers }
 
@@ -92,36 +99,51 @@ async function start(
   })
   closers.push(() => reach.close())
   const certificates = certificatesOf(house, config, { arithmetic: steps, log, metrics })
-  const mail = startMailWork(parts, reach, steps, world)
+  const nudge = startMailWork(parts, reach, steps, world)
+  const webhooks = startWebhookWork(parts)
   const bundles = startBundles(parts, reach)
   await startOwnCertificates(parts, certificates)
   await startPublishing(parts)
+  const submitting = { ...house, clock, random, tracking: trackingOf(config) }
+  const submitted = (outcome: SubmitOutcome) => {
+    if (outcome.kind === 'submitted') {
+      nudge(submissionQueue)
+      nudge(trackingQueue)
+    }
+    return outcome
+  }
   const httpUrl = await startHttp(parts, {
     sending: {
-      submit: (request) => submit(request, { ...house, clock, random }),
+      submit: async (request) => submitted(await submit(request, submitting)),
       submissions: house.submissions,
-      nudge: mail.submitted,
     },
     files: certificates.authority,
+    queues: queuesOf(house, config, nudge),
+    ...(keepsEvents(config) && { events: openEvents(house) }),
     explain: (question) => explain(question, { ...reach, directory: house.directory, clock }),
   })
-  const smtpPort = await startMail(parts, mail.accepted)
+  const smtpPort = await startMail(parts, () => nudge(inboundQueue))
+  const edgePorts = await startEdgeSubmission(parts, async (message) =>
+    submitted(await submitHandedIn(message, submitting)),
+  )
   const operator = operatorOf(house, {
     config,
     arithmetic: steps,
     running: true,
-    nudge: mail.accepted,
+    nudge,
     bundles,
+    webhooks,
     certificates,
     reach,
   })
   const control = await listenForCommands({ dataDir: config.dataDir, operator, run: runCommand, log })
   closers.push(() => control.close())
   startTimers(parts)
-  log.info('gateway.started', { smtpPort, httpUrl })
+  log.info('gateway.started', { smtpPort, ...edgePorts, httpUrl })
 
   return {
     smtpPort,
+    ...edgePorts,
     httpUrl,
     async close(graceMs = config.shutdown.graceSeconds * 1000) {
       health.drain()
@@ -160,7 +182,7 @@ function recent<T>(ask: () => Promise<T>, intervalMs: number): () => Promise<T> 
 }
 
 /** Throws, in words, where the certificate of a listener does not load. */
-function checkedCertificate(section: 'smtp' | 'http', files: Config['smtp']['tls']): void {
+function checkedCertificate(section: 'smtp' | 'http' | 'edge.submission', files: Config['smtp']['tls']): void {
   try {
     const certificate = certificateOf(files)
     if (certificate) createSecureContext(certificate)

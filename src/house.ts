@@ -74,7 +74,8 @@ export async function openHouse(
 async function furnish(homes: Homes, keyring: Keyring, config: Config, policy: TestOnlyPolicy): Promise<House> {
   const { store } = homes
   const vault = openVault({ store, keyring, random, deflate: true })
-  const kept = { ...homes, vault, clock, audit }
+  const trail = openTrail({ store, events: keepsEvents(config) })
+  const kept = { ...homes, vault, clock, audit, trail }
   return {
     ...kept,
     keyring,
@@ -84,11 +85,15 @@ async function furnish(homes: Homes, keyring: Keyring, config: Config, policy: T
       { ...spoolLimits, seenHorizonMs: config.duplicates.horizonDays * 86_400_000 },
     ),
     submissions: openSubmissions(kept),
-    trail: openTrail(kept),
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async (message, path) => readPart(message, path) }),
     record: openRecord(kept),
   }
+}
+
+/** Whether steps of trails go to the log of events as well: where somebody is told of them. */
+export function keepsEvents({ webhooks }: Config): boolean {
+  return webhooks.keepEvents || Object.keys(webhooks.endpoints).length > 0
 }
 
 /** Wrapped when the store was new: who can unwrap it has the right master key. */

@@ -7,9 +7,12 @@ import type { MoveTarget, Operator, RestoreOutcome, Upkeep, UpkeepProgress } fro
 import { describeProblem, loadConfig } from './config/load.js'
 import { type Config, settings } from './config/settings.js'
 import { deliveryFamilies } from './delivery/families.js'
+import type { WebhookDesk } from './delivery/webhook-desk.js'
 import { directoryFamilies } from './directory/families.js'
 import { certificatesOf, tokenPlace } from './gateway/certificates.js'
+import { queuesOf } from './gateway/mail.js'
 import { openReach, type Reach } from './gateway/reach.js'
+import { endpointsOf, webhookDeskOf } from './gateway/webhooks.js'
 import { openHomes } from './homes.js'
 import { clock, type House, random } from './house.js'
 import { keyringFamilies } from './keyring/families.js'
@@ -33,9 +36,7 @@ import { recordFamilies } from './record/families.js'
 import { resolveFamilies } from './resolve/families.js'
 import { readPkcs12 } from './smime/pkcs12.js'
 import { spoolFamilies } from './spool/families.js'
-import { outboundQueue } from './spool/outbound.js'
 import { inboundQueue } from './spool/spool.js'
-import { submissionQueue } from './spool/submission.js'
 import { putBack, setAside } from './upkeep/aside.js'
 import { BackupImpossible, backup } from './upkeep/backup.js'
 import { createFile, readFileOf } from './upkeep/files.js'
@@ -69,9 +70,10 @@ export interface Place {
   readonly config: Config
   /** A gateway works on the house. */
   readonly running: boolean
-  /** Tells that gateway that there is mail to judge. */
-  nudge(): void
+  /** Tells that gateway that there is something to do in a queue. */
+  nudge(queue: string): void
   readonly bundles: Bundles
+  readonly webhooks: WebhookDesk
   readonly certificates: Certificates
   /** Where its keys are used. */
   readonly arithmetic: KeyArithmetic
@@ -91,6 +93,7 @@ export function openOperator(
   const metrics = openMetrics({ process: false })
   const operator = operatorOf(house, {
     ...{ config, running: false, nudge: () => undefined, reach, arithmetic },
+    webhooks: webhookDeskOf(house, endpointsOf(config)),
     bundles: openBundles({ ...{ store, directory, audit, clock, random }, ...reach, fetch: reach.bundleFetch }),
     certificates: certificatesOf(house, config, { arithmetic, log, metrics }),
   })
@@ -122,27 +125,12 @@ export function operatorOf(house: Omit<House, 'close'>, place: Place): Operator 
           ],
         }
         const outcome = await store.commit(together(parts, told))
-        place.nudge()
+        place.nudge(inboundQueue)
         return outcome.kind === 'committed'
       },
       purge: (olderThanMs) => quarantine.purge(olderThanMs),
     },
-    queues: {
-      async list(limit) {
-        const queues = await Promise.all(
-          [inboundQueue, submissionQueue, outboundQueue].map(async (queue) =>
-            (await store.jobs(queue, limit)).map(({ id, dueAt, attempt, held }) => ({
-              queue,
-              id,
-              dueAt,
-              attempt,
-              held,
-            })),
-          ),
-        )
-        return queues.flat()
-      },
-    },
+    queues: queuesOf(house, place.config, place.nudge),
     audit: {
       async verify() {
         const verdict = await verifyChain(store)
@@ -161,6 +149,8 @@ export function operatorOf(house: Omit<House, 'close'>, place: Place): Operator 
       },
     },
     bundles: place.bundles,
+    webhooks: place.webhooks,
+    edgeSystems: Object.keys(place.config.edge.systems),
     explain: (question) => explain(question, { ...place.reach, directory, clock }),
     certificates: place.certificates,
     ...(tokenPlace(place.config) && { tokenKeys: openTokenKeys({ directory, arithmetic: place.arithmetic }) }),

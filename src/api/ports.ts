@@ -20,8 +20,6 @@ import type { Rate } from './rate.js'
 export interface Sending {
   submit(request: SubmitRequest): Promise<SubmitOutcome>
   readonly submissions: Pick<Submissions, 'get' | 'list' | 'message'>
-  /** Something was submitted: send it now. */
-  nudge(): void
 }
 
 /** What the API asks of the rest of the house. */
@@ -39,8 +37,8 @@ export interface ApiPorts {
   readonly files?: AuthorityFiles
   /** How mail between addresses is decided, and why; without it that is `unavailable`. */
   explain?(question: ExplainQuestion): Promise<Explained>
-  /** What waits in the queues, and what an operator may do to it; without it that is `unavailable`. */
-  readonly queued?: Queues
+  /** What waits in the queues, and what an operator may do to it. */
+  readonly queues: Queues
   /** The log of events; without it, where none is kept, `unavailable`. */
   readonly events?: Events
   readonly store: Pick<Store, 'commit'>

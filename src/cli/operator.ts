@@ -13,7 +13,7 @@ import type { Trail } from '../spool/trail.js'
 export interface Operator {
   readonly directory: Directory
   /** Names of the systems that mail of addresses may go on to; where absent, every name will do. */
-  readonly edgeSystems?: readonly string[]
+  readonly edgeSystems: readonly string[]
   readonly trail: Pick<Trail, 'read' | 'find'>
   readonly quarantine: Pick<Quarantine, 'list' | 'get'> & {
     /** Queues the message again for the recipients it was refused for, audited; false where there is none. */
@@ -21,14 +21,10 @@ export interface Operator {
     /** Removes all that was refused longer than `olderThanMs` ago; answers how many messages. */
     purge(olderThanMs: number, by: string): Promise<number>
   }
-  readonly queues: {
-    /** Jobs of every queue in order of due time, at most `limit` of each. */
-    list(limit: number): Promise<readonly QueuedJob[]>
-  }
   /** What waits, one by one, and what may be done to it. */
-  readonly queued?: Queues
-  /** Programs that are told of events; absent where the gateway knows of none. */
-  readonly webhooks?: OperatorWebhooks
+  readonly queues: Queues
+  /** Programs that are told of events. */
+  readonly webhooks: OperatorWebhooks
   readonly audit: {
     /** Walks the whole chain of the audit log. */
     verify(): Promise<ChainVerdict>
@@ -172,16 +168,6 @@ export type RestoreOutcome =
   /** Rows that `verify --quarantine` set aside are back where their places were free. */
   | { readonly kind: 'rows-back'; readonly rows: number; readonly back: number }
   | { readonly kind: 'refused'; readonly detail: string }
-
-export interface QueuedJob {
-  readonly queue: string
-  readonly id: string
-  /** Unix milliseconds. */
-  readonly dueAt: number
-  readonly attempt: number
-  /** A worker has it now. */
-  readonly held: boolean
-}
 
 export type ChainVerdict =
   | { readonly kind: 'intact'; readonly entries: number }

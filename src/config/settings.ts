@@ -463,14 +463,19 @@ export const settings = z
           z.strictObject({
             url: z.url({ protocol: /^https?$/ }),
             secretFile: fileName,
+            caFile: fileName.optional(),
             steps: z.array(z.string().min(1)).max(64).optional(),
           }),
         )
         .prefault({})
         .meta({
           description:
-            'Name to url, secretFile (what deliveries are signed with) and steps (which; default all). https, or http to this machine.',
+            'Name to url, secretFile (what deliveries are signed with), steps (which; default all) and caFile. https, or http to this machine.',
         }),
+      keepEvents: onOff(
+        false,
+        'Whether steps are kept for programs that ask (`GET /api/v1/events`) where no endpoint is named. What happens while nobody keeps it is in no replay.',
+      ),
       timeoutSeconds: duration('seconds', 10, 60, 'For one delivery.', 1),
       scheduleSeconds: z
         .array(span('seconds', day, 1))
@@ -563,6 +568,12 @@ export const settings = z
     }),
     retention: section('How long what nobody needs every day is kept.', {
       quarantineDays: whole(90, 1, 3_650, 'Refused messages, sealed, for judging again once trust is mended.'),
+      sentDays: whole(
+        365,
+        1,
+        36_500,
+        'What providers sent, once it is at its end for everybody; its trail stays. What patients sent is kept.',
+      ),
     }),
     workers: section('Threads that hold private keys and parse documents.', {
       threads: whole(0, 0, 64, '0: one for each core.'),

@@ -31,18 +31,20 @@ export function certificatesOf(
 }
 
 /** Certificates of our listeners, which stand in files. One that cannot be read has no end that could be told. */
-function listenerEndings({ smtp, http }: Config): readonly Ending[] {
-  return Object.entries({ smtp, http }).flatMap(([listener, { tls }]): readonly Ending[] => {
-    try {
-      const files = certificateOf(tls)
-      if (!files) return []
-      const { subject, validTo } = new X509Certificate(files.cert)
-      const notAfter = Date.parse(validTo)
-      return [{ kind: 'tls', id: listener, owner: listener, subject, notAfter, replaced: false }]
-    } catch {
-      return [] // The listener itself says that its files do not load.
-    }
-  })
+function listenerEndings({ smtp, http, edge }: Config): readonly Ending[] {
+  return Object.entries({ smtp, http, submission: edge.submission }).flatMap(
+    ([listener, { tls }]): readonly Ending[] => {
+      try {
+        const files = certificateOf(tls)
+        if (!files) return []
+        const { subject, validTo } = new X509Certificate(files.cert)
+        const notAfter = Date.parse(validTo)
+        return [{ kind: 'tls', id: listener, owner: listener, subject, notAfter, replaced: false }]
+      } catch {
+        return [] // The listener itself says that its files do not load.
+      }
+    },
+  )
 }
 
 /** Renews and warns from now on, and serves the files of our authorities where a listener for them is configured. */

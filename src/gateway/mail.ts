@@ -1,143 +1,184 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/settings.js'
 import { type Attempt, openAttempts } from '../delivery/attempt.js'
+import { openEdgeAttempts, storedMail } from '../delivery/edge.js'
 import { homeFirst } from '../delivery/local.js'
-import { startDelivery } from '../delivery/worker.js'
-import { clock, random } from '../house.js'
+import { webhookQueue } from '../delivery/webhook-state.js'
+import { begunKey, startDelivery } from '../delivery/worker.js'
+import { clock, type House, random } from '../house.js'
 import { watchQueues } from '../observe/queues.js'
+import type { TrackingPolicy } from '../pipeline/deadlines.js'
+import { edgeOutcomesOf } from '../pipeline/edge.js'
 import { receive } from '../pipeline/inbound.js'
+import { noticeWire } from '../pipeline/notice-wire.js'
 import { openNotices } from '../pipeline/notices.js'
 import { send } from '../pipeline/outbound.js'
+import { openQueues, type Queues } from '../pipeline/queue.js'
 import { outcomesOf } from '../pipeline/sent.js'
 import type { Steps } from '../pipeline/steps.js'
-import { startWork } from '../pipeline/work.js'
+import { track } from '../pipeline/tracking.js'
+import { startWork, type Work } from '../pipeline/work.js'
+import type { Exchanges } from '../ports/exchange.js'
 import type { ClaimedJob } from '../ports/store.js'
 import { openExchanges } from '../resolve/mx.js'
-import { startSmtp } from '../smtp/server.js'
-import { outboundQueue } from '../spool/outbound.js'
+import { edgeQueue, outboundQueue } from '../spool/outbound.js'
 import { inboundQueue } from '../spool/spool.js'
-import { submissionQueue } from '../spool/submission.js'
-import { causeOf, certificateOf, listening, type Parts } from './parts.js'
+import { submissionQueue, trackingQueue } from '../spool/submission.js'
+import { causeOf, type Parts } from './parts.js'
 import type { Reach } from './reach.js'
 
-/** The work on mail: tells it that there is some. */
-export interface MailWork {
-  /** A message was accepted: judge it now. */
-  accepted(): void
-  /** A message was submitted: send it now. */
-  submitted(): void
+const milliseconds = (seconds: number) => seconds * 1000
+
+/** When senders here are told that nobody answered. */
+export function trackingOf({ tracking }: Config): TrackingPolicy {
+  return {
+    processedMs: milliseconds(tracking.processedSeconds),
+    dispatchedMs: milliseconds(tracking.dispatchedSeconds),
+    alarmAfter: tracking.alarmAfter,
+  }
 }
 
-/** Starts judging what came in, sending what was submitted, and delivering what is sealed. */
+/** What the end of mail on its way out makes true, by the queue it waits in. */
+function endsOf(house: Omit<House, 'close'>, { edge }: Config) {
+  const notices = openNotices({ ...house, clock })
+  const told = { ...house, notices, clock }
+  return {
+    notices,
+    ends: {
+      [outboundQueue]: outcomesOf(told),
+      [edgeQueue]: edgeOutcomesOf({ ...told, isKnown: (system) => Object.hasOwn(edge.systems, system) }),
+    },
+  }
+}
+
+/** What operators may do to what waits. `nudge` hears of each queue in which something became due. */
+export function queuesOf(house: Omit<House, 'close'>, config: Config, nudge: (queue: string) => void): Queues {
+  const { ends } = endsOf(house, config)
+  return openQueues({ ...house, clock, ends, begunKey, nudge, pause: (ms) => sleep(ms) })
+}
+
+/**
+ * Starts judging what came in, sending what was submitted, delivering what is sealed, handing over to systems of our own, and
+ * looking after deadlines. Answers how to tell the worker of a queue that there is something to do.
+ */
 export function startMailWork(
   { house, config, log, metrics, closers }: Parts,
   reach: Reach,
   steps: Steps,
   world: { readonly attempt?: Attempt },
-): MailWork {
+): (queue: string) => void {
   const { store, blobs, directory, spool } = house
-  const asked = { ...house, ...reach, steps, clock, log, metrics }
-  const notices = openNotices(asked)
+  const { rsaTransport, contentCipher } = config.outbound
+  const { notices, ends } = endsOf(house, config)
+  const asked = { ...house, ...reach, steps, notices, clock, log, metrics, encryption: { rsaTransport, contentCipher } }
   const waiting = {
-    deadlineMs: config.undecided.deadlineSeconds * 1000,
-    retryMs: config.undecided.retrySeconds.map((seconds) => seconds * 1000),
+    deadlineMs: milliseconds(config.undecided.deadlineSeconds),
+    retryMs: config.undecided.retrySeconds.map(milliseconds),
+  }
+
+  const works = new Map<string, Work>()
+  const nudge = (queue: string) => works.get(queue)?.nudge()
+  /** Whatever was settled may have made mail to others, to systems of our own, or both. */
+  const onward = () => {
+    nudge(outboundQueue)
+    nudge(edgeQueue)
+  }
+  const add = (queue: string, work: Work) => {
+    works.set(queue, work)
+    closers.push((graceMs) => work.stop(graceMs))
   }
   /** What a queue of ours is worked off with; errors are told without what the job is about. */
-  const queue = (name: string, handle: (job: ClaimedJob) => Promise<void>) =>
-    startWork({
-      ...{ store, clock, handle },
-      queue: name,
-      concurrency: config.inbound.concurrency,
-      leaseMs: config.inbound.leaseSeconds * 1000,
-      onError: (error, job) =>
-        log.error(`${name}.failed`, { ...(job && { job: job.id, attempt: job.attempt }), cause: causeOf(error) }),
-    })
+  const workOff = (queue: string, handle: (job: ClaimedJob) => Promise<void>) =>
+    add(
+      queue,
+      startWork({
+        ...{ store, queue, clock },
+        concurrency: config.inbound.concurrency,
+        leaseMs: milliseconds(config.inbound.leaseSeconds),
+        async handle(job) {
+          await handle(job)
+          onward()
+        },
+        onError: (error, job) =>
+          log.error(`${queue}.failed`, { ...(job && { job: job.id, attempt: job.attempt }), cause: causeOf(error) }),
+      }),
+    )
 
-  const { outbound } = config
-  const delivery = startDelivery({
-    ...{ store, blobs, clock, random, log, metrics },
-    attempt: homeFirst(world.attempt ?? attemptsOf(config), {
-      isOurs: async (domain) => (await directory.domains.get(domain)) !== undefined,
-      isServed: (address) => directory.addresses.isServed(address),
-      async accept(envelope, data) {
-        const accepted = await spool.accept(envelope, data)
-        inbound.nudge()
-        return accepted
-      },
-      clock,
-    }),
-    prepare: notices.prepare,
-    outcomeParts: outcomesOf({ ...asked, notices }),
-    schedule: {
-      retryMs: outbound.scheduleSeconds.map((seconds) => seconds * 1000),
-      lifetimeMs: { message: outbound.lifetimeSeconds * 1000, mdn: outbound.noticeLifetimeSeconds * 1000 },
-      jitter: 0.1,
-    },
-    concurrency: outbound.concurrency,
-    perDomain: outbound.connectionsPerDomain,
-  })
-  closers.push((graceMs) => delivery.stop(graceMs))
-
-  const sending = queue(submissionQueue, async (job) => {
-    await send(job, asked, waiting)
-    delivery.nudge()
-  })
-  closers.push((graceMs) => sending.stop(graceMs))
-
-  const inbound = queue(inboundQueue, async (job) => {
-    const spooled = spool.read(job)
-    if (!spooled) throw new Error(`the spooled job ${job.id} cannot be read`)
-    await receive(spooled, { ...asked, notices }, waiting)
-    delivery.nudge()
-  })
-  closers.push((graceMs) => inbound.stop(graceMs))
-  closers.push(watchQueues({ store, metrics, log, clock }, [inboundQueue, submissionQueue, outboundQueue]))
-  return { accepted: () => inbound.nudge(), submitted: () => sending.nudge() }
-}
-
-/** The listener for mail from other gateways; answers its port. */
-export async function startMail(
-  { house, config, log, metrics, room, closers }: Parts,
-  accepted: () => void,
-): Promise<number> {
-  const { smtp } = config
-  const listener = await listening('smtp', smtp, () =>
-    startSmtp({
-      host: smtp.host,
-      port: smtp.port,
-      hostname: config.hostname,
-      tls: () => certificateOf(smtp.tls),
-      limits: {
-        ...config.limits,
-        limitLoopback: smtp.limitLoopback,
-        idleMs: smtp.idleSeconds * 1000,
-        commandPhaseMs: smtp.commandPhaseSeconds * 1000,
-        dataBaseMs: smtp.dataBaseSeconds * 1000,
-      },
-      isServed: (address) => house.directory.addresses.isServed(address),
-      async accept(envelope, data) {
-        const outcome = await house.spool.accept(envelope, data)
-        accepted()
-        return outcome
-      },
-      room,
-      healthy: () => house.store.healthy(),
-      log,
-      metrics,
-      clock,
+  const exchanges = exchangesOf(config)
+  const delivering = { store, blobs, clock, random, log, metrics, onConcluded: onward }
+  const { outbound, edge } = config
+  const lifetimeMs = {
+    message: milliseconds(outbound.lifetimeSeconds),
+    mdn: milliseconds(outbound.noticeLifetimeSeconds),
+    edge: milliseconds(edge.lifetimeSeconds),
+    asked: milliseconds(edge.requestedSeconds),
+  }
+  const scheduleOf = (seconds: readonly number[]) => ({ retryMs: seconds.map(milliseconds), lifetimeMs, jitter: 0.1 })
+  add(
+    outboundQueue,
+    startDelivery({
+      ...delivering,
+      queue: outboundQueue,
+      attempt: homeFirst(world.attempt ?? attemptsOf(config, exchanges), {
+        isOurs: async (domain) => (await directory.domains.get(domain)) !== undefined,
+        isServed: (address) => directory.addresses.isServed(address),
+        async accept(envelope, data) {
+          const accepted = await spool.accept(envelope, data)
+          nudge(inboundQueue)
+          return accepted
+        },
+        clock,
+      }),
+      prepare: (job) => noticeWire(job, asked),
+      outcomeParts: ends[outboundQueue],
+      schedule: scheduleOf(outbound.scheduleSeconds),
+      concurrency: outbound.concurrency,
+      perDomain: outbound.connectionsPerDomain,
     }),
   )
-  closers.push((graceMs) => listener.close(graceMs))
-  return listener.port
+  add(
+    edgeQueue,
+    startDelivery({
+      ...delivering,
+      queue: edgeQueue,
+      stored: storedMail({ mailbox: house.mailbox, hostname: config.hostname }),
+      attempt: openEdgeAttempts({
+        hostname: config.hostname,
+        exchanges,
+        systems: edge.systems,
+        limits: { attemptMs: milliseconds(edge.attemptSeconds) },
+      }),
+      outcomeParts: ends[edgeQueue],
+      schedule: scheduleOf(edge.scheduleSeconds),
+      concurrency: edge.concurrency,
+      perDomain: edge.connectionsPerSystem,
+    }),
+  )
+  const policy = trackingOf(config)
+  workOff(trackingQueue, (job) => track(job, asked, policy))
+  workOff(submissionQueue, (job) => send(job, asked, waiting))
+  workOff(inboundQueue, async (job) => {
+    const spooled = spool.read(job)
+    if (!spooled) throw new Error(`the spooled job ${job.id} cannot be read`)
+    await receive(spooled, asked, waiting)
+  })
+  closers.push(watchQueues({ store, metrics, log, clock }, [...works.keys(), webhookQueue]))
+  return nudge
 }
 
-function attemptsOf({ hostname, outbound, dns }: Config): Attempt {
+function exchangesOf({ dns }: Config): Exchanges {
+  return openExchanges({ servers: dns.servers, timeoutMs: dns.timeoutMs, attempts: dns.attempts, random })
+}
+
+function attemptsOf({ hostname, outbound }: Config, exchanges: Exchanges): Attempt {
   return openAttempts({
     hostname,
-    exchanges: openExchanges({ servers: dns.servers, timeoutMs: dns.timeoutMs, attempts: dns.attempts, random }),
+    exchanges,
     routes: outbound.routes,
     ...(outbound.defaultRoute && { defaultRoute: outbound.defaultRoute }),
     port: outbound.port,
     tls: outbound.tls,
-    limits: { attemptMs: outbound.attemptSeconds * 1000 },
+    tlsOf: outbound.tlsOf,
+    limits: { attemptMs: milliseconds(outbound.attemptSeconds) },
   })
 }

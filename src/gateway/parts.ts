@@ -68,6 +68,15 @@ export function certificateOf({ certificateFile, keyFile }: Config['smtp']['tls'
   return { cert: readFileSync(certificateFile, 'utf8'), key: readFileSync(keyFile, 'utf8') }
 }
 
+/** What the file that a setting names holds; throws CannotStart, in words that name the setting. */
+export function textOf(file: string, setting: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new CannotStart(`${setting} cannot be read: ${codeOf(error)}`)
+  }
+}
+
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }

@@ -1,17 +1,19 @@
-import { readFileSync } from 'node:fs'
 import { clock } from '../house.js'
 import { publicationsOf } from '../pipeline/publications.js'
 import type { Publications } from '../ports/publish.js'
+import { startDovecotPublishing } from '../publish/dovecot.js'
 import { startLdapPublishing } from '../publish/ldap.js'
 import { startNameServer } from '../publish/name-server.js'
-import { alarm, CannotStart, listening, type Parts } from './parts.js'
+import { alarm, listening, type Parts, textOf } from './parts.js'
 
-/** Starts telling others our certificates, by DNS and by LDAP, as far as the configuration asks for it. */
+/** Starts telling others our certificates, by DNS and by LDAP, and a Dovecot our accounts, as far as the configuration asks for it. */
 export async function startPublishing(parts: Parts): Promise<void> {
   const { dns, ldap } = parts.config.publish
   const publications = publicationsOf({ directory: parts.house.directory, clock })
   if (dns.zones.length > 0) await startZones(parts, publications)
   if (ldap.url !== undefined) startLdap(parts, publications)
+  const { usersFile } = parts.config.edge.dovecot
+  if (usersFile !== undefined) startDovecot(parts, usersFile)
 }
 
 async function startZones({ config, log, metrics, closers }: Parts, publications: Publications): Promise<void> {
@@ -29,8 +31,8 @@ function startLdap(parts: Parts, publications: Publications): void {
   let failing = false
   const publishing = startLdapPublishing({
     ...{ url, bindDn, baseDn, startTls, publications, log, metrics },
-    password: secretOf(passwordFile),
-    ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }),
+    password: textOf(passwordFile, 'publish.ldap.passwordFile').replace(/\r?\n$/, ''),
+    ...(caFile !== undefined && { ca: textOf(caFile, 'publish.ldap.caFile') }),
     everyMs: everySeconds * 1000,
     onReport(report) {
       // Once when it begins: what others find grows old from then on.
@@ -41,10 +43,18 @@ function startLdap(parts: Parts, publications: Publications): void {
   closers.push(() => publishing.close())
 }
 
-function secretOf(file: string): string {
-  try {
-    return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
-  } catch (error) {
-    throw new CannotStart(`publish.ldap.passwordFile cannot be read: ${(error as NodeJS.ErrnoException).code ?? error}`)
-  }
+/** Keeps the accounts that read mail where a Dovecot beside the gateway looks for them. */
+function startDovecot(parts: Parts, usersFile: string): void {
+  const { house, log, metrics, closers } = parts
+  let failing = false
+  const publishing = startDovecotPublishing({
+    ...{ usersFile, log, metrics },
+    accounts: house.directory.accounts.logins,
+    onReport(report) {
+      // Once when it begins: from then on an account that was disabled still reads.
+      if (report.kind === 'failed' && !failing) alarm(parts, 'accounts-not-published', {}, report.detail)
+      failing = report.kind === 'failed'
+    },
+  })
+  closers.push(() => publishing.close())
 }

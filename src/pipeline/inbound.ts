@@ -31,8 +31,8 @@ export interface InboundPorts {
   readonly issuers: Issuers
   readonly steps: Steps
   readonly notices: Notices
-  /** What people here sent: notices about it are read, and not shown again. Without it every notice is mail. */
-  readonly submissions?: Submissions
+  /** What people here sent: notices about it are read, and not shown again. */
+  readonly submissions: Submissions
   readonly audit: Audit
   readonly clock: Clock
   readonly log: Log

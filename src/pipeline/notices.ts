@@ -1,34 +1,21 @@
 import { createHash } from 'node:crypto'
-import { type DirectAddress, domainOf } from '../direct/address.js'
-import type { Refused, Undecided } from '../direct/refusal.js'
+import type { DirectAddress } from '../direct/address.js'
+import type { Refused } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
-import type { Directory } from '../directory/directory.js'
-import { composeMdn, type MdnDisposition } from '../notices/mdn.js'
+import type { MdnDisposition } from '../notices/mdn.js'
 import type { Audit } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
-import type { CertificateDirectory, Issuers, Revocation } from '../ports/trust.js'
 import type { Vault } from '../ports/vault.js'
 import type { Clock } from '../ports/world.js'
 import { enqueueOutbound, type OutboundJob } from '../spool/outbound.js'
 import type { SpooledJob } from '../spool/spooled.js'
 import type { Trail } from '../spool/trail.js'
-import { certificatesToEncryptTo } from '../trust/encryption.js'
-import { type EncryptionPorts, encryptionOf } from './encryption.js'
 import type { Verdict } from './judge.js'
-import { keysToSign } from './keys.js'
-import { trustPolicyOf } from './policy.js'
-import type { Steps } from './steps.js'
 
-export interface NoticePorts extends Pick<EncryptionPorts, 'encryption'> {
-  readonly directory: Directory
+export interface NoticePorts {
   readonly vault: Vault
-  readonly trail: Trail
+  readonly trail: Pick<Trail, 'steps'>
   readonly audit: Audit
-  readonly steps: Steps
-  readonly revocation: Revocation
-  readonly issuers: Issuers
-  /** Certificates of others: imported, else discovered. */
-  readonly discovery: CertificateDirectory
   readonly clock: Clock
 }
 
@@ -37,7 +24,7 @@ export interface NoticePorts extends Pick<EncryptionPorts, 'encryption'> {
  * of a clinic. Once it is made, the queue holds what the wire will show: sender and recipient, as in any mail queue, and
  * nothing of the message it speaks of. The address it goes to stands in the job all along, for routing.
  */
-interface Owed extends NoticeFacts {
+export interface Owed extends NoticeFacts {
   readonly disposition: MdnDisposition
   /** Why it failed, for its sender to read. */
   readonly failure?: string
@@ -75,8 +62,6 @@ export interface Notices {
   kept(jobId: string, body: Uint8Array): Promise<NoticeFacts | undefined>
   /** What else becomes true with each try and with the end: a step in the trail, and an alarm where the notice is never sent. */
   outcome(job: OutboundJob, results: readonly NoticeOutcome[]): Batch
-  /** Makes the wire form of an owed notice: composed, signed by its recipient, encrypted to the sender of the message. */
-  prepare(job: OutboundJob): Promise<{ readonly kind: 'sealed'; readonly wire: Uint8Array } | Refused | Undecided>
 }
 
 /** Which message a notice is about. */
@@ -111,7 +96,6 @@ export function openNotices(ports: NoticePorts): Notices {
       return JSON.parse(Buffer.from(await vault.open(outboundOwner, jobId, body)).toString('utf8')) as NoticeFacts
     },
     outcome: (job, results) => together(...results.map((result) => told(ports, job, result))),
-    prepare: (job) => prepare(ports, job),
   }
 }
 
@@ -162,50 +146,6 @@ async function owe(
   return enqueueOutbound(job, job.owedAt)
 }
 
-async function prepare(ports: NoticePorts, job: OutboundJob): ReturnType<Notices['prepare']> {
-  const { directory, vault, clock, steps, revocation, issuers, discovery } = ports
-  const owed = JSON.parse(Buffer.from(await vault.open(outboundOwner, job.id, job.body)).toString('utf8')) as Owed
-  // Notices that an earlier version owed say nothing of it.
-  const { disposition = 'processed' } = owed as Partial<Owed>
-  const at = clock.now()
-  const signers = await keysToSign(owed.recipient, at, directory)
-  if ('kind' in signers) return signers
-
-  // To the signer where its key usage allows, else to another certificate bound to the sender.
-  const chosen = await certificatesToEncryptTo(
-    {
-      owner: owed.recipient,
-      address: owed.to,
-      purpose: 'notice',
-      signerCertificate: bytes(owed.signer),
-      bag: owed.certificates.map(bytes),
-      at,
-    },
-    { anchors: directory.anchors, revocation, issuers, directory: discovery },
-    trustPolicyOf(await directory.domains.policyOf(owed.recipient), 'notice'),
-  )
-  if (chosen.kind !== 'chosen') return chosen
-
-  const messageId = `<${job.id}@${domainOf(owed.recipient)}>`
-  const message = composeMdn({
-    disposition,
-    finalRecipient: owed.recipient,
-    to: owed.to,
-    ...(owed.originalMessageId !== undefined && { originalMessageId: owed.originalMessageId }),
-    ...(owed.failure !== undefined && { failure: owed.failure }),
-    messageId,
-    at: job.owedAt,
-  })
-  const encryption = await encryptionOf([owed.to], ports)
-  return steps.seal({
-    message,
-    signers,
-    ...encryption([{ recipient: owed.to, certificates: chosen.certificates }]),
-    outer: { from: owed.recipient, to: [owed.to], messageId, date: job.owedAt },
-    at,
-  })
-}
-
 function told({ trail, audit, clock }: NoticePorts, job: OutboundJob, outcome: NoticeOutcome): Batch {
   const at = clock.now()
   const step: TrailStep = { at, ...stepOf(outcome) }
@@ -239,4 +179,3 @@ function stepOf(outcome: NoticeOutcome): Pick<TrailStep, 'step' | 'detail' | 're
 }
 
 const base64 = (der: Uint8Array) => Buffer.from(der).toString('base64')
-const bytes = (text: string) => new Uint8Array(Buffer.from(text, 'base64'))

@@ -150,10 +150,10 @@ async function answeredBy(
   { mail: { opened, from } }: Extract<Verdict, { kind: 'trusted' }>,
   { id }: SpooledJob,
   { address, mailbox }: Pick<Address, 'address' | 'mailbox'>,
-  { submissions, ...ports }: InboundPorts,
+  ports: InboundPorts,
 ): Promise<Answer | undefined> {
-  if (opened.notice.kind === 'none' || !submissions) return undefined
-  return answer({ notice: opened.notice, from, spoolId: id, address, mailbox }, { ...ports, submissions })
+  if (opened.notice.kind === 'none') return undefined
+  return answer({ notice: opened.notice, from, spoolId: id, address, mailbox }, ports)
 }
 
 /** Refusals of which the sender is not at fault: somebody must look. */

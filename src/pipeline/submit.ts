@@ -14,7 +14,7 @@ import { type NoticeRequest, noticeRequestOf } from '../notices/request.js'
 import type { Clock, Random } from '../ports/world.js'
 import { type Confirmation, type Submissions, submissionLimits } from '../spool/submission.js'
 import { senderOf } from '../trust/sender.js'
-import { firstDeadlineMs, type TrackingPolicy, trackingPolicy } from './deadlines.js'
+import { firstDeadlineMs, type TrackingPolicy } from './deadlines.js'
 import { withXdmSubject } from './xdm-subject.js'
 
 export interface SubmitPorts {
@@ -22,8 +22,7 @@ export interface SubmitPorts {
   readonly submissions: Submissions
   readonly clock: Clock
   readonly random: Random
-  /** Default: `trackingPolicy`. */
-  readonly tracking?: TrackingPolicy
+  readonly tracking: TrackingPolicy
 }
 
 export interface SubmitRequest {
@@ -80,9 +79,7 @@ export async function submit(request: SubmitRequest, ports: SubmitPorts): Promis
     by,
     ...(wish.asks && { asks: wish.asks }),
     ...(wish.answersTo && { answersTo: [wish.answersTo] }),
-    ...(checked.isNotice
-      ? { untracked: true }
-      : { trackAfterMs: firstDeadlineMs(wish.asks, ports.tracking ?? trackingPolicy) }),
+    ...(checked.isNotice ? { untracked: true } : { trackAfterMs: firstDeadlineMs(wish.asks, ports.tracking) }),
   })
   return outcome.kind === 'refused' ? outcome : { ...outcome, messageId: checked.messageId }
 }

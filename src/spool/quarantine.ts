@@ -8,7 +8,7 @@ import { contentId, decodeSpooled, encodeSpooled, json, timeKey, utf8 } from './
 import type { SpoolPorts } from './spool.js'
 import { enqueueSpooled } from './spool.js'
 import type { SpoolBody, Spooled } from './spooled.js'
-import { openTrail, type TrailWriter } from './trail.js'
+import type { TrailWriter } from './trail.js'
 
 export interface RefusedRecipient {
   readonly recipient: DirectAddress
@@ -61,7 +61,7 @@ export function openQuarantine(
   ports: Pick<SpoolPorts, 'store' | 'clock' | 'audit' | 'trail'>,
   limits = quarantineLimits,
 ): Quarantine {
-  const { store, clock, trail = openTrail(ports) } = ports
+  const { store, clock, trail } = ports
   return {
     keep: (spooled, refused) => keep(store, spooled, refused, clock.now()),
     async get(spoolId) {

@@ -11,7 +11,7 @@ import type { Clock, Random } from '../ports/world.js'
 import { decodeSpooled, encodeSpooled, json, seenKey, spoolId, timeKey, utf8 } from './payload.js'
 import type { SpoolBody, Spooled, SpooledJob } from './spooled.js'
 import { openBlobSweep, sweepSeen } from './sweep.js'
-import { openTrail, type TrailWriter } from './trail.js'
+import type { TrailWriter } from './trail.js'
 
 export interface SpoolPorts {
   readonly store: Store
@@ -19,8 +19,7 @@ export interface SpoolPorts {
   readonly clock: Clock
   readonly audit: Audit
   readonly random: Random
-  /** Default: one that keeps no events. */
-  readonly trail?: TrailWriter
+  readonly trail: TrailWriter
 }
 
 /** The queue of messages that wait for their verdict. */
@@ -69,8 +68,7 @@ export interface Spool {
   sweepBlobs(limit?: number): Promise<number>
 }
 
-export function openSpool(given: SpoolPorts, limits = spoolLimits): Spool {
-  const ports = { ...given, trail: given.trail ?? openTrail(given) }
+export function openSpool(ports: SpoolPorts, limits = spoolLimits): Spool {
   const { store, blobs, clock } = ports
   const sweepBlobs = openBlobSweep(ports, limits.orphanMs)
   return {

@@ -6,7 +6,7 @@ import { type BodyPorts, keepBody, readBody } from '../ports/body.js'
 import { type Batch, type ClaimedJob, type Entry, together, within } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import { contentId, json, timeKey, utf8 } from './payload.js'
-import { openTrail, type TrailWriter } from './trail.js'
+import type { TrailWriter } from './trail.js'
 
 /** The queue of messages that somebody here wrote and whose recipients were not all looked up yet. */
 export const submissionQueue = 'submission'
@@ -156,12 +156,10 @@ export interface Submissions {
 export interface SubmissionPorts extends BodyPorts {
   readonly clock: Clock
   readonly audit: Audit
-  /** Default: one that keeps no events. */
-  readonly trail?: TrailWriter
+  readonly trail: TrailWriter
 }
 
-export function openSubmissions(given: SubmissionPorts): Submissions {
-  const ports = { ...given, trail: given.trail ?? openTrail(given) }
+export function openSubmissions(ports: SubmissionPorts): Submissions {
   const { store, vault } = ports
   const open = async (mailbox: string, row: Entry): Promise<StoredSubmission> => {
     const plain = await vault.open(ownerOf(mailbox), row.key, row.value)

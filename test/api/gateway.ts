@@ -10,6 +10,7 @@ import { createMasterKey, readMasterKey } from '../../src/keyring/master-key.js'
 import { openMailbox } from '../../src/mailbox/mailbox.js'
 import type { NewMessage } from '../../src/mailbox/message.js'
 import { openMetrics } from '../../src/observe/metrics.js'
+import { trackingPolicy } from '../../src/pipeline/deadlines.js'
 import { openQueues } from '../../src/pipeline/queue.js'
 import { outcomesOf } from '../../src/pipeline/sent.js'
 import { submit } from '../../src/pipeline/submit.js'
@@ -52,9 +53,8 @@ export async function openGateway(
   const note = (event: string, fields?: object) => void logged.push(`${event} ${JSON.stringify(fields ?? {})}`)
   const submissions = openSubmissions({ ...room, audit })
   const sending: ApiPorts['sending'] = {
-    submit: (request) => submit(request, { ...room, directory, submissions, random }),
+    submit: (request) => submit(request, { ...room, directory, submissions, random, tracking: trackingPolicy }),
     submissions,
-    nudge,
   }
   const ports: ApiPorts = {
     ...room,
@@ -71,7 +71,7 @@ export async function openGateway(
     log: { info: note, warn: note, error: note },
     checks: async () => [{ name: 'store', ok: room.store.healthy() }],
     exposition: () => metrics.exposition(),
-    queued: openQueues({
+    queues: openQueues({
       ...{ ...room, submissions, trail, audit },
       ends: {
         outbound: outcomesOf({
@@ -106,7 +106,7 @@ export async function openGateway(
     const letter = Buffer.from(`From: ${address}\r\nTo: dr@far.example\r\n\r\nx`)
     const sent = await submit(
       { from: address, message: letter, by: 'test' },
-      { ...room, directory, submissions, random },
+      { ...room, directory, submissions, random, tracking: trackingPolicy },
     )
     if (sent.kind === 'refused') throw new Error(sent.reason)
     const { document: sha256 } = document.item.provenance

@@ -43,7 +43,7 @@ describe('domain and address', () => {
       ['address add dan@clinic.example --kind provider', 0, /provider/],
       ['address edge dan@clinic.example ehr-north', 0, /Mail for dan@clinic\.example goes on to ehr-north/],
       ['address list --domain clinic.example', 0, /dan@clinic\.example +provider +enabled .*ehr-north/],
-      ['address edge dan@clinic.example EHR', 1, /The name of a system is/],
+      ['address edge dan@clinic.example EHR', 1, /edge.systems has no EHR/],
       ['address edge dan@clinic.example none', 0, /Mail for dan@clinic\.example stays here/],
       ['address disable bob@clinic.example', 0, /Disabled bob@clinic\.example/],
       ['address list --domain clinic.example', 0, /bob@clinic\.example +patient +disabled/],

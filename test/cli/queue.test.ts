@@ -19,14 +19,14 @@ async function desk() {
   const { store, clock } = gateway
   const nudged: string[] = []
   let paused = 0
-  const queued = openQueues({
+  const queues = openQueues({
     ...gateway,
     ends: { outbound: () => ({}), edge: () => ({}) },
     begunKey: ({ id }) => `delivery/begun/${id}`,
     nudge: (queue) => void nudged.push(queue),
     pause: async () => void paused++,
   })
-  Object.assign(operator, { queued })
+  Object.assign(operator, { queues })
   const jobs = [notice('one', 'a@far.example'), notice('two', 'b@far.example'), notice('other', 'c@other.example')]
   await store.commit({
     enqueue: jobs.map((job, i) => ({

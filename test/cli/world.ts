@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { audit } from '../../src/audit/audit.js'
 import type { Context, Home } from '../../src/cli/operator.js'
 import { runCli, runCommand } from '../../src/cli/program.js'
+import { settings } from '../../src/config/settings.js'
 import { openVault } from '../../src/keyring/vault.js'
 import { openMailbox } from '../../src/mailbox/mailbox.js'
 import { openOperator } from '../../src/operator.js'
@@ -20,7 +21,7 @@ export async function house() {
   const { store, directory, keyring, clock } = await world()
   const blobs = createMemoryBlobs(clock)
   const vault = openVault({ store, keyring, random })
-  const kept = { store, blobs, vault, clock, audit }
+  const kept = { store, blobs, vault, clock, audit, trail: openTrail({ store }) }
   return {
     ...kept,
     close: () => store.close(),
@@ -28,7 +29,6 @@ export async function house() {
     directory,
     spool: openSpool({ ...kept, random }),
     submissions: openSubmissions(kept),
-    trail: openTrail(kept),
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async () => undefined }),
     record: openRecord(kept),
@@ -44,7 +44,8 @@ export interface Ran {
 /** An operator at a keyboard: files by name, and a gateway that the commands open. */
 export async function keyboard(files: Record<string, string | Uint8Array> = {}) {
   const gateway = await house()
-  const operator = openOperator(gateway).operator
+  const config = settings.parse({ edge: { systems: { 'ehr-north': { host: 'ehr.clinic.example' } } } })
+  const { operator } = openOperator(gateway, config)
   const written = new Map<string, { readonly text: string; readonly kind: string }>()
   async function run(...argv: string[]): Promise<Ran> {
     let [out, err] = ['', '']

@@ -110,7 +110,7 @@ async function ward(system: Partial<EdgeSystem> & { readonly port: number }, lif
   const common = { ...told, store, random, onConcluded: nudge, idleMs: 50 }
   works.push(
     startDelivery({
-      ...{ ...common, blobs: gateway.blobs, prepare: notices.prepare, outcomeParts: gateway.outcomes },
+      ...{ ...common, blobs: gateway.blobs, prepare: gateway.prepare, outcomeParts: gateway.outcomes },
       attempt: homeFirst(beyond, { ...home, accept, clock }),
     }),
     startDelivery({

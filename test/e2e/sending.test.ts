@@ -74,7 +74,7 @@ it('sends to another gateway, which decrypts and verifies it, and to somebody he
       accept: gateway.spool.accept,
       clock,
     }),
-    prepare: gateway.notices.prepare,
+    prepare: gateway.prepare,
     outcomeParts: gateway.outcomes,
   })
   const sending = startWork({

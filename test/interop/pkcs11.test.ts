@@ -297,7 +297,7 @@ describe.skipIf(!module)(title, () => {
     expect(await g.messagesOf(gateway, g.alice)).toHaveLength(1)
     const [job] = await g.outboundOf(gateway)
     if (!job) throw new Error('no notice is owed')
-    const notice = await gateway.notices.prepare(job)
+    const notice = await gateway.prepare(job)
     if (notice.kind !== 'sealed') throw new Error(JSON.stringify(notice))
     const read = openMessage(Buffer.from(notice.wire), [ready(g.doctorKey)])
     expect(read).toMatchObject({ kind: 'opened', signers: [{ kind: 'verified', digest: 'sha256' }] })

@@ -52,7 +52,7 @@ describe.skipIf(!postgresPrograms)('queues of two nodes over PostgreSQL (skipped
         random: { bytes: () => Buffer.from('7fffffff', 'hex') },
         attempt: openAttempts({ hostname: 'us.example', exchanges: loopback, port: peer.port }),
         outcomeParts: b.outcomes,
-        prepare: b.notices.prepare,
+        prepare: b.prepare,
         idleMs: 50,
       })
     const close = async () => {

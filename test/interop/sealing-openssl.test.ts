@@ -111,7 +111,7 @@ describe('a notice', () => {
     await accept(gateway, seal({ signers: [doctorRsa] }))
     await work(gateway)
     const [job] = await outboundOf(gateway)
-    const prepared = job && (await gateway.notices.prepare(job))
+    const prepared = job && (await gateway.prepare(job))
     if (prepared?.kind !== 'sealed') throw new Error(JSON.stringify(prepared))
     expect(encryptionOf(prepared.wire)).toEqual({ ways: ['rsaesOaep'], cipher: 'aes-256-cbc' })
     const { privateKeyPem: recipientKeyPem, certificatePem: recipientCertPem } = doctorRsa

@@ -41,7 +41,7 @@ async function owedOf(gateway: Gateway): Promise<OutboundJob> {
 }
 
 async function madeOf(gateway: Gateway, job: OutboundJob): Promise<Buffer> {
-  const made = await gateway.notices.prepare(job)
+  const made = await gateway.prepare(job)
   if (made.kind !== 'sealed') throw new Error(JSON.stringify(made))
   return Buffer.from(made.wire)
 }
@@ -181,7 +181,7 @@ describe('a signer who cannot be encrypted to', () => {
     const id = await accept(gateway, fromSignOnly())
     await work(gateway)
     const job = await owedOf(gateway)
-    const made = await gateway.notices.prepare(job)
+    const made = await gateway.prepare(job)
     expect(made).toMatchObject({ kind: 'refused', reason: 'no-recipient-certificate' })
     if (made.kind !== 'refused') throw new Error(made.kind)
     pass(1)
@@ -203,7 +203,7 @@ describe('a notice that cannot be made now', () => {
     await accept(gateway, seal())
     await work(gateway)
     await done(gateway.directory.keys.retire(domain as never, gatewayKey.fingerprint, 'test'))
-    expect(await gateway.notices.prepare(await owedOf(gateway))).toMatchObject({
+    expect(await gateway.prepare(await owedOf(gateway))).toMatchObject({
       kind: 'refused',
       reason: 'no-key-for-sender',
     })
@@ -217,9 +217,9 @@ describe('a notice that cannot be made now', () => {
     await work(gateway)
     const job = await owedOf(gateway)
     source.answer = { kind: 'unavailable', detail: 'no answer' }
-    expect(await gateway.notices.prepare(job)).toMatchObject({ kind: 'undecided', cause: 'revocation-unavailable' })
+    expect(await gateway.prepare(job)).toMatchObject({ kind: 'undecided', cause: 'revocation-unavailable' })
     source.answer = { kind: 'good' }
-    expect(await gateway.notices.prepare(job)).toMatchObject({ kind: 'sealed' })
+    expect(await gateway.prepare(job)).toMatchObject({ kind: 'sealed' })
   })
 
   it.each([

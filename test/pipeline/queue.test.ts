@@ -349,7 +349,7 @@ describe('what is cancelled', () => {
     expect(await messagesOf(gateway, alice)).toEqual([])
   })
 
-  it('on its way to a system of ours: an alarm, and the message stays in the mailbox', async () => {
+  it('on its way to a system of ours: no alarm, since somebody wanted it, and the message stays in the mailbox', async () => {
     const { gateway, queues } = await world()
     const mail: OutboundJob = {
       ...{ id: 'edge', trail: 'b'.repeat(26), kind: 'edge', from: null, to: [bob], stage: 'stored', system: 'ehr' },
@@ -362,7 +362,8 @@ describe('what is cancelled', () => {
     })
     expect(await gateway.store.jobs(edgeQueue, 10)).toEqual([])
     const story = await storyOf(gateway, mail.trail)
-    for (const step of ['cancelled', 'edge-failed', 'alarm']) expect(story).toContain(`${step} ${bob}`)
+    for (const step of ['cancelled', 'edge-failed']) expect(story).toContain(`${step} ${bob}`)
+    expect(story).not.toContain(`alarm ${bob}`)
   })
 
   it('cannot be read: refused, as nobody could be told, and left as it was', async () => {
@@ -436,7 +437,7 @@ describe('with the far side down', () => {
     const random = { bytes: () => Buffer.from('7fffffff', 'hex') }
     const work = startDelivery({
       ...gateway,
-      ...{ random, attempt, outcomeParts: gateway.outcomes, prepare: gateway.notices.prepare },
+      ...{ random, attempt, outcomeParts: gateway.outcomes, prepare: gateway.prepare },
     })
     workers.push(work)
     return work

@@ -357,7 +357,7 @@ describe('who speaks', () => {
 describe('a notice that comes in', () => {
   const mdn = (finalRecipient = doctor) =>
     composeMdn({
-      disposition: 'processed',
+      disposition: 'failed',
       finalRecipient,
       to: alice,
       originalMessageId: '<sent@patients.example>',
@@ -370,7 +370,7 @@ describe('a notice that comes in', () => {
     await accept(gateway, seal({ message: mdn() }), [alice], null)
     await work(gateway)
     expect(await messagesOf(gateway, alice)).toMatchObject([
-      { notice: { kind: 'mdn', disposition: 'processed', originalMessageId: '<sent@patients.example>' } },
+      { notice: { kind: 'mdn', disposition: 'failed', originalMessageId: '<sent@patients.example>' } },
     ])
     expect(await outboundOf(gateway)).toEqual([])
     expect(await itemsOf(gateway, alice)).toEqual([])

@@ -153,12 +153,17 @@ describe('a process that dies at any call of its store', () => {
     },
   )
 
-  it('lets a late answer through, and this test sees it, where notices are mail like any other (seeded bug)', async () => {
+  it('lets a late answer through, and this test sees it, where an answer finds everybody still waiting for one (seeded bug)', async () => {
     const { wrong } = await everyDeath(
       'before',
       undefined,
-      async ({ submissions: _, ...gateway }) => {
-        await work(gateway as Sending)
+      async ({ submissions, ...gateway }) => {
+        const answering: typeof submissions.answering = async (...asked) =>
+          (await submissions.answering(...asked)).map(({ submission, ...stored }) => {
+            const recipients = submission.recipients.map((one) => ({ ...one, state: 'sent' as const }))
+            return { ...stored, submission: { ...submission, recipients } }
+          })
+        await work({ ...gateway, submissions: { ...submissions, answering } })
       },
       1,
     )

@@ -1,10 +1,12 @@
 import { audit } from '../../src/audit/audit.js'
 import type { DirectAddress } from '../../src/direct/address.js'
 import { openVault } from '../../src/keyring/vault.js'
+import { trackingPolicy } from '../../src/pipeline/deadlines.js'
 import { type HandedIn, submitHandedIn } from '../../src/pipeline/handed-in.js'
 import type { SubmissionListener, SubmissionOptions } from '../../src/smtp/options.js'
 import { startSubmission } from '../../src/smtp/submission.js'
 import { openSubmissions } from '../../src/spool/submission.js'
+import { openTrail } from '../../src/spool/trail.js'
 import { createMemoryBlobs } from '../../src/store/memory-blobs.js'
 import { made, random, serving, world } from '../directory/worlds.js'
 import { makeAuthority, makeLeaf } from '../fixtures/pki.js'
@@ -40,7 +42,14 @@ export async function submitting(options: Partial<SubmissionOptions> = {}) {
   await serving(directory, 'clinic.example', 'anna', 'ben')
   await serving(directory, 'other.example', 'other')
   const vault = openVault({ store, keyring, random })
-  const submissions = openSubmissions({ store, blobs: createMemoryBlobs(clock), vault, clock, audit })
+  const submissions = openSubmissions({
+    store,
+    blobs: createMemoryBlobs(clock),
+    vault,
+    clock,
+    audit,
+    trail: openTrail({ store }),
+  })
   const { secret } = made(await directory.accounts.create({ name: 'ehr', senders: ['clinic.example'] }, 'operator'))
   const handedIn: HandedIn[] = []
   const taken: HandedIn[] = []
@@ -54,7 +63,7 @@ export async function submitting(options: Partial<SubmissionOptions> = {}) {
     async submit(message) {
       const kept = { ...message, message: Buffer.from(message.message) }
       handedIn.push(kept)
-      const outcome = await submitHandedIn(message, { directory, submissions, clock, random })
+      const outcome = await submitHandedIn(message, { directory, submissions, clock, random, tracking: trackingPolicy })
       if (outcome.kind === 'submitted') taken.push(kept)
       return outcome
     },

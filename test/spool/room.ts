@@ -6,6 +6,7 @@ import type { Audit, AuditEntry } from '../../src/ports/audit.js'
 import type { Blobs } from '../../src/ports/blobs.js'
 import type { Store } from '../../src/ports/store.js'
 import { StoreFailed } from '../../src/ports/store.js'
+import { openTrail } from '../../src/spool/trail.js'
 import { type CallHook, createMemoryDisk, openMemoryStore } from '../../src/store/memory.js'
 
 /** A disk of blobs in memory; `failAfter` makes the n-th chunk of a put fail as a full disk does. */
@@ -69,7 +70,7 @@ export async function openRoom(hooks: { readonly beforeCall?: CallHook; readonly
   const master = readMasterKey(createMasterKey(random))
   if (master.kind !== 'master-key') throw new Error(master.detail)
   const vault = openVault({ store, keyring: openKeyring({ current: master.key }, random), random })
-  return { clock, disk, store, vault, audit, random, blobs: memoryBlobs(clock) }
+  return { clock, disk, store, vault, audit, random, trail: openTrail({ store }), blobs: memoryBlobs(clock) }
 }
 
 export async function text(chunks: AsyncIterable<Uint8Array> | undefined): Promise<string | undefined> {

@@ -42,12 +42,12 @@ export const plants = {
   replyFirst: [
     {
       file: 'smtp/dialogue.js',
-      find: 'accept: (data) => options.accept(envelope, data),',
+      find: 'accept: (data) => role.accept(envelope, data, visitor),',
       put: `accept: async (data) => {
                 const chunks = [];
                 for await (const chunk of data) chunks.push(chunk);
                 const again = async function* () { yield* chunks; };
-                setTimeout(() => options.accept(envelope, again()).catch(() => undefined), 100);
+                setTimeout(() => role.accept(envelope, again(), visitor).catch(() => undefined), 100);
                 return { kind: 'accepted', id: 'at-once' };
             },`,
     },

@@ -9,7 +9,6 @@ import { submit } from '../../src/pipeline/submit.js'
 import type { Blobs } from '../../src/ports/blobs.js'
 import type { Store, StoredRow } from '../../src/ports/store.js'
 import { missed } from '../../src/spool/silence.js'
-import { openSubmissions } from '../../src/spool/submission.js'
 import { rowName } from '../../src/upkeep/families.js'
 import { encodeRow } from '../../src/upkeep/frames.js'
 import { type Finding, verify } from '../../src/upkeep/verify.js'
@@ -67,10 +66,7 @@ export async function busyGateway() {
   await accept(gateway, seal({ id: 'waits' }))
   await accept(gateway, seal({ id: 'large-waits', content: withDocument(200_000) }))
   const message = Buffer.from(`From: ${alice}\r\nTo: ${bob}\r\n\r\nHello\r\n`)
-  await submit(
-    { from: alice, to: [bob], message, by: 'test' },
-    { ...gateway, submissions: openSubmissions(gateway), random },
-  )
+  await submit({ from: alice, to: [bob], message, by: 'test' }, { ...gateway, random })
   await gateway.store.commit({
     put: [
       {

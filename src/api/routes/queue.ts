@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import { type QueueFilter, type Queues, queueLimits } from '../../pipeline/queue.js'
+import { type QueueFilter, queueLimits } from '../../pipeline/queue.js'
 import { type QueueAction, queueActions, queueNames } from '../../pipeline/queue-rules.js'
 import { type QueuedMail, queueStates } from '../../pipeline/queued.js'
 import type { ApiPorts } from '../ports.js'
@@ -68,7 +68,7 @@ export function queueRoutes(app: FastifyInstance, ports: ApiPorts): void {
     answers: z.object({ mail: z.array(mailSchema), next: z.string().optional().describe('Cursor of the next page') }),
     async handle({ query: { limit, cursor, all, ...filter }, subject }) {
       const asked: QueueFilter = { ...filter, all: all === 'true' }
-      const page = await queuesOf(ports).list(asked, { limit, cursor })
+      const page = await ports.queues.list(asked, { limit, cursor })
       if (page.kind === 'bad-cursor') throw new Problem('invalid-cursor')
       subject['count'] = String(page.mail.length)
       return { mail: page.mail.map(mailView), ...(page.next === undefined ? {} : { next: page.next }) }
@@ -85,7 +85,7 @@ export function queueRoutes(app: FastifyInstance, ports: ApiPorts): void {
     answers: mailSchema.extend({ steps: z.array(stepSchema) }).meta({ id: 'QueuedMailWithSteps' }),
     async handle({ params: { queue, id }, subject }) {
       named(subject, queue, id)
-      const shown = await queuesOf(ports).show(queue, id)
+      const shown = await ports.queues.show(queue, id)
       if (!shown) throw new Problem('not-found')
       return { ...mailView(shown.mail), steps: stepsView(shown.steps) }
     },
@@ -104,7 +104,7 @@ export function queueRoutes(app: FastifyInstance, ports: ApiPorts): void {
       answers: z.object({ action: z.enum(queueActions), was: mailSchema.describe('As it was before') }),
       async handle({ params: { queue, id }, body, principal, subject, reply }) {
         named(subject, queue, id)
-        const outcome = await queuesOf(ports).act(action, queue, id, { by: `token:${principal.token}`, ...body })
+        const outcome = await ports.queues.act(action, queue, id, { by: `token:${principal.token}`, ...body })
         switch (outcome.kind) {
           case 'done':
             reply.code(202)
@@ -119,11 +119,6 @@ export function queueRoutes(app: FastifyInstance, ports: ApiPorts): void {
       },
     })
   }
-}
-
-function queuesOf({ queued }: ApiPorts): Queues {
-  if (!queued) throw new Problem('unavailable')
-  return queued
 }
 
 function named(subject: Record<string, string>, queue: string, id: string): void {

@@ -54,7 +54,6 @@ export function sendingRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
       })
       if (outcome.kind === 'refused') throw problemOf(outcome)
       subject['submission'] = outcome.id
-      sending.nudge()
       reply.code(202).header('location', `/api/v1/mailboxes/${encodeURIComponent(address)}/submissions/${outcome.id}`)
       const { id, messageId, duplicate } = outcome
       return { id, messageId, duplicate }

@@ -189,7 +189,7 @@ export function addressCommands(program: Command, session: Session): void {
     session,
     async ({ directory, edgeSystems }, context, options, [given = '', system = '']) => {
       const edge = system === 'none' ? undefined : system
-      if (edge !== undefined && edgeSystems && !edgeSystems.includes(edge))
+      if (edge !== undefined && !edgeSystems.includes(edge))
         throw new CommandFailed(`edge.systems has no ${edge}; name it there first`, exitCodes.refused)
       orFail(await directory.addresses.setEdge(addressArgument(given), edge, operatorName))
       const said = edge === undefined ? `Mail for ${given} stays here.` : `Mail for ${given} goes on to ${edge}.`

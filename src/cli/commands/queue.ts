@@ -41,10 +41,7 @@ export function queueCommands(program: Command, session: Session): void {
     session,
     async (operator, context, { json = false, limit, ...options }) => {
       const most = count(limit, 10_000)
-      const { queued } = operator
-      const rows = queued
-        ? await listed(queued, filterOf(options), most, operator.clock.now(), json)
-        : await plain(operator, most)
+      const rows = await listed(operator.queues, filterOf(options), most, operator.clock.now(), json)
       printRows(context, json, rows, 'Nothing waits.')
       return exitCodes.done
     },
@@ -54,7 +51,7 @@ export function queueCommands(program: Command, session: Session): void {
     queue.command('show <id>').description('tell what one is, and its life so far').option('--queue <name>', named),
     session,
     async (operator, context, { json = false, queue }, [id = '']) => {
-      const queues = queuesOf(operator)
+      const { queues } = operator
       const place = await placeOf(queues, id, checkedQueue(queue))
       const shown = await queues.show(place, id)
       if (!shown) throw nothingNamed(id)
@@ -98,7 +95,7 @@ async function acted(
   id: string | undefined,
 ): Promise<number> {
   const { queue, domain, reason } = options
-  const queues = queuesOf(operator)
+  const { queues } = operator
   const actor = { by: operatorName, reason }
   const { done } = actions[action]
   if ((id === undefined) === (domain === undefined))
@@ -134,11 +131,6 @@ async function acted(
       })
     }
   }
-}
-
-function queuesOf({ queued }: Operator): Queues {
-  if (!queued) throw new CommandFailed('the queues cannot be changed here')
-  return queued
 }
 
 const nothingNamed = (id: string) => new CommandFailed(`nothing that waits has the id ${id}`)
@@ -178,11 +170,6 @@ async function listed(
     cursor = page.next
   }
   return rows
-}
-
-async function plain({ queues }: Operator, most: number): Promise<readonly Row[]> {
-  const jobs = await queues.list(most)
-  return jobs.map(({ queue, id, dueAt, attempt, held }) => ({ queue, id, dueAt, attempt, held }))
 }
 
 function rowOf({ trail, from, since, dueAt, ...mail }: QueuedMail, now: number, json: boolean): Row {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { readDuration } from '../../config/duration.js'
 import { actOnGateway, operatorName, type Session, sayDone } from '../command.js'
-import { CommandFailed, exitCodes, type Operator, type OperatorWebhooks } from '../operator.js'
+import { CommandFailed, exitCodes, type OperatorWebhooks } from '../operator.js'
 import { printRows } from '../table.js'
 
 /** `webhook list|test|pause|resume|replay`: programs that are told what happens to messages. */
@@ -12,7 +12,7 @@ export function webhookCommands(program: Command, session: Session): void {
     webhook.command('list').description('list them, and how far each has come'),
     session,
     async (operator, context, { json = false }) => {
-      const standings = await desk(operator).list()
+      const standings = await operator.webhooks.list()
       printRows(
         context,
         json,
@@ -27,7 +27,7 @@ export function webhookCommands(program: Command, session: Session): void {
     webhook.command('test <name>').description('send it a signed request that is no event, and tell what it answers'),
     session,
     async (operator, context, options, [name = '']) => {
-      const outcome = known(await desk(operator).test(name, operatorName), name)
+      const outcome = known(await operator.webhooks.test(name, operatorName), name)
       if (outcome.kind !== 'taken') throw new CommandFailed(`${name}: ${outcome.detail}`)
       return sayDone(context, options, `${name} ${outcome.detail}.`, { tested: name, detail: outcome.detail })
     },
@@ -37,7 +37,7 @@ export function webhookCommands(program: Command, session: Session): void {
     webhook.command('pause <name>').description('tell it nothing until it is resumed; what happens meanwhile waits'),
     session,
     async (operator, context, options, [name = '']) => {
-      known(await desk(operator).pause(name, operatorName), name)
+      known(await operator.webhooks.pause(name, operatorName), name)
       return sayDone(context, options, `Paused ${name}.`, { paused: name })
     },
   )
@@ -46,7 +46,7 @@ export function webhookCommands(program: Command, session: Session): void {
     webhook.command('resume <name>').description('go on where it was, at once; also for one that fails, or was gone'),
     session,
     async (operator, context, options, [name = '']) => {
-      known(await desk(operator).resume(name, operatorName), name)
+      known(await operator.webhooks.resume(name, operatorName), name)
       return sayDone(context, options, `Resumed ${name}.`, { resumed: name })
     },
   )
@@ -62,16 +62,11 @@ export function webhookCommands(program: Command, session: Session): void {
     session,
     async (operator, context, options, [name = '']) => {
       const from = placeOf(options.from, operator.clock.now())
-      const done = known(await desk(operator).replay(name, from, operatorName), name)
+      const done = known(await operator.webhooks.replay(name, from, operatorName), name)
       const sentence = `Telling ${name} again from event ${done.from} on: ${done.events} so far.`
       return sayDone(context, options, sentence, { replayed: name, from: done.from, events: done.events })
     },
   )
-}
-
-function desk({ webhooks }: Operator): OperatorWebhooks {
-  if (!webhooks) throw new CommandFailed('this gateway has no webhooks')
-  return webhooks
 }
 
 function known<T extends { readonly kind: string }>(outcome: T, name: string): Exclude<T, { kind: 'unknown' }> {
