@@ -8,7 +8,7 @@ import { begunKey, startDelivery } from '../delivery/worker.js'
 import { clock, type House, random } from '../house.js'
 import { watchQueues } from '../observe/queues.js'
 import type { TrackingPolicy } from '../pipeline/deadlines.js'
-import { edgeOutcomesOf } from '../pipeline/edge.js'
+import { edgeOutcomesOf, unsignedFieldsOf } from '../pipeline/edge.js'
 import { receive } from '../pipeline/inbound.js'
 import { noticeWire } from '../pipeline/notice-wire.js'
 import { openNotices } from '../pipeline/notices.js'
@@ -141,7 +141,7 @@ export function startMailWork(
     startDelivery({
       ...delivering,
       queue: edgeQueue,
-      stored: storedMail({ mailbox: house.mailbox, hostname: config.hostname }),
+      stored: storedMail({ mailbox: house.mailbox, hostname: config.hostname, fieldsOf: unsignedFieldsOf }),
       attempt: openEdgeAttempts({
         hostname: config.hostname,
         exchanges,

@@ -4,6 +4,7 @@ import type { TrailStep } from '../direct/verdict.js'
 import type { Address } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
 import type { NewMessage } from '../mailbox/message.js'
+import { writeFields } from '../mime/fields.js'
 import type { Audit, AuditEntry } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
@@ -51,6 +52,15 @@ export async function handOver(
     ...{ owedAt: at, tries: 0 },
   }
   return { parts: enqueueOutbound(job, at), detail: `for ${edge}` }
+}
+
+/**
+ * The X-Direct-* fields that a message brought outside its signature, as they stand in front of it on its way to a system:
+ * kept for routing, and signed by nobody. What cannot stand in a header is left out.
+ */
+export function unsignedFieldsOf({ outerFields = [] }: Pick<NewMessage, 'outerFields'>): Uint8Array {
+  const written = outerFields.map(({ name, value }) => writeFields([[name, value]]))
+  return Buffer.concat(written.flatMap((one) => (one.kind === 'unsafe-field' ? [] : [one.bytes])))
 }
 
 export interface ToMailboxPorts {

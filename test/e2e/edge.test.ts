@@ -10,7 +10,7 @@ import { startDelivery } from '../../src/delivery/worker.js'
 import { listenForMail, openMail } from '../../src/demo/mail.js'
 import { type Credentials, type OpenSsl, openSsl } from '../../src/demo/openssl.js'
 import type { DirectAddress, DirectDomain } from '../../src/direct/address.js'
-import { edgeOutcomesOf } from '../../src/pipeline/edge.js'
+import { edgeOutcomesOf, unsignedFieldsOf } from '../../src/pipeline/edge.js'
 import { receive } from '../../src/pipeline/inbound.js'
 import { send } from '../../src/pipeline/outbound.js'
 import { startWork, type Work } from '../../src/pipeline/work.js'
@@ -114,7 +114,11 @@ async function ward(system: Partial<EdgeSystem> & { readonly port: number }, lif
       attempt: homeFirst(beyond, { ...home, accept, clock }),
     }),
     startDelivery({
-      ...{ ...common, queue: edgeQueue, stored: storedMail({ mailbox, hostname: 'mail.ward.example' }) },
+      ...{
+        ...common,
+        queue: edgeQueue,
+        stored: storedMail({ mailbox, hostname: 'mail.ward.example', fieldsOf: unsignedFieldsOf }),
+      },
       attempt: openEdgeAttempts({ hostname: 'mail.ward.example', exchanges: loopback, systems }),
       outcomeParts: edgeOutcomesOf({ notices, trail, audit, clock, isKnown: (name) => name in systems }),
       schedule: {
@@ -167,11 +171,14 @@ function mail({
   return `From: <${doctor}>\r\nTo: ${to.map((one) => `<${one}>`).join(', ')}\r\nSubject: Referral\r\nMessage-ID: <${id}@clinic.example>\r\nDate: Thu, 01 Jan 2026 00:00:00 +0000\r\n${header}MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n${text}`
 }
 
+/** What a clinic's gateway may say to others on the way: kept for them, beside what was signed. */
+const unsigned = 'X-Direct-useCase: any-all\r\n'
+
 /** Sends as the clinic's gateway would; answers the spool id of our 250. */
 async function post({ smtpPort }: Ward, message: string, to: readonly string[] = [nurse]): Promise<string> {
   const entity = await openssl.encrypt(await openssl.sign(message, far.key), near.key)
   const session = await openMail(smtpPort)
-  const outer = `From: <${doctor}>\r\nTo: <${nurse}>\r\nMessage-ID: <outer@clinic.example>\r\n`
+  const outer = `From: <${doctor}>\r\nTo: <${nurse}>\r\nMessage-ID: <outer@clinic.example>\r\nSubject: Nobody signed this\r\n${unsigned}`
   const reply = await session.send(doctor, to, Buffer.concat([Buffer.from(outer), entity]))
   session.close()
   expect(reply).toMatch(/^250 /)
@@ -212,7 +219,7 @@ describe('mail for a nurse whose EHR takes it by SMTP', () => {
         `^Received: from mail\\.ward\\.example \\(sealed\\) by mail\\.ward\\.example \\(direct-gateway\\) id ${id} for <${nurse}>; \\w{3}, \\d\\d \\w{3} \\d{4} [0-9:]{8} \\+0000\\r\\n$`,
       ),
     )
-    expect(rest.join('')).toBe(mail())
+    expect(rest.join('')).toBe(unsigned + mail())
     expect(await dispositions(at)).toEqual(['dispatched', 'processed'])
     const dispatched = (await noticesAt(at)).find(({ disposition }) => disposition === 'dispatched')
     expect(dispatched?.text).toMatch(/^X-DIRECT-FINAL-DESTINATION-DELIVERY:/m)
