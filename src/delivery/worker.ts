@@ -5,7 +5,14 @@ import type { Blobs } from '../ports/blobs.js'
 import type { Log, Metrics } from '../ports/observe.js'
 import { type Batch, type ClaimedJob, type Store, together } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
-import { decodeOutbound, encodeOutbound, type OutboundJob, outboundQueue, releaseHold } from '../spool/outbound.js'
+import {
+  begunKey,
+  decodeOutbound,
+  encodeOutbound,
+  type OutboundJob,
+  outboundQueue,
+  releaseHold,
+} from '../spool/outbound.js'
 import type { Attempt, AttemptOutcome } from './attempt.js'
 import type { Wire } from './dialogue.js'
 import { openLanes } from './lanes.js'
@@ -175,18 +182,19 @@ export function startDelivery(options: DeliveryOptions): Work {
     await settle(() => ({ release: [{ job, dueAt: clock.now() + waitMs }] }))
   }
 
-  async function send(job: ClaimedJob, mail: OutboundJob): Promise<void> {
+  /** Tries once, over the connection that is ours now; answers what makes the outcome true, which needs no connection. */
+  async function send(job: ClaimedJob, mail: OutboundJob): Promise<() => Promise<void>> {
     const before = await begunBefore(mail)
     if (before) {
       // The process died in that try. If it got further than we know, the bytes are the same.
       const detail = `try ${before.tries} was interrupted`
       const planned = Math.max(before.nextAt, clock.now())
-      return retry(job, { ...mail, tries: before.tries }, { detail }, { planned })
+      return () => retry(job, { ...mail, tries: before.tries }, { detail }, { planned })
     }
     const wire = await wireOf(mail)
     if (!wire) {
       log.error('delivery.message-lost', { id: mail.id, trail: mail.trail })
-      return conclude(job, mail, [{ kind: 'failed', detail: 'the stored message is gone', to: mail.to }])
+      return () => conclude(job, mail, [{ kind: 'failed', detail: 'the stored message is gone', to: mail.to }])
     }
     const tried: OutboundJob = { ...mail, tries: mail.tries + 1 }
     const nextAt = nextAttemptAt(tried, clock.now(), schedule, options.random) ?? clock.now()
@@ -197,8 +205,8 @@ export function startDelivery(options: DeliveryOptions): Work {
     const outcome = await options.attempt({ from, to, wire, ...(system !== undefined && { system }) })
     metrics.observe('delivery_attempt_seconds', (performance.now() - startedAt) / 1000, { outcome: outcome.kind })
     const { ended, waiting, trouble } = sorted(tried, outcome)
-    if (waiting.length === 0 && !trouble) return conclude(job, tried, ended)
-    return retry(job, tried, trouble ?? { detail: '' }, { others: ended, apart: waiting })
+    if (waiting.length === 0 && !trouble) return () => conclude(job, tried, ended)
+    return () => retry(job, tried, trouble ?? { detail: '' }, { others: ended, apart: waiting })
   }
 
   /** The bytes to send; undefined where their blob is gone. */
@@ -233,11 +241,8 @@ export function startDelivery(options: DeliveryOptions): Work {
 
     const lane = await lanes.enter(mail.system ?? domainOf(mail.to[0] as DirectAddress), job.id)
     if (lane.kind === 'busy') return park(job, lane.before)
-    try {
-      await send(job, mail)
-    } finally {
-      lane.leave()
-    }
+    const settleIt = await send(job, mail).finally(lane.leave)
+    await settleIt()
   }
 
   return startWork({
@@ -253,11 +258,6 @@ export function startDelivery(options: DeliveryOptions): Work {
       metrics.count('delivery_errors')
     },
   })
-}
-
-/** Where the try of a job is written before its socket opens. */
-export function begunKey(mail: Pick<OutboundJob, 'id' | 'kind'>): string {
-  return mail.kind === 'edge' ? `delivery/begun-edge/${mail.id}` : `delivery/begun/${mail.id}`
 }
 
 /** What a retry may be told beyond its trouble. */

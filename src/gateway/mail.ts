@@ -4,7 +4,7 @@ import { type Attempt, openAttempts } from '../delivery/attempt.js'
 import { openEdgeAttempts, storedMail } from '../delivery/edge.js'
 import { homeFirst } from '../delivery/local.js'
 import { webhookQueue } from '../delivery/webhook-state.js'
-import { begunKey, startDelivery } from '../delivery/worker.js'
+import { startDelivery } from '../delivery/worker.js'
 import { clock, type House, random } from '../house.js'
 import { watchQueues } from '../observe/queues.js'
 import type { TrackingPolicy } from '../pipeline/deadlines.js'
@@ -16,7 +16,7 @@ import { send } from '../pipeline/outbound.js'
 import { openQueues, type Queues } from '../pipeline/queue.js'
 import { outcomesOf } from '../pipeline/sent.js'
 import type { Steps } from '../pipeline/steps.js'
-import { track } from '../pipeline/tracking.js'
+import { cancelWaiting, track } from '../pipeline/tracking.js'
 import { startWork, type Work } from '../pipeline/work.js'
 import type { Exchanges } from '../ports/exchange.js'
 import type { ClaimedJob } from '../ports/store.js'
@@ -45,6 +45,7 @@ function endsOf(house: Omit<House, 'close'>, { edge }: Config) {
   return {
     notices,
     ends: {
+      [submissionQueue]: (job: ClaimedJob, why: string) => cancelWaiting(job, why, told),
       [outboundQueue]: outcomesOf(told),
       [edgeQueue]: edgeOutcomesOf({ ...told, isKnown: (system) => Object.hasOwn(edge.systems, system) }),
     },
@@ -54,7 +55,7 @@ function endsOf(house: Omit<House, 'close'>, { edge }: Config) {
 /** What operators may do to what waits. `nudge` hears of each queue in which something became due. */
 export function queuesOf(house: Omit<House, 'close'>, config: Config, nudge: (queue: string) => void): Queues {
   const { ends } = endsOf(house, config)
-  return openQueues({ ...house, clock, ends, begunKey, nudge, pause: (ms) => sleep(ms) })
+  return openQueues({ ...house, clock, ends, nudge, pause: (ms) => sleep(ms) })
 }
 
 /**

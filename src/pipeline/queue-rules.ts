@@ -30,13 +30,7 @@ const rules: Readonly<Record<string, Rules>> = {
     cancel:
       'mail that was accepted ends in a mailbox or in quarantine, never in silence; add a rule to refuse its sender',
   },
-  [submissionQueue]: {
-    hold: true,
-    release: true,
-    retry: true,
-    cancel:
-      'nothing of it is sealed yet: hold it, and its sender is told when its time is over; or cancel it in the queue outbound',
-  },
+  [submissionQueue]: outgoing,
   [outboundQueue]: outgoing,
   [edgeQueue]: outgoing,
   [trackingQueue]: {

@@ -5,6 +5,7 @@ import type { Audit } from '../ports/audit.js'
 import { type Batch, type ClaimedJob, type StandingJob, type Store, together } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import {
+  begunKey,
   decodeOutbound,
   edgeQueue,
   encodeOutbound,
@@ -12,7 +13,7 @@ import {
   outboundQueue,
   releaseHold,
 } from '../spool/outbound.js'
-import type { Submissions } from '../spool/submission.js'
+import { type Submissions, submissionQueue } from '../spool/submission.js'
 import type { Trail } from '../spool/trail.js'
 import type { NoticeOutcome } from './notices.js'
 import { mailQueues, mayNot, type QueueAction, queueNames } from './queue-rules.js'
@@ -119,10 +120,12 @@ export interface QueuePorts {
   readonly trail: Pick<Trail, 'steps' | 'read'>
   readonly audit: Audit
   readonly clock: Clock
-  /** What the end of a message to others, and of one to a system of ours, makes true: `outcomesOf`, `edgeOutcomesOf`. */
-  readonly ends: { readonly [outboundQueue]: EndParts; readonly [edgeQueue]: EndParts }
-  /** Key of the row that marks a try under way (src/delivery). */
-  readonly begunKey: (job: Pick<OutboundJob, 'id' | 'kind'>) => string
+  /** What the end of mail makes true, by the queue it waits in: `cancelWaiting`, `outcomesOf`, `edgeOutcomesOf`. */
+  readonly ends: {
+    readonly [submissionQueue]: (job: ClaimedJob, why: string) => Promise<Batch>
+    readonly [outboundQueue]: EndParts
+    readonly [edgeQueue]: EndParts
+  }
   /** Tells the worker of a queue to look now. */
   nudge(queue: string): void
   /** Resolves after so long. */
@@ -291,7 +294,7 @@ async function change(
 }
 
 /** Parts that give the job back with another time. */
-async function setBack({ store, clock, begunKey }: QueuePorts, action: QueueAction, job: ClaimedJob): Promise<Batch> {
+async function setBack({ store, clock }: QueuePorts, action: QueueAction, job: ClaimedJob): Promise<Batch> {
   const dueAt = action === 'hold' ? onHoldAt : clock.now()
   const mail = isOutgoing(job.queue) ? decodeOutbound(job.payload) : undefined
   const begun = mail && action !== 'hold' ? await store.get(begunKey(mail)) : undefined
@@ -301,11 +304,12 @@ async function setBack({ store, clock, begunKey }: QueuePorts, action: QueueActi
   return { release: [{ job, dueAt, payload: encodeOutbound({ ...mail, tries }) }], del: [begun.key] }
 }
 
-/** Parts that end a job of an outgoing queue as one that never arrives. */
+/** Parts that end a message on its way out as one that never arrives. */
 async function cancelled(ports: QueuePorts, job: ClaimedJob, { why }: { readonly why: string }): Promise<Batch> {
+  if (job.queue === submissionQueue) return together({ ack: [{ job }] }, await ports.ends[submissionQueue](job, why))
   const mail = decodeOutbound(job.payload)
   if (!mail) throw new Error(`the job ${job.id} cannot be read`)
-  const ending = together({ ack: [{ job }], del: [ports.begunKey(mail)] }, releaseHold(mail))
+  const ending = together({ ack: [{ job }], del: [begunKey(mail)] }, releaseHold(mail))
   // Of a notice its sender is told by nobody: the far side takes its own message for lost in its own time.
   if (mail.kind === 'mdn') return ending
   const end = ports.ends[job.queue === edgeQueue ? edgeQueue : outboundQueue]

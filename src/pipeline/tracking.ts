@@ -19,12 +19,16 @@ import { deadlineOf, type TrackingPolicy, trackingPolicy } from './deadlines.js'
 import { type FailedRecipient, type ReportPorts, reports, statusOf } from './report.js'
 import { putBack, type Withdrawn, withdraw } from './withdraw.js'
 
-export interface TrackingPorts extends ReportPorts {
-  readonly store: Store
+/** What failing somebody writes with. */
+export interface FailingPorts extends ReportPorts {
   readonly submissions: Submissions
   readonly trail: Pick<Trail, 'steps'>
   readonly audit: Audit
   readonly clock: Clock
+}
+
+export interface TrackingPorts extends FailingPorts {
+  readonly store: Store
   readonly log: Log
   readonly metrics: Metrics
 }
@@ -37,7 +41,7 @@ export const trackingLimits = {
 } as const
 
 /** Recipients who fail now, each with why. */
-type Failing = ReadonlyMap<DirectAddress, RefusalReason>
+type Failing = ReadonlyMap<DirectAddress, { readonly reason: RefusalReason; readonly detail: string }>
 
 /**
  * Looks after the deadlines of one submission: whoever has not come far enough fails, his copy in the queue is cancelled,
@@ -57,7 +61,9 @@ export async function track(
     new Map(
       submission.recipients.flatMap((one) => {
         const deadline = deadlineOf(submission, one, policy)
-        return deadline && deadline.at <= at ? [[one.recipient, deadline.reason] as const] : []
+        return deadline && deadline.at <= at
+          ? [[one.recipient, { reason: deadline.reason, detail: farSoFar(one) }] as const]
+          : []
       }),
     )
   const ending = ({ submission, held }: Outcome): Batch => {
@@ -65,53 +71,34 @@ export async function track(
     const next = submission.recipients.flatMap((one) => deadlineOf(submission, one, policy)?.at ?? [])
     return next.length === 0 ? { ack: [{ job }] } : { release: [{ job, dueAt: Math.min(...next) }] }
   }
-  const outcome = await fail(named, { choose: late, ending, by: 'system', alarmAfter: policy.alarmAfter }, ports)
+  const outcome = await fail(named, { choose: late, ending, alarmAfter: policy.alarmAfter }, ports)
   if (outcome) return
   ports.log.error('tracking.submission-lost', { id: named.id })
   await ports.store.commit({ ack: [{ job }] }) // a lost lease: another worker finds the same
 }
 
-export type Cancelled =
-  | {
-      readonly kind: 'cancelled'
-      /** Who does not get it, and whose sender was told. */
-      readonly recipients: readonly DirectAddress[]
-      /** Whose copy is in a dialogue now: ask again in a moment. */
-      readonly held: readonly DirectAddress[]
-    }
-  | { readonly kind: 'unknown' }
-
 /**
- * Takes a message back for these recipients, or for all, as far as it has not left; its sender is told of each. Who has it
- * already, or is at an end, stays as he is.
+ * Parts that take a message back for everybody it was not sealed for yet: they fail as `cancelled`, and its sender is told of
+ * each. Its job is the caller's to end. Throws where the job cannot be read.
  */
-export async function cancel(
-  named: { readonly mailbox: string; readonly id: string },
-  recipients: readonly DirectAddress[] | 'all',
-  by: string,
-  ports: TrackingPorts,
-): Promise<Cancelled> {
-  const chosen = ({ recipients: all }: Submission): Failing =>
-    new Map(
-      all.flatMap(({ recipient, state }) =>
-        (state === 'waiting' || state === 'queued') && (recipients === 'all' || recipients.includes(recipient))
-          ? [[recipient, 'cancelled'] as const]
-          : [],
-      ),
-    )
-  const outcome = await fail(named, { choose: chosen, by }, ports)
-  if (!outcome) return { kind: 'unknown' }
-  return { kind: 'cancelled', recipients: outcome.failed.map(({ recipient }) => recipient), held: [...outcome.held] }
+export async function cancelWaiting(job: ClaimedJob, why: string, ports: FailingPorts): Promise<Batch> {
+  const { submissions, clock } = ports
+  const named = submissions.read(job)
+  const stored = named && (await submissions.get(named.mailbox, named.id))
+  if (!stored) throw new Error(`the submission of job ${job.id} cannot be read`)
+  const waiting = stored.submission.recipients.filter(({ state }) => state === 'waiting')
+  const failing: Failing = new Map(waiting.map(({ recipient }) => [recipient, { reason: 'cancelled', detail: why }]))
+  const at = clock.now()
+  return partsOf(stored, failedBy(stored, failing, new Set(), at), at, ports)
 }
 
 /** Who is to fail, and what else becomes true. */
 interface Order {
   /** Asked anew whenever somebody else moved the submission. */
   readonly choose: (submission: Submission, at: number) => Failing
-  readonly ending?: (outcome: Outcome) => Batch
-  readonly by: string
-  /** Where silence counts: how often until an alarm. */
-  readonly alarmAfter?: number
+  readonly ending: (outcome: Outcome) => Batch
+  /** How often a domain may be silent until an alarm. */
+  readonly alarmAfter: number
 }
 
 interface Outcome {
@@ -138,17 +125,19 @@ async function fail(
     // A copy that is taken can be in no dialogue; who has none left to take is as far as he will come.
     const withdrawal = await withdraw(affected, taken, store)
     taken = withdrawal.taken
-    const outcome = failedBy(stored, failing, withdrawal.held, at, order.by)
-    const { parts, alarms } = await batchOf(stored, outcome, at, order, ports)
-    const ending = order.ending?.(outcome) ?? {}
-    const result = await store.commit(together(parts, putBack(taken, outcome.submission), ending))
+    const outcome = failedBy(stored, failing, withdrawal.held, at)
+    const parts = await partsOf(stored, outcome, at, ports)
+    const silence = await silenceOf(stored.submission, outcome.failed, at, order.alarmAfter, ports)
+    const result = await store.commit(
+      together(parts, silence.parts, putBack(taken, outcome.submission), order.ending(outcome)),
+    )
     if (result.kind === 'committed') {
-      tell(outcome, alarms, ports)
-      if (order.alarmAfter !== undefined && outcome.failed.length > 0) await tellSilence(store, ports.metrics)
+      tell(outcome, silence.alarms, ports)
+      if (outcome.failed.length > 0) await tellSilence(store, ports.metrics)
       return outcome
     }
     taken = without(taken, result)
-    if (result.kind === 'lease-lost' && order.ending && result.id === id) {
+    if (result.kind === 'lease-lost' && result.id === id) {
       // Another worker has the deadline now: the copies are its to take.
       await store.commit(putBack(taken, stored.submission))
       return outcome
@@ -167,13 +156,12 @@ function failedBy(
   failing: Failing,
   held: ReadonlySet<DirectAddress>,
   at: number,
-  by: string,
 ): Outcome {
   const failed: FailedRecipient[] = []
   const recipients = submission.recipients.map((before) => {
-    const reason = held.has(before.recipient) ? undefined : failing.get(before.recipient)
-    if (reason === undefined) return before
-    const detail = reason === 'cancelled' ? `by ${by}` : farSoFar(before)
+    const why = held.has(before.recipient) ? undefined : failing.get(before.recipient)
+    if (!why) return before
+    const { reason, detail } = why
     const after = {
       ...moved(before, 'failed', at, { reason, detail, status: statusOf(reason) }),
       state: 'failed',
@@ -200,29 +188,25 @@ function farSoFar({ state, reason, detail }: RecipientState): string {
   }
 }
 
-async function batchOf(
-  { submission, version }: StoredSubmission,
+/** The states, a notice for each who fails, the trail and the audit. */
+async function partsOf(
+  stored: StoredSubmission,
   { submission: changed, failed }: Outcome,
   at: number,
-  { by, alarmAfter }: Order,
-  ports: TrackingPorts,
-): Promise<{ readonly parts: Batch; readonly alarms: readonly Silence[] }> {
-  if (failed.length === 0) return { parts: {}, alarms: [] }
+  ports: FailingPorts,
+): Promise<Batch> {
+  if (failed.length === 0) return {}
   const { submissions, trail, audit } = ports
-  const silence =
-    alarmAfter === undefined ? { parts: {}, alarms: [] } : await silenceOf(submission, failed, at, alarmAfter, ports)
-  const { id } = submission
-  const parts = together(
-    await submissions.change({ submission, version }, changed),
+  const { submission } = stored
+  return together(
+    await submissions.change(stored, changed),
     await reports(submission, failed, at, ports),
-    silence.parts,
     trail.steps(
-      id,
+      submission.id,
       failed.flatMap((one) => stepsOf(one, at)),
     ),
-    { append: failed.map((one) => audit.entry(auditOf(one, id, by, at))) },
+    { append: failed.map((one) => audit.entry(auditOf(one, submission.id, at))) },
   )
-  return { parts, alarms: silence.alarms }
 }
 
 /** Domains whose gateways took this message and left all of its recipients there without a word. */
@@ -252,17 +236,14 @@ async function silenceOf(
 }
 
 function stepsOf({ recipient, reason, detail = '', status }: FailedRecipient, at: number): TrailStep[] {
-  const step = reason === 'cancelled' ? 'cancelled' : 'failed'
   return [
-    { at, step, recipient, detail, refusal: refused(reason, detail) },
+    { at, step: 'failed', recipient, detail, refusal: refused(reason, detail) },
     { at, step: 'reported', recipient, detail: `to the sender, as ${status}` },
   ]
 }
 
-function auditOf({ recipient, reason }: FailedRecipient, id: string, actor: string, at: number): AuditEntry {
-  const action = reason === 'cancelled' ? 'message.cancel' : 'message.track'
-  const outcome = reason === 'cancelled' ? 'success' : 'failed'
-  return { at, action, actor, subject: { spool: id, recipient }, outcome, reason }
+function auditOf({ recipient, reason }: FailedRecipient, id: string, at: number): AuditEntry {
+  return { at, action: 'message.track', actor: 'system', subject: { spool: id, recipient }, outcome: 'failed', reason }
 }
 
 /** Counts and log lines, after the commit: what they tell of is true by now. */

@@ -1,6 +1,6 @@
 import type { DirectAddress } from '../direct/address.js'
 import { type Batch, type ClaimedJob, type Store, together } from '../ports/store.js'
-import { decodeOutbound, encodeOutbound, outboundQueue, releaseHold } from '../spool/outbound.js'
+import { begunKey, decodeOutbound, encodeOutbound, outboundQueue, releaseHold } from '../spool/outbound.js'
 import type { RecipientState, Submission } from '../spool/submission.js'
 
 export const withdrawLimits = {
@@ -45,7 +45,7 @@ export function putBack(taken: Withdrawn, { recipients }: Pick<Submission, 'reci
       const to = mail.to.filter((one) => waits.has(one))
       return to.length > 0
         ? { release: [{ job, dueAt: job.dueAt, payload: encodeOutbound({ ...mail, to }) }] }
-        : together({ ack: [{ job }], del: [`delivery/begun/${job.id}`] }, releaseHold(mail))
+        : together({ ack: [{ job }], del: [begunKey(mail)] }, releaseHold(mail))
     }),
   )
 }

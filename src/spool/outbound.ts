@@ -110,3 +110,8 @@ export function releaseHold(job: OutboundJob): Batch {
 export function outboundHold({ id, blob }: Pick<OutboundJob, 'id' | 'blob'>): string | undefined {
   return blob && holdKey(blob.name, `outbound/${id}`)
 }
+
+/** Where a try to deliver a job is written before its socket opens, so that whoever comes after a crash knows of it. */
+export function begunKey(mail: Pick<OutboundJob, 'id' | 'kind'>): string {
+  return mail.kind === 'edge' ? `delivery/begun-edge/${mail.id}` : `delivery/begun/${mail.id}`
+}

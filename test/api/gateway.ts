@@ -74,6 +74,7 @@ export async function openGateway(
     queues: openQueues({
       ...{ ...room, submissions, trail, audit },
       ends: {
+        submission: async () => ({}),
         outbound: outcomesOf({
           ...room,
           directory,
@@ -85,7 +86,6 @@ export async function openGateway(
         }),
         edge: () => ({}),
       },
-      begunKey: ({ id }) => `delivery/begun/${id}`,
       nudge,
       pause: async () => undefined,
     }),

@@ -21,8 +21,7 @@ async function desk() {
   let paused = 0
   const queues = openQueues({
     ...gateway,
-    ends: { outbound: () => ({}), edge: () => ({}) },
-    begunKey: ({ id }) => `delivery/begun/${id}`,
+    ends: { submission: async () => ({}), outbound: () => ({}), edge: () => ({}) },
     nudge: (queue) => void nudged.push(queue),
     pause: async () => void paused++,
   })

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openAttempts } from '../../src/delivery/attempt.js'
-import { begunKey, startDelivery } from '../../src/delivery/worker.js'
+import { startDelivery } from '../../src/delivery/worker.js'
 import type { DirectAddress } from '../../src/direct/address.js'
 import { openQueues, type Queues } from '../../src/pipeline/queue.js'
 import type { Store } from '../../src/ports/store.js'
@@ -66,8 +66,7 @@ describe.skipIf(!postgresPrograms)('queues of two nodes over PostgreSQL (skipped
     openQueues({
       ...gateway,
       store,
-      ends: { outbound: gateway.outcomes, edge: () => ({}) },
-      begunKey,
+      ends: { submission: async () => ({}), outbound: gateway.outcomes, edge: () => ({}) },
       nudge: () => undefined,
       pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     })

@@ -2,18 +2,19 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { readAudit } from '../../src/audit/audit.js'
 import { openAttempts } from '../../src/delivery/attempt.js'
-import { begunKey, startDelivery } from '../../src/delivery/worker.js'
+import { startDelivery } from '../../src/delivery/worker.js'
 import type { DirectAddress } from '../../src/direct/address.js'
 import { trackingPolicy } from '../../src/pipeline/deadlines.js'
 import { edgeOutcomesOf } from '../../src/pipeline/edge.js'
 import { onHoldAt, openQueues, type QueueActor, queueLimits } from '../../src/pipeline/queue.js'
 import { queueActions, queueNames } from '../../src/pipeline/queue-rules.js'
-import { track } from '../../src/pipeline/tracking.js'
+import { cancelWaiting, track } from '../../src/pipeline/tracking.js'
 import type { Work } from '../../src/pipeline/work.js'
 import { isMoment } from '../../src/ports/rows.js'
 import type { ClaimedJob } from '../../src/ports/store.js'
 import type { CertificateDirectory } from '../../src/ports/trust.js'
 import {
+  begunKey,
   decodeOutbound,
   edgeQueue,
   enqueueOutbound,
@@ -60,8 +61,11 @@ function desk(gateway: Sending, pause: (ms: number) => Promise<void> = async () 
   const edge = edgeOutcomesOf({ ...gateway, isKnown: () => true })
   const queues = openQueues({
     ...gateway,
-    ends: { [outboundQueue]: gateway.outcomes, [edgeQueue]: edge },
-    begunKey,
+    ends: {
+      [submissionQueue]: (job, why) => cancelWaiting(job, why, gateway),
+      [outboundQueue]: gateway.outcomes,
+      [edgeQueue]: edge,
+    },
     nudge(queue) {
       nudged.push(queue)
       for (const work of workers) work.nudge()
@@ -376,16 +380,34 @@ describe('what is cancelled', () => {
   })
 })
 
+describe('what is cancelled before it is sealed', () => {
+  it('never leaves, and its sender is told of each, once', async () => {
+    const { gateway, queues } = await world()
+    const outcome = await submitTo(gateway, alice, [far('a'), far('b')])
+    const id = outcome.kind === 'submitted' ? outcome.id : ''
+    expect(await queues.act('cancel', submissionQueue, id, actor)).toMatchObject({ kind: 'done' })
+    expect(await queues.act('cancel', submissionQueue, id, actor)).toEqual({ kind: 'not-found' })
+    await sendDue(gateway)
+    expect(await gateway.store.jobs(outboundQueue, 10)).toEqual([])
+    expect(await statesOf(gateway, alice, id)).toEqual({
+      [far('a')]: 'failed cancelled',
+      [far('b')]: 'failed cancelled',
+    })
+    expect(await messagesOf(gateway, alice)).toHaveLength(2)
+    expect(await auditOf(gateway)).toMatchObject([{ action: 'queue.cancel' }])
+  })
+})
+
 describe('what may not be done', () => {
   it('is refused with what to do instead, and changes nothing', async () => {
     const { gateway, queues, nudged } = await world()
     const id = await accept(gateway, seal())
     await submitTo(gateway, alice, [far('a')])
-    const [submission] = await gateway.store.jobs(submissionQueue, 1)
+    const [deadline] = await gateway.store.jobs(trackingQueue, 1)
     for (const [action, queue, job] of [
       ['hold', inboundQueue, id],
       ['cancel', inboundQueue, id],
-      ['cancel', submissionQueue, submission?.id ?? ''],
+      ['cancel', trackingQueue, deadline?.id ?? ''],
     ] as const) {
       const outcome = await queues.act(action, queue, job, actor)
       expect(outcome).toMatchObject({ kind: 'not-so', detail: expect.stringMatching(/.{20}/) })
