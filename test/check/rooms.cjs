@@ -35,9 +35,13 @@ const features = {
   keyring: { may: ['direct', 'ports'], holds: 'The master key and the vault: everything at rest is sealed here.' },
   directory: {
     may: ['direct', 'ports', 'asn1', 'x509'],
-    holds: 'What the operator told us: domains, addresses, keys, anchors, peers, tokens.',
+    holds: 'What the operator told us: domains, addresses, keys, anchors, peers, accounts, tokens.',
   },
-  spool: { may: ['direct', 'ports'], holds: 'What was accepted and not finished, its trail, and the quarantine.' },
+  spool: {
+    may: ['direct', 'ports'],
+    holds:
+      'What was accepted and not finished, what was sent and what became of it, trails, events, and the quarantine.',
+  },
   mailbox: { may: ['direct', 'ports'], holds: 'Message Center: mailboxes, messages, flags, change log.' },
   record: { may: ['direct', 'ports'], holds: "A patient's record: items, versions, reconciliation." },
 }
@@ -61,7 +65,8 @@ const adapters = {
   },
   publish: {
     may: ['direct', 'ports', 'observe', 'asn1', 'x509'],
-    holds: 'Our own certificates for others to find: an authoritative name server and entries in an LDAP directory.',
+    holds:
+      'What others read of ours: certificates, by an authoritative name server and in an LDAP directory; accounts, for a Dovecot.',
   },
   pkcs11: {
     may: ['direct', 'ports', 'asn1'],
@@ -76,8 +81,16 @@ const adapters = {
 
 const edge = ['direct', 'ports', 'pipeline', 'directory', 'spool', 'mailbox', 'record', 'observe', 'config']
 const edges = {
-  smtp: { may: edge, holds: 'The listening side: sessions, the guard on the wire, replies.' },
-  delivery: { may: edge, holds: 'The sending side: schedule, attempt, TLS policy, worker loop.' },
+  smtp: {
+    may: edge,
+    holds:
+      'The listening side, for other gateways and for systems of our own: sessions, the guard on the wire, replies.',
+  },
+  delivery: {
+    may: edge,
+    holds:
+      'The sending side, to gateways, systems of our own and webhooks: schedule, attempt, TLS policy, worker loop.',
+  },
   api: { may: edge, holds: 'HTTP: routes, problem details, one OpenAPI document.' },
   cli: { may: edge, holds: 'Commands for operators, and the control socket they travel over.' },
 }
