@@ -8,7 +8,7 @@ import { openTracked, type TrackedWorld } from './tracked-world.js'
 
 /** Two different waits, so that a notice at the wrong one is seen; longer where all groups run at once, so that none is missed. */
 const timersOf = ({ peers }: Measure) =>
-  peers === 'own' ? { processed: 14, dispatched: 21 } : { processed: 9, dispatched: 15 }
+  peers === 'own' ? { processed: 16, dispatched: 26 } : { processed: 9, dispatched: 15 }
 /** How long after the last message was handed in the gateway is killed: answers are on their way. */
 const killAfterMs = 1_000
 
