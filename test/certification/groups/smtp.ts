@@ -337,9 +337,9 @@ const pushed: Case = async (world) => {
   const caught = system.caught.find((one) => one.wire === wire)
   heard.hear('pushed', caught ? `by ${caught.user}, TLS ${caught.encrypted}` : 'never', /^by gateway, TLS true$/)
   // Messages of other cases are pushed meanwhile: a dialogue that has only begun has said less.
-  const begun = tap.heard.filter((said) => !/^(EHLO \S+\r\n(STARTTLS\r\n)?)?$/.test(said))
-  if (begun.length === 0) heard.wrong.push('nobody came to the system with TLS')
-  for (const said of begun) {
+  const dialogues = tap.heard.filter((said) => !/^(EHLO \S+\r\n(STARTTLS\r\n)?)?$/.test(said))
+  if (dialogues.length === 0) heard.wrong.push('nobody came to the system with TLS')
+  for (const said of dialogues) {
     // The server of the system speaks nothing older than TLS 1.2 (RFC 8446 §4.2.1 and Node's least).
     heard.hear('in the clear', JSON.stringify(said.slice(0, 60)), /^"EHLO \S+\\r\\nSTARTTLS\\r\\n\\u0016\\u0003/)
     if (said.includes('MAIL FROM') || said.includes('AUTH PLAIN')) heard.wrong.push('mail stands in the clear')
