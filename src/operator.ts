@@ -7,7 +7,6 @@ import type { MoveTarget, Operator, RestoreOutcome, Upkeep, UpkeepProgress } fro
 import { describeProblem, loadConfig } from './config/load.js'
 import { type Config, settings } from './config/settings.js'
 import { deliveryFamilies } from './delivery/families.js'
-import type { WebhookDesk } from './delivery/webhook-desk.js'
 import { directoryFamilies } from './directory/families.js'
 import { certificatesOf, tokenPlace } from './gateway/certificates.js'
 import { queuesOf } from './gateway/mail.js'
@@ -32,6 +31,7 @@ import type { KeyArithmetic } from './ports/arithmetic.js'
 import { holdFamily, type RowFamily } from './ports/rows.js'
 import { StoreFailed, together } from './ports/store.js'
 import { VaultFailed } from './ports/vault.js'
+import type { WebhookDesk } from './ports/webhooks.js'
 import { recordFamilies } from './record/families.js'
 import { resolveFamilies } from './resolve/families.js'
 import { readPkcs12 } from './smime/pkcs12.js'
@@ -93,7 +93,10 @@ export function openOperator(
   const metrics = openMetrics({ process: false })
   const operator = operatorOf(house, {
     ...{ config, running: false, nudge: () => undefined, reach, arithmetic },
-    webhooks: webhookDeskOf(house, endpointsOf(config)),
+    // Only who asks for it needs the secrets of its endpoints.
+    get webhooks() {
+      return webhookDeskOf(house, endpointsOf(config))
+    },
     bundles: openBundles({ ...{ store, directory, audit, clock, random }, ...reach, fetch: reach.bundleFetch }),
     certificates: certificatesOf(house, config, { arithmetic, log, metrics }),
   })
@@ -149,7 +152,9 @@ export function operatorOf(house: Omit<House, 'close'>, place: Place): Operator 
       },
     },
     bundles: place.bundles,
-    webhooks: place.webhooks,
+    get webhooks() {
+      return place.webhooks
+    },
     edgeSystems: Object.keys(place.config.edge.systems),
     explain: (question) => explain(question, { ...place.reach, directory, clock }),
     certificates: place.certificates,

@@ -5,6 +5,7 @@ import type { Certificates } from '../pipeline/certificates.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
 import type { Queues } from '../pipeline/queue.js'
 import type { TokenKeys } from '../pipeline/token-keys.js'
+import type { WebhookDesk } from '../ports/webhooks.js'
 import type { Clock } from '../ports/world.js'
 import type { Quarantine } from '../spool/quarantine.js'
 import type { Trail } from '../spool/trail.js'
@@ -12,7 +13,7 @@ import type { Trail } from '../spool/trail.js'
 /** What commands need of an open gateway. `main.ts` makes one from the store it opened; commands know no store. */
 export interface Operator {
   readonly directory: Directory
-  /** Names of the systems that mail of addresses may go on to; where absent, every name will do. */
+  /** Names of the systems that mail of addresses may go on to. */
   readonly edgeSystems: readonly string[]
   readonly trail: Pick<Trail, 'read' | 'find'>
   readonly quarantine: Pick<Quarantine, 'list' | 'get'> & {
@@ -24,7 +25,7 @@ export interface Operator {
   /** What waits, one by one, and what may be done to it. */
   readonly queues: Queues
   /** Programs that are told of events. */
-  readonly webhooks: OperatorWebhooks
+  readonly webhooks: WebhookDesk
   readonly audit: {
     /** Walks the whole chain of the audit log. */
     verify(): Promise<ChainVerdict>
@@ -40,39 +41,6 @@ export interface Operator {
   readonly tokenKeys?: TokenKeys
   readonly upkeep: Upkeep
   readonly clock: Clock
-}
-
-/** What operators do about webhooks; see src/delivery/webhook-desk.ts. Every change is audited. */
-export interface OperatorWebhooks {
-  list(): Promise<
-    readonly {
-      readonly name: string
-      readonly url?: string
-      readonly steps?: readonly string[]
-      readonly state: 'new' | 'telling' | 'failing' | 'paused' | 'gone' | 'removed'
-      readonly cursor?: number
-      readonly behind?: number
-      readonly failures?: number
-      readonly lastError?: string
-      /** Unix milliseconds. */
-      readonly failingSince?: number
-      readonly nextAt?: number
-      readonly deliveredAt?: number
-    }[]
-  >
-  pause(name: string, by: string): Promise<{ readonly kind: 'done' | 'unknown' }>
-  resume(name: string, by: string): Promise<{ readonly kind: 'done' | 'unknown' }>
-  /** Tells again everything from an event, or from a moment (Unix milliseconds) on. */
-  replay(
-    name: string,
-    from: { readonly kind: 'sequence'; readonly sequence: number } | { readonly kind: 'time'; readonly at: number },
-    by: string,
-  ): Promise<{ readonly kind: 'done'; readonly from: number; readonly events: number } | { readonly kind: 'unknown' }>
-  /** Sends a request that is no event, and answers what became of it. */
-  test(
-    name: string,
-    by: string,
-  ): Promise<{ readonly kind: 'taken' | 'gone' | 'failed'; readonly detail: string } | { readonly kind: 'unknown' }>
 }
 
 /** A place in the audit log that was written down: sequence number and link in lower-case hex. */

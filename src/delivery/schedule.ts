@@ -48,14 +48,23 @@ export function endOf({ kind, asked, owedAt }: Timed, { lifetimeMs }: Schedule):
   return owedAt + (asked ? Math.min(told, edge) : edge)
 }
 
+/** How long to wait after so many tries (at least one), in milliseconds: longer or shorter by chance, within `jitter`. */
+export function waitAfter(
+  tries: number,
+  { retryMs, jitter }: Pick<Schedule, 'retryMs' | 'jitter'>,
+  random: Random,
+): number {
+  const wait = retryMs[Math.min(tries, retryMs.length) - 1] ?? hour
+  const chance = Buffer.from(random.bytes(4)).readUInt32BE() / 0xffffffff
+  return wait * (1 + jitter * (2 * chance - 1))
+}
+
 /**
  * When to try again after `tries` attempts (at least one), Unix milliseconds; undefined once that would be beyond the
  * lifetime. The last attempt of all is made at its very end.
  */
 export function nextAttemptAt(mail: Timed, now: number, schedule: Schedule, random: Random): number | undefined {
-  const wait = schedule.retryMs[Math.min(mail.tries, schedule.retryMs.length) - 1] ?? hour
-  const chance = Buffer.from(random.bytes(4)).readUInt32BE() / 0xffffffff
-  const at = Math.round(now + wait * (1 + schedule.jitter * (2 * chance - 1)))
+  const at = Math.round(now + waitAfter(mail.tries, schedule, random))
   const end = endOf(mail, schedule)
   return now < end ? Math.min(at, end) : undefined
 }

@@ -1,9 +1,10 @@
 import type { Audit } from '../ports/audit.js'
 import { type Batch, type Store, together, within } from '../ports/store.js'
+import type { UnknownEndpoint, WebhookDesk, WebhookStanding } from '../ports/webhooks.js'
 import type { Clock, Random } from '../ports/world.js'
 import { openEvents } from '../spool/events.js'
 import type { WebhookEndpoint } from './webhook-endpoint.js'
-import { openWebhookLine, type PostOutcome } from './webhook-post.js'
+import { openWebhookLine } from './webhook-post.js'
 import {
   changed,
   type EndpointState,
@@ -14,49 +15,6 @@ import {
   webhookQueue,
   wellAgain,
 } from './webhook-state.js'
-
-/** An endpoint as operators see it. */
-export interface WebhookStanding {
-  readonly name: string
-  /** Without its query, which may hold a secret; absent where it is configured no more. */
-  readonly url?: string
-  readonly steps?: readonly string[]
-  /** `new`: no gateway has run with it. `removed`: configured no more, its place is kept for a while. */
-  readonly state: 'new' | 'telling' | 'failing' | 'paused' | 'gone' | 'removed'
-  readonly cursor?: number
-  /** Events behind its place, those that are not for it included. */
-  readonly behind?: number
-  readonly failures?: number
-  readonly lastError?: string
-  /** Unix milliseconds. */
-  readonly failingSince?: number
-  readonly nextAt?: number
-  readonly deliveredAt?: number
-}
-
-/** Where a replay begins: with this event, or with those of this moment (Unix milliseconds). */
-export type ReplayFrom =
-  | { readonly kind: 'sequence'; readonly sequence: number }
-  | { readonly kind: 'time'; readonly at: number }
-
-type Unknown = { readonly kind: 'unknown' }
-
-/** What operators do about endpoints. Every change is audited in the batch that makes it true. */
-export interface WebhookDesk {
-  list(): Promise<readonly WebhookStanding[]>
-  /** Tells it nothing until `resume`; what happens meanwhile waits in the log. */
-  pause(name: string, by: string): Promise<{ readonly kind: 'done' } | Unknown>
-  /** Goes on where it was, at once: also for one that fails or was gone. */
-  resume(name: string, by: string): Promise<{ readonly kind: 'done' } | Unknown>
-  /** Tells again what was told before, from an event or a moment on, and everything since; paused ones stay so. */
-  replay(
-    name: string,
-    from: ReplayFrom,
-    by: string,
-  ): Promise<{ readonly kind: 'done'; readonly from: number; readonly events: number } | Unknown>
-  /** Sends a signed request that is no event, now, and answers what became of it. */
-  test(name: string, by: string): Promise<PostOutcome | Unknown>
-}
 
 export interface DeskPorts {
   readonly store: Store
@@ -94,7 +52,7 @@ export function openWebhookDesk(ports: DeskPorts): WebhookDesk {
     by: string,
     make: (before: EndpointState, stored: StoredState) => EndpointState,
     subject: Readonly<Record<string, string>> = {},
-  ): Promise<{ readonly kind: 'done' } | Unknown> {
+  ): Promise<{ readonly kind: 'done' } | UnknownEndpoint> {
     if (!configured(name)) return { kind: 'unknown' }
     let looking: Batch | undefined
     for (let round = 0; round < rounds; round++) {

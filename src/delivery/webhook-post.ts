@@ -1,5 +1,6 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import type { PostOutcome } from '../ports/webhooks.js'
 import { signatureHeaders, type WebhookEndpoint, type WebhookMessage } from './webhook-endpoint.js'
 
 export const webhookPostLimits = {
@@ -14,15 +15,6 @@ export const webhookPostLimits = {
   /** What is kept of an answer for people. */
   wordsChars: 200,
 }
-
-/** What an endpoint made of one delivery. */
-export type PostOutcome =
-  /** 2xx: it has the event. */
-  | { readonly kind: 'taken'; readonly detail: string }
-  /** 410: it wants no more. */
-  | { readonly kind: 'gone'; readonly detail: string }
-  /** Anything else; `waitMs` where it said for how long it wants to be left alone. */
-  | { readonly kind: 'failed'; readonly detail: string; readonly waitMs?: number }
 
 /** A connection to one endpoint, kept open between deliveries. */
 export interface WebhookLine {

@@ -2,10 +2,12 @@ import { startWork, type Work } from '../pipeline/work.js'
 import type { Audit, AuditEntry } from '../ports/audit.js'
 import type { Log, Metrics } from '../ports/observe.js'
 import { type Batch, type ClaimedJob, type Store, together } from '../ports/store.js'
+import type { PostOutcome } from '../ports/webhooks.js'
 import type { Clock, Random } from '../ports/world.js'
 import { openEvents } from '../spool/events.js'
+import { waitAfter } from './schedule.js'
 import { messageOf, type WebhookEndpoint } from './webhook-endpoint.js'
-import { openWebhookLine, type PostOutcome, type WebhookLine, webhookPostLimits } from './webhook-post.js'
+import { openWebhookLine, type WebhookLine, webhookPostLimits } from './webhook-post.js'
 import { changed, readState, type StoredState, stateKey, webhookJob, webhookQueue, wellAgain } from './webhook-state.js'
 
 export interface WebhookOptions {
@@ -235,7 +237,9 @@ function failed(turn: Turn, stored: StoredState, trouble: Exclude<PostOutcome, T
   const gone = trouble.kind === 'gone'
   const raise = gone || (now - failingSince >= limits.alarmMs && !stored.state.alarmed)
   const reason = gone ? 'webhook-gone' : 'webhook-failing'
-  const nextAt = now + waitOf(turn.retryMs ?? retryMs, failures, trouble, limits, random)
+  const asked = trouble.kind === 'failed' ? Math.min(trouble.waitMs ?? 0, limits.retryAfterMs) : 0
+  const schedule = { retryMs: turn.retryMs ?? retryMs, jitter: limits.jitter }
+  const nextAt = now + Math.round(Math.max(asked, waitAfter(failures, schedule, random)))
   const { alarmed } = stored.state
   const state = {
     ...wellAgain(stored.state),
@@ -261,29 +265,17 @@ function failed(turn: Turn, stored: StoredState, trouble: Exclude<PostOutcome, T
   }
 }
 
-function waitOf(
-  waits: readonly number[],
-  failures: number,
-  trouble: Exclude<PostOutcome, Taken>,
-  limits: typeof webhookLimits,
-  random: Random,
-): number {
-  const wait = waits[Math.min(failures, waits.length) - 1] ?? limits.alarmMs
-  const chance = Buffer.from(random.bytes(4)).readUInt32BE() / 0xffffffff
-  const asked = trouble.kind === 'failed' ? Math.min(trouble.waitMs ?? 0, limits.retryAfterMs) : 0
-  return Math.round(Math.max(asked, wait * (1 + limits.jitter * (2 * chance - 1))))
-}
-
 function unchanged({ name, version }: StoredState): Batch {
   return { require: [{ key: stateKey(name), version }] }
 }
 
 /** Ends the job of an endpoint that is configured no more; its place is kept, should it come back. */
-async function letGo({ store, clock, log }: WebhookOptions, job: ClaimedJob): Promise<void> {
+async function letGo(options: WebhookOptions, job: ClaimedJob): Promise<void> {
+  const { store, clock, log } = options
   const stored = await readState(store, job.id)
   const removed = stored ? changed(stored, { ...stored.state, removedAt: clock.now() }) : {}
   const outcome = await store.commit(together(removed, { ack: [{ job }] }))
-  if (outcome.kind === 'conflict') return letGo({ store, clock, log } as WebhookOptions, job)
+  if (outcome.kind === 'conflict') return letGo(options, job)
   log.warn('webhook.removed', { endpoint: job.id })
 }
 

@@ -1,8 +1,9 @@
 import type { Config } from '../config/settings.js'
 import { startWebhooks } from '../delivery/webhook.js'
-import { openWebhookDesk, type WebhookDesk } from '../delivery/webhook-desk.js'
+import { openWebhookDesk } from '../delivery/webhook-desk.js'
 import { readEndpoint, type WebhookEndpoint } from '../delivery/webhook-endpoint.js'
 import { clock, type House, random } from '../house.js'
+import type { WebhookDesk } from '../ports/webhooks.js'
 import { CannotStart, type Parts, textOf } from './parts.js'
 
 /** The programs that are told of events, with their secrets. Throws CannotStart, in words, for one that is none. */

@@ -16,6 +16,7 @@ import { decideTrust } from '../trust/decide.js'
 import type { TrustPolicy } from '../trust/policy.js'
 import { type Certificate, readCertificate } from '../x509/certificate.js'
 import { nameText } from '../x509/name.js'
+import { eachOf } from './each.js'
 import { keysToSign } from './keys.js'
 import { allowedKeys, trustPolicyOf } from './policy.js'
 import { certificatesOf, type RecipientPorts } from './recipients.js'
@@ -144,10 +145,8 @@ export async function explain(question: ExplainQuestion, ports: RecipientPorts):
     ...(fromOurs ? [await sending(from, address, ports)] : []),
     ...(ours ? [await receiving(from, address, question, fromOurs, ports)] : []),
   ]
-  const decisions: ExplainedDecision[] = []
-  for (let i = 0; i < recipients.length; i += explainLimits.atOnce)
-    decisions.push(...(await Promise.all(recipients.slice(i, i + explainLimits.atOnce).map(about))).flat())
-  return { kind: 'explained', at: ports.clock.now(), decisions }
+  const decisions = await eachOf(recipients, explainLimits.atOnce, about)
+  return { kind: 'explained', at: ports.clock.now(), decisions: decisions.flat() }
 }
 
 async function sending(from: DirectAddress, to: DirectAddress, ports: RecipientPorts): Promise<ExplainedDecision> {

@@ -15,6 +15,7 @@ import {
   submissionLimits,
 } from '../spool/submission.js'
 import type { Trail } from '../spool/trail.js'
+import { eachOf } from './each.js'
 import type { EncryptionPorts } from './encryption.js'
 import { keysToSign } from './keys.js'
 import { type UndecidedPolicy, undecidedPolicy, waitOf } from './patience.js'
@@ -285,15 +286,4 @@ function report({ id }: Submission, verdicts: readonly Verdict[], { log, metrics
     metrics.count('outbound_verdicts_total', { outcome: verdict.kind, reason })
     log.info('message.sent', { spool: id, outcome: verdict.kind, reason })
   }
-}
-
-/** Does something for each of a list, at most so many at once; results in the order of the list. */
-async function eachOf<T, R>(list: readonly T[], atOnce: number, work: (one: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  let next = 0
-  const run = async () => {
-    for (let at = next++; at < list.length; at = next++) results[at] = await work(list[at] as T)
-  }
-  await Promise.all(Array.from({ length: Math.min(atOnce, list.length) }, run))
-  return results
 }

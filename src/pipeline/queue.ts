@@ -15,6 +15,7 @@ import {
 } from '../spool/outbound.js'
 import { type Submissions, submissionQueue } from '../spool/submission.js'
 import type { Trail } from '../spool/trail.js'
+import { eachOf } from './each.js'
 import type { NoticeOutcome } from './notices.js'
 import { mailQueues, mayNot, type QueueAction, queueNames } from './queue-rules.js'
 import { describeJob, type QueuedMail, type QueueState, stateOf } from './queued.js'
@@ -217,7 +218,7 @@ export function openQueues(
         from = looked >= limits.lookedAt ? last : undefined
         more = found.length > limits.together
       } while (from && !more)
-      const outcomes = await inTurns(found.slice(0, limits.together), limits.atOnce, ({ id }) =>
+      const outcomes = await eachOf(found.slice(0, limits.together), limits.atOnce, ({ id }) =>
         act(ports, limits, action, filter.queue, id, actor),
       )
       return {
@@ -383,12 +384,4 @@ function readCursor(cursor: string): Place | undefined {
   const read = /^([a-z]+) (\d{1,16}) (.+)$/s.exec(Buffer.from(cursor, 'base64url').toString('utf8'))
   const [, queue = '', dueAt = '', id = ''] = read ?? []
   return read && queueNames.includes(queue) && isJobId(id) ? { queue, dueAt: Number(dueAt), id } : undefined
-}
-
-/** Does something for each of a list, so many at a time. */
-async function inTurns<T, R>(list: readonly T[], atOnce: number, work: (one: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = []
-  for (let at = 0; at < list.length; at += atOnce)
-    results.push(...(await Promise.all(list.slice(at, at + atOnce).map(work))))
-  return results
 }

@@ -55,3 +55,27 @@ export function score(findings: readonly Finding[]): { readonly words: string; r
     good: passed(scored) === scored.length && (scored.length > 0 || passed(others) === others.length),
   }
 }
+
+/** What was looked at: words for people, and what was wrong with it. */
+export interface Look {
+  readonly seen: string
+  readonly wrong: readonly string[]
+}
+
+/** The finding that a look comes to. */
+export const told =
+  (id: string) =>
+  ({ seen, wrong }: Look): Finding => ({
+    id,
+    passed: wrong.length === 0,
+    seen: [seen, ...wrong.map((one) => `!! ${one}`)].join(', '),
+  })
+
+/** The finding of a case that broke. */
+export const broken =
+  (id: string) =>
+  (error: unknown): Finding => ({
+    id,
+    passed: false,
+    seen: `!! ${error instanceof Error ? error.message.split('\n').slice(0, 3).join(' ') : String(error)}`,
+  })

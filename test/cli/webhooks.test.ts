@@ -1,10 +1,13 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import type { Context } from '../../src/cli/operator.js'
 import { runCommand } from '../../src/cli/program.js'
+import { settings } from '../../src/config/settings.js'
 import { openWebhookDesk } from '../../src/delivery/webhook-desk.js'
 import { changed, readState } from '../../src/delivery/webhook-state.js'
+import { openOperator } from '../../src/operator.js'
 import { endpointOf, happen, openReceiver } from '../delivery/receiver.js'
 import { random } from '../directory/worlds.js'
-import { keyboard } from './world.js'
+import { house, keyboard } from './world.js'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {
@@ -39,6 +42,27 @@ async function desk() {
   }
   return { run, store: gateway.store }
 }
+
+describe('a webhook whose secret cannot be read', () => {
+  it('is told to who asks for webhooks, and keeps nobody from anything else', async () => {
+    const webhooks = { endpoints: { ehr: { url: 'https://ehr.example/', secretFile: '/nowhere/secret' } } }
+    const { operator } = openOperator(await house(), settings.parse({ webhooks }))
+    let err = ''
+    const context: Context = {
+      print: () => undefined,
+      printError(text) {
+        err += text
+      },
+      readFile: async () => new Uint8Array(),
+      writeFile: async () => undefined,
+      withOperator: (_, work) => work(operator),
+    }
+    expect(await runCommand(['domain', 'list'], context)).toBe(0)
+    expect(err).toBe('')
+    expect(await runCommand(['webhook', 'list'], context)).toBe(1)
+    expect(err).toBe('error: webhooks.endpoints.ehr.secretFile cannot be read: ENOENT\n')
+  })
+})
 
 describe('webhook', () => {
   it('is listed, tested, paused, resumed and replayed', async () => {

@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { readDuration } from '../../config/duration.js'
+import type { ReplayFrom } from '../../ports/webhooks.js'
 import { actOnGateway, operatorName, type Session, sayDone } from '../command.js'
-import { CommandFailed, exitCodes, type OperatorWebhooks } from '../operator.js'
+import { CommandFailed, exitCodes } from '../operator.js'
 import { printRows } from '../table.js'
 
 /** `webhook list|test|pause|resume|replay`: programs that are told what happens to messages. */
@@ -74,7 +75,7 @@ function known<T extends { readonly kind: string }>(outcome: T, name: string): E
   return outcome as Exclude<T, { kind: 'unknown' }>
 }
 
-function placeOf(text: string, now: number): Parameters<OperatorWebhooks['replay']>[1] {
+function placeOf(text: string, now: number): ReplayFrom {
   if (/^[1-9]\d{0,14}$/.test(text)) return { kind: 'sequence', sequence: Number(text) }
   const agoMs = readDuration(text)
   if (agoMs !== undefined) return { kind: 'time', at: now - agoMs }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { until } from '../../fixtures/process.js'
 import { ready } from '../../setup/programs.mjs'
-import { complete, type Finding, type Measure, wants } from '../finding.js'
+import { broken, complete, type Finding, type Look, type Measure, told, wants } from '../finding.js'
 import { type Gateway, startGateway } from '../world/gateway.js'
 import { startWeb } from '../world/http.js'
 import { type OpenSsl, openSsl, textOf } from '../world/openssl.js'
@@ -114,27 +114,6 @@ export async function hosting(measure: Measure): Promise<readonly Finding[]> {
     for (const close of closers.reverse()) await close()
   }
 }
-
-interface Look {
-  readonly seen: string
-  readonly wrong: readonly string[]
-}
-
-const told =
-  (id: string) =>
-  ({ seen, wrong }: Look): Finding => ({
-    id,
-    passed: wrong.length === 0,
-    seen: [seen, ...wrong.map((one) => `!! ${one}`)].join(', '),
-  })
-
-const broken =
-  (id: string) =>
-  (error: unknown): Finding => ({
-    id,
-    passed: false,
-    seen: `!! ${error instanceof Error ? error.message.split('\n').slice(0, 3).join(' ') : String(error)}`,
-  })
 
 const looks: Readonly<Record<string, (world: World) => Promise<Look>>> = {
   'HOST-H1': async (world) => {

@@ -1,20 +1,17 @@
 import { ready } from '../../setup/programs.mjs'
-import { complete, type Finding, type Measure, wants } from '../finding.js'
+import { broken, complete, type Finding, type Look, type Measure, told, wants } from '../finding.js'
 import { type Imap, openImap } from '../world/imap.js'
 import { atMost } from '../world/openssl.js'
 import { messageOf, openPop, type Pop } from '../world/pop.js'
 import { stockFetched } from '../world/stock.js'
 import { closedLogin, type MailboxWorld, mailFaults, openMailbox } from './mailbox-world.js'
 
-/** What an edge client may do with its mailbox, on bare sockets: ETT's IMAP and POP cases and those of DirectTrust. */
-interface Look {
-  readonly seen: string
-  readonly wrong: readonly string[]
-}
-
 type Case = (world: MailboxWorld) => Promise<Look>
 
-/** Runs the group: mail goes from a far side through the gateway into the mailbox, and each case opens sessions of its own. */
+/**
+ * What an edge client may do with its mailbox, on bare sockets: ETT's IMAP and POP cases and those of DirectTrust. Mail goes from
+ * a far side through the gateway into the mailbox, and each case opens sessions of its own.
+ */
 export async function imapPop(measure: Measure): Promise<readonly Finding[]> {
   for (const name of ['dovecot', 'python3'] as const)
     if (!ready(name))
@@ -32,18 +29,6 @@ export async function imapPop(measure: Measure): Promise<readonly Finding[]> {
     for (const close of closers.reverse()) await close()
   }
 }
-
-const told =
-  (id: string) =>
-  ({ seen, wrong }: Look): Finding => ({
-    id,
-    passed: wrong.length === 0,
-    seen: [seen, ...wrong.map((one) => `!! ${one}`)].join(', '),
-  })
-
-const broken =
-  (id: string) =>
-  (error: unknown): Finding => ({ id, passed: false, seen: `!! ${error instanceof Error ? error.message : error}` })
 
 /** A list of what is wrong, and the words of what was seen. */
 function notes() {

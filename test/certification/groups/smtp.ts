@@ -2,21 +2,18 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../fixtures/process.js'
 import { ready } from '../../setup/programs.mjs'
 import { cases } from '../cases.js'
-import { complete, type Finding, type Measure, wants } from '../finding.js'
+import { broken, complete, type Finding, type Look, type Measure, told, wants } from '../finding.js'
 import { atMost } from '../world/openssl.js'
 import { dotted, openSmtp, plainOf, type Smtp, submitted } from '../world/smtp-client.js'
 import { type ClinicsWorld, doctor, idleSeconds, nobodyWrites, openClinics, plainNurse } from './clinics-world.js'
 import { arrived, handedOn, messageIdOf, partsOf, written } from './handed-on.js'
 
-/** How EHRs hand mail in and get it: ETT's SMTP cases and DirectTrust's, on bare sockets and with swaks. */
-interface Look {
-  readonly seen: string
-  readonly wrong: readonly string[]
-}
-
 type Case = (world: ClinicsWorld) => Promise<Look>
 
-/** Runs the group; what must not be sent is looked for at the end, after a quiet time. */
+/**
+ * How EHRs hand mail in and get it: ETT's SMTP cases and DirectTrust's, on bare sockets and with swaks. What must not be sent
+ * is looked for at the end, after a quiet time.
+ */
 export async function smtp(measure: Measure): Promise<readonly Finding[]> {
   for (const name of ['swaks', 'python3'] as const)
     if (!ready(name))
@@ -42,18 +39,6 @@ export async function smtp(measure: Measure): Promise<readonly Finding[]> {
     for (const close of closers.reverse()) await close()
   }
 }
-
-const told =
-  (id: string) =>
-  ({ seen, wrong }: Look): Finding => ({
-    id,
-    passed: wrong.length === 0,
-    seen: [seen, ...wrong.map((one) => `!! ${one}`)].join(', '),
-  })
-
-const broken =
-  (id: string) =>
-  (error: unknown): Finding => ({ id, passed: false, seen: `!! ${error instanceof Error ? error.message : error}` })
 
 /** Message-IDs of what came to where nothing may, at the other gateway or on its way there. */
 async function leftBehind({ north, south, system, plain }: ClinicsWorld): Promise<readonly string[]> {
