@@ -9,7 +9,12 @@ const coding = z.object({
   sourceSystem: z.string().exactOptional(),
 })
 const concept = z
-  .object({ codings: z.array(coding), text: z.string().exactOptional(), nullFlavor: z.string().exactOptional() })
+  .object({
+    codings: z.array(coding),
+    text: z.string().exactOptional(),
+    nullFlavor: z.string().exactOptional(),
+    qualifiers: z.array(z.object({ name: coding.exactOptional(), value: coding })).exactOptional(),
+  })
   .meta({ id: 'Concept' })
 const partialDate = z
   .object({
@@ -19,13 +24,15 @@ const partialDate = z
     source: z.string(),
   })
   .meta({ id: 'PartialDate' })
-const when = z.object({
-  value: partialDate.exactOptional(),
-  low: partialDate.exactOptional(),
-  high: partialDate.exactOptional(),
-  highUnknown: z.boolean().exactOptional(),
-  text: z.string().exactOptional(),
-})
+const when = z
+  .object({
+    value: partialDate.exactOptional(),
+    low: partialDate.exactOptional(),
+    high: partialDate.exactOptional(),
+    highUnknown: z.boolean().exactOptional(),
+    text: z.string().exactOptional(),
+  })
+  .meta({ id: 'When' })
 const quantity = z
   .object({
     value: z.string(),
@@ -34,16 +41,58 @@ const quantity = z
   })
   .meta({ id: 'Quantity' })
 const bounds = { low: quantity.exactOptional(), high: quantity.exactOptional() }
+const ratio = z.object({ numerator: quantity, denominator: quantity.exactOptional() })
 const identifier = z.object({ root: z.string().exactOptional(), value: z.string().exactOptional() })
+const identifiers = z.array(identifier)
 
-const value = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('quantity'), quantity }),
-  z.object({ kind: z.literal('range'), ...bounds }),
-  z.object({ kind: z.literal('concept'), concept }),
-  z.object({ kind: z.literal('text'), text: z.string() }),
-  z.object({ kind: z.literal('boolean'), value: z.boolean() }),
-  z.object({ kind: z.literal('date'), date: partialDate }),
-])
+const value = z
+  .discriminatedUnion('kind', [
+    z.object({ kind: z.literal('quantity'), quantity }),
+    z.object({ kind: z.literal('range'), ...bounds }),
+    z.object({ kind: z.literal('ratio'), ratio }),
+    z.object({ kind: z.literal('concept'), concept }),
+    z.object({ kind: z.literal('text'), text: z.string() }),
+    z.object({ kind: z.literal('boolean'), value: z.boolean() }),
+    z.object({ kind: z.literal('date'), date: partialDate }),
+    z.object({ kind: z.literal('period'), when }),
+    z.object({ kind: z.literal('absent'), nullFlavor: z.string() }),
+  ])
+  .meta({ id: 'Value' })
+
+const personName = z
+  .object({
+    given: z.array(z.string()),
+    family: z.string().exactOptional(),
+    prefix: z.string().exactOptional(),
+    suffix: z.string().exactOptional(),
+    use: z.string().exactOptional(),
+    text: z.string().exactOptional(),
+  })
+  .meta({ id: 'PersonName' })
+const address = z
+  .object({
+    lines: z.array(z.string()),
+    city: z.string().exactOptional(),
+    state: z.string().exactOptional(),
+    postalCode: z.string().exactOptional(),
+    country: z.string().exactOptional(),
+    use: z.string().exactOptional(),
+  })
+  .meta({ id: 'PostalAddress' })
+const telecom = z.object({ value: z.string(), use: z.string().exactOptional() })
+const agent = z
+  .object({
+    kind: z.enum(['person', 'organization', 'device']),
+    text: z.string(),
+    name: personName.exactOptional(),
+    organization: z.string().exactOptional(),
+    role: concept.exactOptional(),
+    identifiers,
+    telecoms: z.array(telecom).exactOptional(),
+    addresses: z.array(address).exactOptional(),
+    at: partialDate.exactOptional(),
+  })
+  .meta({ id: 'Agent' })
 
 const timing = z.object({
   period: quantity.exactOptional(),
@@ -54,54 +103,59 @@ const timing = z.object({
   moment: partialDate.exactOptional(),
   text: z.string().exactOptional(),
 })
-
-const measured = {
-  test: concept,
-  panel: concept.exactOptional(),
-  value: value.exactOptional(),
-  interpretations: z.array(concept),
-  referenceRanges: z.array(z.object({ ...bounds, text: z.string().exactOptional() })),
-  method: concept.exactOptional(),
-  specimen: concept.exactOptional(),
-}
+const reaction = z.object({
+  manifestation: concept,
+  severity: concept.exactOptional(),
+  when: when.exactOptional(),
+})
+const supply = z.object({
+  kind: z.enum(['order', 'dispense']),
+  product: concept.exactOptional(),
+  quantity: quantity.exactOptional(),
+  fills: z.string().exactOptional(),
+  daysSupply: quantity.exactOptional(),
+  when: when.exactOptional(),
+  status: z.string().exactOptional(),
+  by: agent.exactOptional(),
+  instructions: z.string().exactOptional(),
+  identifiers,
+})
+const panel = z.object({
+  entry: z.string(),
+  code: concept.exactOptional(),
+  when: when.exactOptional(),
+  status: z.string().exactOptional(),
+  identifiers,
+})
 
 const content = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('demographics'),
-    names: z.array(
-      z.object({
-        given: z.array(z.string()),
-        family: z.string().exactOptional(),
-        prefix: z.string().exactOptional(),
-        suffix: z.string().exactOptional(),
-        use: z.string().exactOptional(),
-        text: z.string().exactOptional(),
-      }),
-    ),
+    names: z.array(personName),
     birthDate: partialDate.exactOptional(),
+    birthPlace: address.exactOptional(),
+    deceased: z.boolean().exactOptional(),
+    deathDate: partialDate.exactOptional(),
     gender: concept.exactOptional(),
+    birthSex: concept.exactOptional(),
+    genderIdentity: concept.exactOptional(),
     maritalStatus: concept.exactOptional(),
+    religion: concept.exactOptional(),
     races: z.array(concept),
     ethnicities: z.array(concept),
     languages: z.array(z.string()),
-    addresses: z.array(
-      z.object({
-        lines: z.array(z.string()),
-        city: z.string().exactOptional(),
-        state: z.string().exactOptional(),
-        postalCode: z.string().exactOptional(),
-        country: z.string().exactOptional(),
-        use: z.string().exactOptional(),
-      }),
-    ),
-    telecoms: z.array(z.object({ value: z.string(), use: z.string().exactOptional() })),
-    identifiers: z.array(identifier),
+    preferredLanguage: z.string().exactOptional(),
+    addresses: z.array(address),
+    telecoms: z.array(telecom),
+    identifiers,
+    contacts: z.array(agent).exactOptional(),
+    provider: agent.exactOptional(),
   }),
   z.object({
     type: z.literal('allergy'),
     substance: concept,
     kind: concept.exactOptional(),
-    reactions: z.array(z.object({ manifestation: concept, severity: concept.exactOptional() })),
+    reactions: z.array(reaction),
     severity: concept.exactOptional(),
     criticality: concept.exactOptional(),
   }),
@@ -111,6 +165,10 @@ const content = z.discriminatedUnion('type', [
     kind: concept.exactOptional(),
     severity: concept.exactOptional(),
     ageAtOnset: quantity.exactOptional(),
+    bodySites: z.array(concept).exactOptional(),
+    diagnosedAt: partialDate.exactOptional(),
+    prognosis: value.exactOptional(),
+    causedDeath: z.boolean().exactOptional(),
   }),
   z.object({
     type: z.literal('medication'),
@@ -118,44 +176,160 @@ const content = z.discriminatedUnion('type', [
     brand: concept.exactOptional(),
     strength: quantity.exactOptional(),
     form: concept.exactOptional(),
+    manufacturer: z.string().exactOptional(),
     dose: quantity.exactOptional(),
     doseRange: z.object(bounds).exactOptional(),
     rate: quantity.exactOptional(),
+    maxDose: ratio.exactOptional(),
     route: concept.exactOptional(),
     site: concept.exactOptional(),
+    vehicles: z.array(concept).exactOptional(),
     timings: z.array(timing),
     asNeeded: z.boolean(),
+    preconditions: z.array(concept).exactOptional(),
     instructions: z.string().exactOptional(),
     indications: z.array(concept),
     refills: z.string().exactOptional(),
     quantity: quantity.exactOptional(),
+    supplies: z.array(supply).exactOptional(),
+    reactions: z.array(reaction).exactOptional(),
+    adherence: concept.exactOptional(),
   }),
   z.object({
     type: z.literal('immunization'),
     vaccine: concept,
     lot: z.string().exactOptional(),
     manufacturer: z.string().exactOptional(),
+    expiresAt: partialDate.exactOptional(),
     route: concept.exactOptional(),
     site: concept.exactOptional(),
     dose: quantity.exactOptional(),
     doseNumber: z.string().exactOptional(),
     refusalReason: concept.exactOptional(),
+    indications: z.array(concept).exactOptional(),
+    reactions: z.array(reaction).exactOptional(),
+    instructions: z.string().exactOptional(),
   }),
-  z.object({ type: z.literal('result'), ...measured }),
-  z.object({ type: z.literal('vital-sign'), ...measured }),
+  z.object({
+    type: z.enum(['result', 'vital-sign', 'social-history', 'functional-status']),
+    test: concept,
+    panel: panel.exactOptional(),
+    value: value.exactOptional(),
+    otherValues: z.array(value).exactOptional(),
+    interpretations: z.array(concept),
+    referenceRanges: z.array(
+      z.object({ ...bounds, text: z.string().exactOptional(), interpretation: concept.exactOptional() }),
+    ),
+    method: concept.exactOptional(),
+    specimen: concept.exactOptional(),
+    bodySites: z.array(concept).exactOptional(),
+    components: z.array(z.object({ test: concept, value: value.exactOptional() })).exactOptional(),
+  }),
   z.object({
     type: z.literal('procedure'),
     procedure: concept,
     bodySites: z.array(concept),
     devices: z.array(concept),
+    indications: z.array(concept).exactOptional(),
+    methods: z.array(concept).exactOptional(),
+    approaches: z.array(concept).exactOptional(),
+    specimens: z.array(concept).exactOptional(),
+    locations: z.array(z.string()).exactOptional(),
+    refusalReason: concept.exactOptional(),
+    instructions: z.string().exactOptional(),
+    value: value.exactOptional(),
+    complications: z.array(concept).exactOptional(),
   }),
   z.object({
     type: z.literal('encounter'),
     encounter: concept,
+    class: concept.exactOptional(),
     diagnoses: z.array(concept),
+    indications: z.array(concept).exactOptional(),
     locations: z.array(z.string()),
+    locationKinds: z.array(concept).exactOptional(),
     disposition: concept.exactOptional(),
   }),
+  z.object({
+    type: z.literal('family-history'),
+    relation: concept,
+    name: personName.exactOptional(),
+    gender: concept.exactOptional(),
+    birthDate: partialDate.exactOptional(),
+    deceased: z.boolean().exactOptional(),
+    deathDate: partialDate.exactOptional(),
+    ageAtDeath: quantity.exactOptional(),
+    conditions: z.array(
+      z.object({
+        condition: concept,
+        when: when.exactOptional(),
+        ageAtOnset: quantity.exactOptional(),
+        causedDeath: z.boolean().exactOptional(),
+        negated: z.boolean(),
+        status: concept.exactOptional(),
+      }),
+    ),
+  }),
+  z.object({
+    type: z.literal('advance-directive'),
+    directive: concept,
+    value: value.exactOptional(),
+    verifiers: z.array(agent),
+    agents: z.array(agent),
+    documents: z.array(
+      z.object({ identifiers, mediaType: z.string().exactOptional(), reference: z.string().exactOptional() }),
+    ),
+  }),
+  z.object({
+    type: z.literal('insurance'),
+    coverage: concept,
+    planName: z.string().exactOptional(),
+    payer: agent.exactOptional(),
+    memberIdentifiers: identifiers,
+    groupNumber: z.string().exactOptional(),
+    relationship: concept.exactOptional(),
+    subscriber: agent.exactOptional(),
+    subscriberBirthDate: partialDate.exactOptional(),
+    guarantor: agent.exactOptional(),
+    priority: z.string().exactOptional(),
+    authorizations: z.array(concept).exactOptional(),
+  }),
+  z.object({
+    type: z.literal('device'),
+    device: concept,
+    udi: z.string().exactOptional(),
+    deviceIdentifier: z.string().exactOptional(),
+    manufacturer: z.string().exactOptional(),
+    model: z.string().exactOptional(),
+    serial: z.string().exactOptional(),
+    lot: z.string().exactOptional(),
+    brand: z.string().exactOptional(),
+    manufacturedAt: partialDate.exactOptional(),
+    expiresAt: partialDate.exactOptional(),
+    quantity: quantity.exactOptional(),
+    bodySites: z.array(concept),
+  }),
+  z.object({
+    type: z.literal('goal'),
+    goal: concept,
+    target: value.exactOptional(),
+    priority: concept.exactOptional(),
+    instructions: z.string().exactOptional(),
+  }),
+  z.object({
+    type: z.literal('plan'),
+    activity: concept,
+    instructions: z.string().exactOptional(),
+    indications: z.array(concept),
+    value: value.exactOptional(),
+  }),
+  z.object({
+    type: z.literal('care-team'),
+    name: z.string().exactOptional(),
+    kind: concept.exactOptional(),
+    members: z.array(z.object({ agent, when: when.exactOptional(), status: z.string().exactOptional() })),
+  }),
+  z.object({ type: z.literal('note'), kind: concept, title: z.string().exactOptional(), text: z.string() }),
   z.object({
     type: z.literal('document'),
     mediaType: z.string(),
@@ -181,6 +355,10 @@ const content = z.discriminatedUnion('type', [
     formatVersion: z.string().exactOptional(),
     title: z.string().exactOptional(),
     code: concept.exactOptional(),
+    custodian: agent.exactOptional(),
+    set: identifier.exactOptional(),
+    versionNumber: z.string().exactOptional(),
+    related: z.array(z.object({ kind: z.string(), identifiers })).exactOptional(),
   }),
 ])
 
@@ -194,17 +372,24 @@ export const clinicalItem = z.object({
     .object({
       folded: z.enum(['active', 'inactive', 'resolved', 'completed', 'planned', 'cancelled', 'unknown']),
       source: z.string().exactOptional(),
+      concept: concept.exactOptional(),
     })
     .exactOptional(),
   negated: z.boolean().describe('The source says that this is not so'),
   nullFlavor: z.string().exactOptional(),
   intent: z.enum(['performed', 'planned', 'goal', 'ordered']).exactOptional(),
-  identifiers: z.array(identifier),
+  mood: z.string().exactOptional(),
+  performers: z.array(agent).exactOptional(),
+  notes: z.array(z.string()).exactOptional(),
+  labels: z.array(coding).exactOptional().describe('Confidentiality and other security labels'),
+  references: z.array(z.object({ kind: z.string(), identifiers })).exactOptional(),
+  identifiers,
   provenance: z.object({
     document: z.string().describe('SHA-256 of the document; names its bytes'),
     entry: z.string(),
     section: z.string().exactOptional(),
-    authors: z.array(z.string()),
+    authors: z.array(agent).describe('Nearest first'),
+    informants: z.array(agent).exactOptional(),
   }),
 })
 

@@ -1,4 +1,4 @@
-import type { Concept } from '../direct/clinical.js'
+import type { Concept } from '../direct/datatypes.js'
 
 /** SNOMED CT codes that themselves say that nothing of a kind is known: allergies, then problems. */
 const codes = new Set([

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import type { Diagnostic, RecordItem } from '../direct/clinical.js'
+import type { Diagnostic, EntryOutcome, RecordItem } from '../direct/clinical.js'
 import { attribute, descend, textOf, type XmlNode } from '../xml/node.js'
 import type { XmlOutcome } from '../xml/parse.js'
 import { readCcr } from './ccr/document.js'
@@ -17,6 +17,8 @@ export interface ReadPart {
   readonly bytes: Uint8Array
   readonly items: readonly RecordItem[]
   readonly diagnostics: readonly Diagnostic[]
+  /** What became of each clinical statement of the document. */
+  readonly entries: readonly EntryOutcome[]
 }
 
 /** The attachment itself first, then what it holds: documents of an archive, a file embedded in an unstructured CDA. */
@@ -60,6 +62,7 @@ function readParts(bytes: Uint8Array, recognised: Recognised, hints: Named, limi
     bytes,
     items: reading.items,
     diagnostics: reading.diagnostics,
+    entries: reading.entries,
   }
   const embedded = recognised.xml?.kind === 'tree' ? embeddedFile(recognised.xml.root) : undefined
   return embedded === undefined ? [part] : [part, embeddedPart(embedded, limits)]
@@ -147,5 +150,11 @@ function embeddedPart(
   const recognised = recognise(bytes, hints, limits)
   const reading = startReading(sha256(bytes), limits)
   const nothing: DocumentHead = { authors: [], identifiers: [] }
-  return { item: documentItem(bytes, recognised, hints, reading, nothing), bytes, items: [], diagnostics: [] }
+  return {
+    item: documentItem(bytes, recognised, hints, reading, nothing),
+    bytes,
+    items: [],
+    diagnostics: [],
+    entries: [],
+  }
 }

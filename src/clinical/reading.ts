@@ -1,14 +1,6 @@
 import { createHash } from 'node:crypto'
-import type {
-  Concept,
-  Diagnostic,
-  Identifier,
-  ItemContent,
-  ItemProvenance,
-  PartialDate,
-  RecordItem,
-  When,
-} from '../direct/clinical.js'
+import type { Diagnostic, EntryOutcome, ItemContent, ItemProvenance, RecordItem } from '../direct/clinical.js'
+import type { Agent, Concept, Identifier, PartialDate, When } from '../direct/datatypes.js'
 import type { ClinicalLimits } from './limits.js'
 
 /** What has been read of one document so far. */
@@ -18,6 +10,8 @@ export interface Reading {
   readonly limits: ClinicalLimits
   readonly items: RecordItem[]
   readonly diagnostics: Diagnostic[]
+  /** What became of each clinical statement, in document order. */
+  readonly entries: EntryOutcome[]
   /** Set when an item was left out for there being too many. */
   full: boolean
 }
@@ -30,13 +24,18 @@ export type Draft = Omit<RecordItem, 'id' | 'provenance' | 'content'> & {
   readonly provenance: Omit<ItemProvenance, 'document'>
 }
 
+/** Somebody of whom the source told no more than a name. */
+export function byName(text: string): Agent {
+  return { kind: 'person', text, identifiers: [] }
+}
+
 /** What the header says about the document as a whole. */
 export interface DocumentHead {
   readonly title?: string
   readonly code?: Concept
   readonly when?: When
   readonly recordedAt?: PartialDate
-  readonly authors: readonly string[]
+  readonly authors: readonly Agent[]
   readonly identifiers: readonly Identifier[]
 }
 
@@ -46,7 +45,7 @@ export function sha256(bytes: Uint8Array | string): string {
 }
 
 export function startReading(document: string, limits: ClinicalLimits): Reading {
-  return { document, limits, items: [], diagnostics: [], full: false }
+  return { document, limits, items: [], diagnostics: [], entries: [], full: false }
 }
 
 /** Adds a diagnostic; beyond the limit only one more, which says so. `detail` never holds clinical words. */

@@ -1,16 +1,21 @@
-/** The kinds of record item that documents are read into. */
-export type RecordItemType =
-  | 'demographics'
-  | 'allergy'
-  | 'problem'
-  | 'medication'
-  | 'immunization'
-  | 'result'
-  | 'vital-sign'
-  | 'procedure'
-  | 'encounter'
-  | 'document'
+import type {
+  Agent,
+  Coding,
+  Concept,
+  Identifier,
+  PartialDate,
+  PersonName,
+  PostalAddress,
+  Quantity,
+  QuantityRange,
+  Ratio,
+  Telecom,
+  Timing,
+  Value,
+  When,
+} from './datatypes.js'
 
+/** The kinds of record item that documents are read into. */
 export const recordItemTypes = [
   'demographics',
   'allergy',
@@ -21,223 +26,352 @@ export const recordItemTypes = [
   'vital-sign',
   'procedure',
   'encounter',
+  'family-history',
+  'social-history',
+  'functional-status',
+  'advance-directive',
+  'insurance',
+  'device',
+  'goal',
+  'plan',
+  'care-team',
+  'note',
   'document',
-] as const satisfies readonly RecordItemType[]
+] as const
 
-/** A code as its source gave it. `system` is a FHIR URI, `urn:oid:` for an OID without one, or the CCR's own system name. */
-export interface Coding {
-  readonly system?: string
-  readonly code: string
-  readonly display?: string
-  /** The source's own word for the system, kept even when `system` is known: an OID or a CCR CodingSystem. */
-  readonly sourceSystem?: string
-}
-
-/** A concept: all codings in source order (translations included) and the words a person wrote. */
-export interface Concept {
-  readonly codings: readonly Coding[]
-  /** Original text resolved from the narrative, else the best display name. */
-  readonly text?: string
-  /** HL7 v3 nullFlavor where the source had one (UNK, NI, OTH …). */
-  readonly nullFlavor?: string
-}
-
-/**
- * A moment at the precision of its source, never more. `text` is ISO 8601 cut at that precision: `2015`, `2015-06`,
- * `2015-06-22`, `2015-06-22T10:30`, `2015-06-22T10:30:15.5`; `offsetMinutes` is null when the source named no zone.
- */
-export interface PartialDate {
-  readonly text: string
-  readonly precision: 'year' | 'month' | 'day' | 'hour' | 'minute' | 'second'
-  readonly offsetMinutes: number | null
-  /** The source's own characters. */
-  readonly source: string
-}
-
-/** A period or a moment. `value` for a moment; `low`/`high` for a period; `text` when the source had only words. */
-export interface When {
-  readonly value?: PartialDate
-  readonly low?: PartialDate
-  readonly high?: PartialDate
-  /** The period has ended, but the source does not know when (high nullFlavor=UNK). */
-  readonly highUnknown?: boolean
-  readonly text?: string
-}
-
-/** A number with its unit as written; `comparator` from an interval with one bound. The value is the source's characters, never recomputed. */
-export interface Quantity {
-  readonly value: string
-  readonly unit?: string
-  readonly comparator?: '<' | '<=' | '>' | '>='
-}
-
-/** A result's value in whichever form the source had it. */
-export type Value =
-  | { readonly kind: 'quantity'; readonly quantity: Quantity }
-  | {
-      readonly kind: 'range'
-      readonly low?: Quantity
-      readonly high?: Quantity
-    }
-  | { readonly kind: 'concept'; readonly concept: Concept }
-  | { readonly kind: 'text'; readonly text: string }
-  | { readonly kind: 'boolean'; readonly value: boolean }
-  | { readonly kind: 'date'; readonly date: PartialDate }
-
-export interface Identifier {
-  /** An OID, a UUID or the CCR's issuer. */
-  readonly root?: string
-  readonly value?: string
-}
+export type RecordItemType = (typeof recordItemTypes)[number]
 
 /** Whether the thing happened, was asked for, or is a goal (HL7 v3 moodCode, folded). */
 export type Intent = 'performed' | 'planned' | 'goal' | 'ordered'
 
-export interface PersonName {
-  readonly given: readonly string[]
-  readonly family?: string
-  readonly prefix?: string
-  readonly suffix?: string
-  readonly use?: string
-  /** The whole name, where the source did not take it apart. */
+/** Who the record is about (CDA recordTarget, CCR Patient), with what the social history says of the person. */
+export interface Demographics {
+  readonly type: 'demographics'
+  readonly names: readonly PersonName[]
+  readonly birthDate?: PartialDate
+  readonly birthPlace?: PostalAddress
+  readonly deceased?: boolean
+  readonly deathDate?: PartialDate
+  readonly gender?: Concept
+  readonly birthSex?: Concept
+  readonly genderIdentity?: Concept
+  readonly maritalStatus?: Concept
+  readonly religion?: Concept
+  readonly races: readonly Concept[]
+  readonly ethnicities: readonly Concept[]
+  readonly languages: readonly string[]
+  readonly preferredLanguage?: string
+  readonly addresses: readonly PostalAddress[]
+  readonly telecoms: readonly Telecom[]
+  readonly identifiers: readonly Identifier[]
+  /** Guardians, next of kin, emergency contacts; `role` is the relationship. */
+  readonly contacts?: readonly Agent[]
+  /** The organization whose patient this is (providerOrganization). */
+  readonly provider?: Agent
+}
+
+export interface Reaction {
+  readonly manifestation: Concept
+  readonly severity?: Concept
+  readonly when?: When
+}
+
+export interface Allergy {
+  readonly type: 'allergy'
+  /** The substance; with `negated`, the substance the patient is *not* allergic to, or the whole class ("no known"). */
+  readonly substance: Concept
+  readonly kind?: Concept
+  readonly reactions: readonly Reaction[]
+  readonly severity?: Concept
+  readonly criticality?: Concept
+}
+
+export interface Problem {
+  readonly type: 'problem'
+  readonly problem: Concept
+  readonly kind?: Concept
+  readonly severity?: Concept
+  readonly ageAtOnset?: Quantity
+  /** Where in the body; laterality stands in the site's qualifiers. Sites keep problems apart. */
+  readonly bodySites?: readonly Concept[]
+  /** When the diagnosis was made (C-CDA 22.4.502), which is not when the problem began. */
+  readonly diagnosedAt?: PartialDate
+  readonly prognosis?: Value
+  readonly causedDeath?: boolean
+}
+
+/** An order to supply, or a supply handed out. */
+export interface Supply {
+  readonly kind: 'order' | 'dispense'
+  readonly product?: Concept
+  readonly quantity?: Quantity
+  /** Total fills, the first included (CDA repeatNumber); for a dispense, which fill it is. */
+  readonly fills?: string
+  readonly daysSupply?: Quantity
+  readonly when?: When
+  readonly status?: string
+  readonly by?: Agent
+  readonly instructions?: string
+  readonly identifiers: readonly Identifier[]
+}
+
+export interface Medication {
+  readonly type: 'medication'
+  readonly product: Concept
+  readonly brand?: Concept
+  readonly strength?: Quantity
+  readonly form?: Concept
+  readonly manufacturer?: string
+  readonly dose?: Quantity
+  readonly doseRange?: QuantityRange
+  readonly rate?: Quantity
+  readonly maxDose?: Ratio
+  readonly route?: Concept
+  readonly site?: Concept
+  /** What carries it: saline, aerosol (C-CDA 22.4.24). */
+  readonly vehicles?: readonly Concept[]
+  /** Each timing selected by its type, not its position (PIVL, EIVL, moments); the period is in `when`. */
+  readonly timings: readonly Timing[]
+  readonly asNeeded: boolean
+  /** What it is needed for, where it is taken as needed. */
+  readonly preconditions?: readonly Concept[]
+  readonly instructions?: string
+  readonly indications: readonly Concept[]
+  /** Refills allowed, the first fill not among them; as written. */
+  readonly refills?: string
+  readonly quantity?: Quantity
+  readonly supplies?: readonly Supply[]
+  readonly reactions?: readonly Reaction[]
+  /** Whether the patient takes it as told (C-CDA 22.4.508). */
+  readonly adherence?: Concept
+}
+
+export interface Immunization {
+  readonly type: 'immunization'
+  readonly vaccine: Concept
+  readonly lot?: string
+  readonly manufacturer?: string
+  readonly expiresAt?: PartialDate
+  readonly route?: Concept
+  readonly site?: Concept
+  readonly dose?: Quantity
+  readonly doseNumber?: string
+  /** Why it was not given. */
+  readonly refusalReason?: Concept
+  readonly indications?: readonly Concept[]
+  readonly reactions?: readonly Reaction[]
+  readonly instructions?: string
+}
+
+/** A battery of observations: a laboratory panel, a set of vital signs, a survey. */
+export interface Panel {
+  /** Path of the battery in the document; observations of one battery share it. */
+  readonly entry: string
+  readonly code?: Concept
+  readonly when?: When
+  readonly status?: string
+  readonly identifiers: readonly Identifier[]
+}
+
+export interface ReferenceRange extends QuantityRange {
   readonly text?: string
+  /** What it means to lie in the range; `N` where the source says nothing else. */
+  readonly interpretation?: Concept
 }
 
-export interface PostalAddress {
-  readonly lines: readonly string[]
-  readonly city?: string
-  readonly state?: string
-  readonly postalCode?: string
-  readonly country?: string
-  readonly use?: string
+/** A question and its answer: a laboratory result, a vital sign, a habit, an ability. */
+export interface Observation {
+  readonly type: 'result' | 'vital-sign' | 'social-history' | 'functional-status'
+  readonly test: Concept
+  readonly panel?: Panel
+  readonly value?: Value
+  /** Further values, where the source gave the observation several. */
+  readonly otherValues?: readonly Value[]
+  readonly interpretations: readonly Concept[]
+  readonly referenceRanges: readonly ReferenceRange[]
+  readonly method?: Concept
+  readonly specimen?: Concept
+  readonly bodySites?: readonly Concept[]
+  /** Observations inside this one: the scores of a scale, what an answer was narrowed to. */
+  readonly components?: readonly { readonly test: Concept; readonly value?: Value }[]
 }
 
-export interface Telecom {
-  readonly value: string
-  readonly use?: string
+export interface Procedure {
+  readonly type: 'procedure'
+  readonly procedure: Concept
+  /** Where in the body; laterality stands in the site's qualifiers. */
+  readonly bodySites: readonly Concept[]
+  readonly devices: readonly Concept[]
+  readonly indications?: readonly Concept[]
+  readonly methods?: readonly Concept[]
+  readonly approaches?: readonly Concept[]
+  readonly specimens?: readonly Concept[]
+  readonly locations?: readonly string[]
+  readonly refusalReason?: Concept
+  readonly instructions?: string
+  /** What a procedure that is an observation found. */
+  readonly value?: Value
+  readonly complications?: readonly Concept[]
 }
 
-/** What an item says, by type. Fields the source did not have are absent, never guessed. */
+export interface Encounter {
+  readonly type: 'encounter'
+  readonly encounter: Concept
+  /** Inpatient, ambulatory, emergency … where the source used the HL7 ActEncounterCode. */
+  readonly class?: Concept
+  readonly diagnoses: readonly Concept[]
+  readonly indications?: readonly Concept[]
+  readonly locations: readonly string[]
+  readonly locationKinds?: readonly Concept[]
+  readonly disposition?: Concept
+}
+
+/** One relative with everything said of that person's health. */
+export interface FamilyHistory {
+  readonly type: 'family-history'
+  readonly relation: Concept
+  readonly name?: PersonName
+  readonly gender?: Concept
+  readonly birthDate?: PartialDate
+  readonly deceased?: boolean
+  readonly deathDate?: PartialDate
+  readonly ageAtDeath?: Quantity
+  readonly conditions: readonly {
+    readonly condition: Concept
+    readonly when?: When
+    readonly ageAtOnset?: Quantity
+    readonly causedDeath?: boolean
+    /** The relative does *not* have it. */
+    readonly negated: boolean
+    readonly status?: Concept
+  }[]
+}
+
+export interface AdvanceDirective {
+  readonly type: 'advance-directive'
+  readonly directive: Concept
+  readonly value?: Value
+  readonly verifiers: readonly Agent[]
+  /** Who keeps the paper, or speaks for the patient; `role` says which. */
+  readonly agents: readonly Agent[]
+  readonly documents: readonly {
+    readonly identifiers: readonly Identifier[]
+    readonly mediaType?: string
+    /** Where it is, as the source wrote it; never fetched. */
+    readonly reference?: string
+  }[]
+}
+
+export interface Insurance {
+  readonly type: 'insurance'
+  /** Kind of coverage or programme. */
+  readonly coverage: Concept
+  readonly planName?: string
+  readonly payer?: Agent
+  /** Of the covered person with this payer. */
+  readonly memberIdentifiers: readonly Identifier[]
+  readonly groupNumber?: string
+  /** What the covered person is to the holder: self, spouse, child. */
+  readonly relationship?: Concept
+  readonly subscriber?: Agent
+  readonly subscriberBirthDate?: PartialDate
+  readonly guarantor?: Agent
+  /** 1 pays first. */
+  readonly priority?: string
+  readonly authorizations?: readonly Concept[]
+}
+
+export interface Device {
+  readonly type: 'device'
+  readonly device: Concept
+  /** Unique device identifier as written, the parts the source took from it beside it. */
+  readonly udi?: string
+  readonly deviceIdentifier?: string
+  readonly manufacturer?: string
+  readonly model?: string
+  readonly serial?: string
+  readonly lot?: string
+  readonly brand?: string
+  readonly manufacturedAt?: PartialDate
+  readonly expiresAt?: PartialDate
+  readonly quantity?: Quantity
+  readonly bodySites: readonly Concept[]
+}
+
+export interface Goal {
+  readonly type: 'goal'
+  readonly goal: Concept
+  readonly target?: Value
+  readonly priority?: Concept
+  readonly instructions?: string
+}
+
+/** Something planned that no other type stands for: an instruction, an intervention, a nutrition recommendation. */
+export interface Plan {
+  readonly type: 'plan'
+  readonly activity: Concept
+  readonly instructions?: string
+  readonly indications: readonly Concept[]
+  readonly value?: Value
+}
+
+export interface CareTeam {
+  readonly type: 'care-team'
+  readonly name?: string
+  readonly kind?: Concept
+  readonly members: readonly { readonly agent: Agent; readonly when?: When; readonly status?: string }[]
+}
+
+/** Words: a note activity, a comment, or a section that has nothing but its narrative. */
+export interface Note {
+  readonly type: 'note'
+  readonly kind: Concept
+  readonly title?: string
+  /** Plain text with line breaks between blocks; the document keeps the markup. */
+  readonly text: string
+}
+
+/** A document as it came, whatever it is. */
+export interface ClinicalDocument {
+  readonly type: 'document'
+  readonly mediaType: string
+  readonly name?: string
+  readonly sizeBytes: number
+  /** SHA-256 of the bytes, lower-case hex. */
+  readonly sha256: string
+  /** What the bytes turned out to be, whatever they were called. */
+  readonly format: DocumentFormat
+  /** Version of the format, where the document names one: `1.1`, `2.1` … */
+  readonly formatVersion?: string
+  readonly title?: string
+  readonly code?: Concept
+  readonly custodian?: Agent
+  /** Of a document that is replaced or has versions (CDA setId, versionNumber). */
+  readonly set?: Identifier
+  readonly versionNumber?: string
+  /** Documents that this one replaces, amends or transforms (CDA relatedDocument: RPLC, APND, XFRM). */
+  readonly related?: readonly { readonly kind: string; readonly identifiers: readonly Identifier[] }[]
+}
+
+/** What an item says, by type. */
 export type ItemContent =
-  | {
-      readonly type: 'demographics'
-      readonly names: readonly PersonName[]
-      readonly birthDate?: PartialDate
-      readonly gender?: Concept
-      readonly maritalStatus?: Concept
-      readonly races: readonly Concept[]
-      readonly ethnicities: readonly Concept[]
-      readonly languages: readonly string[]
-      readonly addresses: readonly PostalAddress[]
-      readonly telecoms: readonly Telecom[]
-      readonly identifiers: readonly Identifier[]
-    }
-  | {
-      readonly type: 'allergy'
-      /** The substance; with `negated`, the substance the patient is *not* allergic to, or the whole class ("no known"). */
-      readonly substance: Concept
-      readonly kind?: Concept
-      readonly reactions: readonly {
-        readonly manifestation: Concept
-        readonly severity?: Concept
-      }[]
-      readonly severity?: Concept
-      readonly criticality?: Concept
-    }
-  | {
-      readonly type: 'problem'
-      readonly problem: Concept
-      readonly kind?: Concept
-      readonly severity?: Concept
-      readonly ageAtOnset?: Quantity
-    }
-  | {
-      readonly type: 'medication'
-      readonly product: Concept
-      readonly brand?: Concept
-      readonly strength?: Quantity
-      readonly form?: Concept
-      readonly dose?: Quantity
-      readonly doseRange?: {
-        readonly low?: Quantity
-        readonly high?: Quantity
-      }
-      readonly rate?: Quantity
-      readonly route?: Concept
-      readonly site?: Concept
-      /** Each timing selected by its type, not its position (PIVL, EIVL, moments); the period is in `when`. */
-      readonly timings: readonly Timing[]
-      readonly asNeeded: boolean
-      readonly instructions?: string
-      readonly indications: readonly Concept[]
-      readonly refills?: string
-      readonly quantity?: Quantity
-    }
-  | {
-      readonly type: 'immunization'
-      readonly vaccine: Concept
-      readonly lot?: string
-      readonly manufacturer?: string
-      readonly route?: Concept
-      readonly site?: Concept
-      readonly dose?: Quantity
-      readonly doseNumber?: string
-      readonly refusalReason?: Concept
-    }
-  | {
-      readonly type: 'result' | 'vital-sign'
-      readonly test: Concept
-      readonly panel?: Concept
-      readonly value?: Value
-      readonly interpretations: readonly Concept[]
-      readonly referenceRanges: readonly {
-        readonly low?: Quantity
-        readonly high?: Quantity
-        readonly text?: string
-      }[]
-      readonly method?: Concept
-      readonly specimen?: Concept
-    }
-  | {
-      readonly type: 'procedure'
-      readonly procedure: Concept
-      readonly bodySites: readonly Concept[]
-      readonly devices: readonly Concept[]
-    }
-  | {
-      readonly type: 'encounter'
-      readonly encounter: Concept
-      readonly diagnoses: readonly Concept[]
-      readonly locations: readonly string[]
-      readonly disposition?: Concept
-    }
-  | {
-      readonly type: 'document'
-      readonly mediaType: string
-      readonly name?: string
-      readonly sizeBytes: number
-      /** SHA-256 of the bytes, lower-case hex. */
-      readonly sha256: string
-      /** What the bytes turned out to be, whatever they were called. */
-      readonly format: DocumentFormat
-      /** Version of the format, where the document names one: `1.1`, `2.1` … */
-      readonly formatVersion?: string
-      readonly title?: string
-      readonly code?: Concept
-    }
-
-export interface Timing {
-  /** Every `period` (PIVL): value and UCUM unit of time. */
-  readonly period?: Quantity
-  readonly periodHigh?: Quantity
-  /** Tied to an event (EIVL): AC, PC, HS … with an offset. */
-  readonly event?: string
-  /** Distance from that event. */
-  readonly offset?: Quantity
-  readonly institutionSpecified?: boolean
-  readonly moment?: PartialDate
-  readonly text?: string
-}
+  | Demographics
+  | Allergy
+  | Problem
+  | Medication
+  | Immunization
+  | Observation
+  | Procedure
+  | Encounter
+  | FamilyHistory
+  | AdvanceDirective
+  | Insurance
+  | Device
+  | Goal
+  | Plan
+  | CareTeam
+  | Note
+  | ClinicalDocument
 
 export type DocumentFormat =
   | 'ccr'
@@ -266,11 +400,23 @@ export interface RecordItem {
   readonly status?: {
     readonly folded: 'active' | 'inactive' | 'resolved' | 'completed' | 'planned' | 'cancelled' | 'unknown'
     readonly source?: string
+    /** The source's coded status, where it had one: recurrence, remission … */
+    readonly concept?: Concept
   }
   /** The source says that this is *not* so: an absent problem, an immunization not given, "no known allergies". */
   readonly negated: boolean
   readonly nullFlavor?: string
   readonly intent?: Intent
+  /** The source's own word behind `intent`: an HL7 v3 moodCode. */
+  readonly mood?: string
+  /** Who did it; who wrote it down stands in the provenance. */
+  readonly performers?: readonly Agent[]
+  /** Comments upon it. */
+  readonly notes?: readonly string[]
+  /** Confidentiality and other security labels (HL7 DS4P), of the statement, else of its section, else of the document. */
+  readonly labels?: readonly Coding[]
+  /** Other statements that this one names by id (entryReference, CCR InternalCCRLink), and as what (typeCode). */
+  readonly references?: readonly { readonly kind: string; readonly identifiers: readonly Identifier[] }[]
   readonly identifiers: readonly Identifier[]
   readonly provenance: ItemProvenance
 }
@@ -282,7 +428,9 @@ export interface ItemProvenance {
   readonly entry: string
   /** LOINC code or title of the section it stands in. */
   readonly section?: string
-  readonly authors: readonly string[]
+  /** Nearest first: of the statement, else of its section, else of the document (CDA R2 §4.4). */
+  readonly authors: readonly Agent[]
+  readonly informants?: readonly Agent[]
 }
 
 /** Something a reader of the document should know; it never stops the rest from being read. */
@@ -295,17 +443,34 @@ export interface Diagnostic {
     | 'encrypted-entry'
     | 'unsafe-entry'
     | 'unknown-section'
+    | 'unknown-template'
     | 'unmapped-entry'
     | 'unresolved-reference'
     | 'unknown-code-system'
     | 'value-without-type'
+    | 'unit-not-ucum'
     | 'time-unreadable'
+    | 'time-without-offset'
     | 'contradictory-status'
+    | 'id-reused'
+    | 'patient-incomplete'
     | 'section-empty'
     | 'wrong-root'
     | 'unreadable-archive'
+    | 'hash-mismatch'
+    | 'size-mismatch'
+    | 'metadata-unreadable'
+    | 'missing-file'
+    | 'unlisted-file'
     | 'not-parsed'
   /** Where: an entry path, a zip entry name, or empty. Never the clinical words themselves. */
   readonly where: string
   readonly detail: string
 }
+
+/** What became of one clinical statement of a document (CDA entry, CCR data object): nothing ends in silence. */
+export type EntryOutcome =
+  | { readonly entry: string; readonly kind: 'items'; readonly items: readonly string[] }
+  /** It says more of an item that another entry made. */
+  | { readonly entry: string; readonly kind: 'merged'; readonly into: string }
+  | { readonly entry: string; readonly kind: 'unmapped'; readonly reason: string }

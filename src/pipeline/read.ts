@@ -110,7 +110,7 @@ function unparsed(bytes: Uint8Array, sha256: string, hints: Hints & { readonly m
     sha256,
   )
   const diagnostics: Diagnostic[] = [{ code: 'not-parsed', where: '', detail: 'reading it failed again and again' }]
-  return { documents: [{ item, bytes, items: [], diagnostics }], diagnostics: [] }
+  return { documents: [{ item, bytes, items: [], diagnostics, entries: [] }], diagnostics: [] }
 }
 
 function written({ address, display }: ShownMailbox): string {

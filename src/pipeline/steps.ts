@@ -1,5 +1,5 @@
 import type { DirectAddress } from '../direct/address.js'
-import type { Diagnostic, RecordItem } from '../direct/clinical.js'
+import type { Diagnostic, EntryOutcome, RecordItem } from '../direct/clinical.js'
 import type { MessageContext } from '../direct/context.js'
 import type { EncryptionPreference, RsaTransport } from '../direct/encryption.js'
 import type { Refused, Undecided } from '../direct/refusal.js'
@@ -124,6 +124,7 @@ export interface ReadAttachment {
     readonly bytes: Uint8Array
     readonly items: readonly RecordItem[]
     readonly diagnostics: readonly Diagnostic[]
+    readonly entries: readonly EntryOutcome[]
   }[]
 }
 

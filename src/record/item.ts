@@ -1,5 +1,5 @@
 import type { DirectAddress } from '../direct/address.js'
-import type { Diagnostic, RecordItem, RecordItemType } from '../direct/clinical.js'
+import type { Diagnostic, EntryOutcome, RecordItem, RecordItemType } from '../direct/clinical.js'
 
 /** How an item stands in the record. Import only proposes; a person makes it current or ignores it. */
 export type ItemState = 'proposed' | 'current' | 'ignored'
@@ -29,6 +29,7 @@ export interface ReadDocument {
   readonly bytes: Uint8Array
   readonly items: readonly RecordItem[]
   readonly diagnostics: readonly Diagnostic[]
+  readonly entries: readonly EntryOutcome[]
 }
 
 /** A document as the record keeps it, once per content. */

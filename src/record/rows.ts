@@ -1,4 +1,5 @@
-import type { PartialDate, RecordItem, RecordItemType } from '../direct/clinical.js'
+import type { RecordItem, RecordItemType } from '../direct/clinical.js'
+import type { PartialDate } from '../direct/datatypes.js'
 import type { Vault } from '../ports/vault.js'
 
 /**

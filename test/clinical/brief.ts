@@ -1,4 +1,6 @@
-import type { Concept, PartialDate, RecordItem, When } from '../../src/direct/clinical.js'
+import type { RecordItem } from '../../src/direct/clinical.js'
+import type { Concept, PartialDate, When } from '../../src/direct/datatypes.js'
+import { subjectOf } from '../../src/direct/subject.js'
 
 /** Items as lines, so that what was expected by hand and what was read can be held side by side. */
 
@@ -33,29 +35,6 @@ export function when(one: When | undefined): string {
   return `"${one.text}"`
 }
 
-/** The concept that an item is about. */
-export function subject({ content }: RecordItem): Concept | undefined {
-  switch (content.type) {
-    case 'allergy':
-      return content.substance
-    case 'problem':
-      return content.problem
-    case 'medication':
-      return content.product
-    case 'immunization':
-      return content.vaccine
-    case 'result':
-    case 'vital-sign':
-      return content.test
-    case 'procedure':
-      return content.procedure
-    case 'encounter':
-      return content.encounter
-    default:
-      return undefined
-  }
-}
-
 /** `type | subject | when | status | flags`. */
 export function line(item: RecordItem): string {
   const flags = [
@@ -65,7 +44,7 @@ export function line(item: RecordItem): string {
   ]
   return [
     item.content.type,
-    concept(subject(item)),
+    concept(subjectOf(item.content)),
     when(item.when),
     item.status?.folded ?? '',
     flags.filter(Boolean).join(' '),

@@ -22,6 +22,7 @@ export function readDocument(bytes: string | Uint8Array, items: readonly RecordI
     bytes: body,
     items,
     diagnostics: [],
+    entries: [],
     item: item(`doc-${sha256.slice(0, 8)}`, {
       content: {
         type: 'document',

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { DirectAddress } from '../../src/direct/address.js'
-import type { PartialDate } from '../../src/direct/clinical.js'
+import type { PartialDate } from '../../src/direct/datatypes.js'
 import type { ItemQuery, ReadDocument } from '../../src/record/item.js'
 import { recordLimits } from '../../src/record/item.js'
 import { openRecord } from '../../src/record/record.js'

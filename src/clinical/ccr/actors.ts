@@ -1,4 +1,5 @@
-import type { Identifier, ItemContent, PersonName, PostalAddress, Telecom } from '../../direct/clinical.js'
+import type { ItemContent } from '../../direct/clinical.js'
+import type { Identifier, PersonName, PostalAddress, Telecom } from '../../direct/datatypes.js'
 import { child, childrenOf, descend, type XmlNode } from '../../xml/node.js'
 import { placeAt, placesIn } from '../place.js'
 import { add } from '../reading.js'

@@ -1,4 +1,4 @@
-import type { When } from '../../direct/clinical.js'
+import type { When } from '../../direct/datatypes.js'
 import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { type CcrScope, textAt } from './scope.js'
 import { readMoment } from './types.js'

@@ -1,6 +1,6 @@
 import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { type Place, placeAt, placesIn } from '../place.js'
-import { type DocumentHead, note, type Reading } from '../reading.js'
+import { byName, type DocumentHead, note, type Reading } from '../reading.js'
 import { actorName, demographicTypes, readPatients } from './actors.js'
 import { type CcrScope, openCcr, remark, textAt } from './scope.js'
 import {
@@ -82,7 +82,7 @@ function headOf(root: XmlNode, scope: CcrScope): DocumentHead {
     ...(title === undefined ? {} : { title }),
     ...(when === undefined ? {} : { when }),
     ...(when?.value === undefined ? {} : { recordedAt: when.value }),
-    authors,
+    authors: authors.map(byName),
     identifiers: id === undefined ? [] : [{ value: id }],
   }
 }

@@ -1,6 +1,7 @@
-import type { Concept, Intent, ItemContent, RecordItem, When } from '../../direct/clinical.js'
+import type { Intent, ItemContent, RecordItem } from '../../direct/clinical.js'
+import type { Concept, When } from '../../direct/datatypes.js'
 import { child, childrenOf } from '../../xml/node.js'
-import { add } from '../reading.js'
+import { add, byName } from '../reading.js'
 import { foldWords } from '../status.js'
 import { actorName } from './actors.js'
 import { readWritten } from './dates.js'
@@ -45,7 +46,11 @@ export function emit(scope: CcrScope, finding: Finding): number {
     negated: finding.negated ?? false,
     intent: finding.intent ?? 'performed',
     identifiers: id === undefined ? [] : [{ value: id }],
-    provenance: { entry: scope.place.path, section: scope.section, authors: finding.authors ?? sourceNames(scope) },
+    provenance: {
+      entry: scope.place.path,
+      section: scope.section,
+      authors: (finding.authors ?? sourceNames(scope)).map(byName),
+    },
   })
   return added ? 1 : 0
 }

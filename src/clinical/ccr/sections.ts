@@ -1,4 +1,5 @@
-import type { Concept, ItemContent, Timing } from '../../direct/clinical.js'
+import type { Observation } from '../../direct/clinical.js'
+import type { Concept, Timing } from '../../direct/datatypes.js'
 import { child, childrenOf, descend, type XmlNode } from '../../xml/node.js'
 import { denies } from '../denial.js'
 import { type Place, placeAt, placesIn } from '../place.js'
@@ -7,8 +8,6 @@ import { dateLabels, readDate, readSpan } from './dates.js'
 import { emit, readStatus, sourceNames } from './object.js'
 import { type CcrScope, remark, textAt } from './scope.js'
 import { readCode, readMeasure, readResult, saying } from './types.js'
-
-type Of<T extends ItemContent['type']> = Extract<ItemContent, { type: T }>
 
 /** Problems/Problem: one item, or one for each of its episodes, which have dates and states of their own. */
 export function readProblem(scope: CcrScope): number {
@@ -246,10 +245,10 @@ function readTest(scope: CcrScope, result: CcrScope, { type, panel, specimen, wh
   const value = readResult(scope, child(node, 'TestResult'))
   const method = readCode(scope, child(node, 'Method'))
   const own = sourceNames(scope)
-  const content: Of<'result' | 'vital-sign'> = {
+  const content: Observation = {
     type,
     test,
-    ...(saying(panel) ? { panel } : {}),
+    ...(saying(panel) ? { panel: { entry: result.place.path, code: panel, identifiers: [] } } : {}),
     ...(value === undefined ? {} : { value }),
     interpretations: childrenOf(node, 'Flag')
       .map((flag) => readCode(scope, flag))
@@ -271,7 +270,7 @@ function readTest(scope: CcrScope, result: CcrScope, { type, panel, specimen, wh
  * Normal ranges. Two values in sequence, the second headed `to`, are low and high; anything else stays in the source's
  * words: `3.5 - 5.3 mg/dl` is not taken apart.
  */
-function rangesOf(result: XmlNode | undefined): Of<'result' | 'vital-sign'>['referenceRanges'] {
+function rangesOf(result: XmlNode | undefined): Observation['referenceRanges'] {
   const normals = childrenOf(result, 'Normal')
   const [first, second] = normals
   const modifier = child(second, 'VariableNormalModifier') ?? child(second, 'VariableNomalModifier')

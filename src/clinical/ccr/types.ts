@@ -1,4 +1,4 @@
-import type { Coding, Concept, PartialDate, Quantity, Value, When } from '../../direct/clinical.js'
+import type { Coding, Concept, PartialDate, Quantity, Value, When } from '../../direct/datatypes.js'
 import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { isDate, isTime, offsetOf } from '../calendar.js'
 import { codeSystemOfName } from '../codesystems.js'

@@ -1,4 +1,5 @@
-import type { Concept, ItemContent } from '../../direct/clinical.js'
+import type { ItemContent } from '../../direct/clinical.js'
+import type { Concept } from '../../direct/datatypes.js'
 import { child, childrenOf, descend, textOf, type XmlNode } from '../../xml/node.js'
 import { denies } from '../denial.js'
 import { given, nothing, readConcept, readNamed, readWhen, relatedStatements, says, words } from './datatypes.js'

@@ -1,4 +1,4 @@
-import type { PartialDate } from '../../direct/clinical.js'
+import type { PartialDate } from '../../direct/datatypes.js'
 import { child, childrenOf, elements, type XmlNode } from '../../xml/node.js'
 import type { Place } from '../place.js'
 import { nullFlavorOf, readIdentifiers, readTime } from './datatypes.js'

@@ -1,4 +1,4 @@
-import type { Coding, Concept, Identifier, PartialDate, Quantity, When } from '../../direct/clinical.js'
+import type { Coding, Concept, Identifier, PartialDate, Quantity, When } from '../../direct/datatypes.js'
 import { attribute, child, childrenOf, elements, textOf, type XmlNode } from '../../xml/node.js'
 import { codeSystemOfOid } from '../codesystems.js'
 import { resolveReference } from './narrative.js'

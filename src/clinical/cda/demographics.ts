@@ -1,4 +1,5 @@
-import type { Concept, ItemContent } from '../../direct/clinical.js'
+import type { ItemContent } from '../../direct/clinical.js'
+import type { Concept } from '../../direct/datatypes.js'
 import { child, childrenOf, descend, type XmlNode } from '../../xml/node.js'
 import { placesIn } from '../place.js'
 import { add } from '../reading.js'

@@ -1,6 +1,6 @@
 import { child, textOf, type XmlNode } from '../../xml/node.js'
 import { type Place, placeAt, placesIn, rootPlace } from '../place.js'
-import { type DocumentHead, note, type Reading } from '../reading.js'
+import { byName, type DocumentHead, note, type Reading } from '../reading.js'
 import { conduct, learnPeople } from './authors.js'
 import { given, nullFlavorOf, readIdentifiers, readNamed, readWhen, words } from './datatypes.js'
 import { readDemographics } from './demographics.js'
@@ -45,7 +45,7 @@ function headOf(scope: Scope): DocumentHead {
     ...(code === undefined ? {} : { code }),
     ...(when === undefined ? {} : { when }),
     ...(recordedAt === undefined ? {} : { recordedAt }),
-    authors,
+    authors: authors.map(byName),
     identifiers: readIdentifiers(node),
   }
 }

@@ -1,4 +1,5 @@
-import type { Concept, Identifier, RecordItem } from '../../direct/clinical.js'
+import type { RecordItem } from '../../direct/clinical.js'
+import type { Concept, Identifier } from '../../direct/datatypes.js'
 import { child, childrenOf, descend, textOf, type XmlNode } from '../../xml/node.js'
 import { placeAt, placesIn } from '../place.js'
 import type { Status } from '../status.js'

@@ -1,4 +1,5 @@
-import type { Concept, ItemContent, Quantity } from '../../direct/clinical.js'
+import type { ItemContent } from '../../direct/clinical.js'
+import type { Concept, Quantity } from '../../direct/datatypes.js'
 import { child, childrenOf, textOf, type XmlNode } from '../../xml/node.js'
 import {
   given,

@@ -1,4 +1,4 @@
-import type { PersonName, PostalAddress, Telecom } from '../../direct/clinical.js'
+import type { PersonName, PostalAddress, Telecom } from '../../direct/datatypes.js'
 import { childrenOf, elements, textOf, type XmlNode } from '../../xml/node.js'
 import { given, nullFlavorOf } from './datatypes.js'
 

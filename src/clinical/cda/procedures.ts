@@ -1,4 +1,4 @@
-import type { Concept } from '../../direct/clinical.js'
+import type { Concept } from '../../direct/datatypes.js'
 import { child, childrenOf, descend, type XmlNode } from '../../xml/node.js'
 import { given, readConcept, readNamed, readWhen, says } from './datatypes.js'
 import type { Scope } from './scope.js'

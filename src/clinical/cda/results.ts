@@ -1,4 +1,5 @@
-import type { Concept, ItemContent, When } from '../../direct/clinical.js'
+import type { Observation, Panel } from '../../direct/clinical.js'
+import type { Concept, When } from '../../direct/datatypes.js'
 import { child, childrenOf, descend, type XmlNode } from '../../xml/node.js'
 import { type Place, placesIn } from '../place.js'
 import { conduct } from './authors.js'
@@ -7,6 +8,7 @@ import {
   isStatement,
   nullFlavorOf,
   readConcept,
+  readIdentifiers,
   readNamed,
   readQuantity,
   readText,
@@ -19,11 +21,12 @@ import { emit, intentOf, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
 import { readValue } from './values.js'
 
-type Observed = 'result' | 'vital-sign'
-type Ranges = Extract<ItemContent, { type: Observed }>['referenceRanges']
+type Observed = Observation['type']
+type Ranges = Observation['referenceRanges']
 
 /** What a battery lends to the observations in it. */
-interface Panel {
+interface Battery {
+  readonly entry: string
   readonly node: XmlNode
   readonly code?: Concept
   readonly when?: When
@@ -35,12 +38,13 @@ interface Panel {
  * The observations of a battery, each an item that inherits the battery's code, time and specimen where it has none of its
  * own; a battery without observations is an item by itself: a report (C-CDA 22.4.1, 22.4.26).
  */
-export function readBattery(scope: Scope, type: Observed, outer?: Panel): number {
+export function readBattery(scope: Scope, type: Observed, outer?: Battery): number {
   const { node } = scope.place
   const code = readNamed(scope, child(node, 'code')) ?? outer?.code
   const when = readWhen(scope, child(node, 'effectiveTime')) ?? outer?.when
   const specimen = specimenOf(scope, node) ?? outer?.specimen
-  const panel: Panel = {
+  const panel: Battery = {
+    entry: scope.place.path,
     node,
     ...(code === undefined ? {} : { code }),
     ...(when === undefined ? {} : { when }),
@@ -87,7 +91,7 @@ function authored(scope: Scope, place: Place): Scope {
 const column = /test|name|component|vital|analyte|sign|description/i
 
 /** One item for an observation, with what its battery lends. */
-export function readObservation(scope: Scope, type: Observed, panel?: Panel): number {
+export function readObservation(scope: Scope, type: Observed, panel?: Battery): number {
   const { node } = scope.place
   const test = withNarrative(scope, readConcept(scope, child(node, 'code'), column), node, column)
   const first = childrenOf(node, 'value')[0]
@@ -100,7 +104,7 @@ export function readObservation(scope: Scope, type: Observed, panel?: Panel): nu
     content: {
       type,
       test,
-      ...(panel?.code === undefined ? {} : { panel: panel.code }),
+      ...(panel === undefined ? {} : { panel: panelOf(panel) }),
       ...(value === undefined ? {} : { value }),
       interpretations: childrenOf(node, 'interpretationCode')
         .map((code) => readNamed(scope, code))
@@ -116,6 +120,15 @@ export function readObservation(scope: Scope, type: Observed, panel?: Panel): nu
     within: panel?.within ?? [],
     nullFlavor: value === undefined ? nullFlavorOf(first) : undefined,
   })
+}
+
+function panelOf({ entry, node, code, when }: Battery): Panel {
+  return {
+    entry,
+    ...(code === undefined ? {} : { code }),
+    ...(when === undefined ? {} : { when }),
+    identifiers: readIdentifiers(node),
+  }
 }
 
 function specimenOf(scope: Scope, node: XmlNode): Concept | undefined {

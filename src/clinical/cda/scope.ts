@@ -1,7 +1,8 @@
-import type { ItemProvenance, PartialDate } from '../../direct/clinical.js'
+import type { ItemProvenance } from '../../direct/clinical.js'
+import type { PartialDate } from '../../direct/datatypes.js'
 import type { XmlNode } from '../../xml/node.js'
 import type { Place } from '../place.js'
-import { type Code, note, type Reading } from '../reading.js'
+import { byName, type Code, note, type Reading } from '../reading.js'
 import { indexNarrative, type NarrativeIndex } from './narrative.js'
 import type { SectionKind } from './sections.js'
 
@@ -66,6 +67,6 @@ export function provenance(scope: Scope): Omit<ItemProvenance, 'document'> {
   return {
     entry: scope.place.path,
     ...(label === undefined ? {} : { section: label }),
-    authors: scope.authorship.authors,
+    authors: scope.authorship.authors.map(byName),
   }
 }

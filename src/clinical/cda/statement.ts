@@ -1,4 +1,5 @@
-import type { Concept, Intent, ItemContent, When } from '../../direct/clinical.js'
+import type { Intent, ItemContent } from '../../direct/clinical.js'
+import type { Concept, When } from '../../direct/datatypes.js'
 import { child, type XmlNode } from '../../xml/node.js'
 import { add } from '../reading.js'
 import type { Status } from '../status.js'

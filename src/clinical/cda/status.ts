@@ -1,4 +1,4 @@
-import type { Concept, When } from '../../direct/clinical.js'
+import type { Concept, When } from '../../direct/datatypes.js'
 import { child, type XmlNode } from '../../xml/node.js'
 import { type Folded, foldWords, type Status } from '../status.js'
 import { given, readConcept, relatedStatements } from './datatypes.js'

@@ -1,4 +1,4 @@
-import type { PartialDate } from '../../direct/clinical.js'
+import type { PartialDate } from '../../direct/datatypes.js'
 import { isDate, isTime, offsetOf } from '../calendar.js'
 
 const shape =

@@ -1,4 +1,4 @@
-import type { Timing, When } from '../../direct/clinical.js'
+import type { Timing, When } from '../../direct/datatypes.js'
 import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { given, nullFlavorOf, readQuantity, readTime, readWhen, typeOf } from './datatypes.js'
 import type { Scope } from './scope.js'

@@ -1,4 +1,4 @@
-import type { Value } from '../../direct/clinical.js'
+import type { Value } from '../../direct/datatypes.js'
 import { child, textOf, type XmlNode } from '../../xml/node.js'
 import { given, readConcept, readQuantity, readText, readTime, says, typeOf, words } from './datatypes.js'
 import { remark, type Scope } from './scope.js'
