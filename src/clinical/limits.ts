@@ -5,6 +5,8 @@ export interface ClinicalLimits {
   readonly xml: XmlLimits
   readonly items: number
   readonly diagnostics: number
+  readonly entries: number
+  readonly agents: number
   readonly textChars: number
   readonly narrativeChars: number
   readonly archiveEntries: number
@@ -18,6 +20,10 @@ export const clinicalLimits: ClinicalLimits = {
   items: 10_000,
   /** Diagnostics of one document; the last one says that there were more. */
   diagnostics: 10_000,
+  /** Clinical statements of one document whose outcome is kept; more than items, since some statements make none. */
+  entries: 50_000,
+  /** Authors, performers or informants of one statement; real ones have a handful. */
+  agents: 64,
   /** Characters of one text of an item: a paragraph, not a book; the document keeps the rest. */
   textChars: 20_000,
   /** Characters that all references of one document may copy from its narrative into items. */

@@ -57,6 +57,11 @@ export function note(reading: Reading, code: Code, where: string, detail: string
   }
 }
 
+/** Records what became of one clinical statement; as many are kept as items, so that a flood of empty entries stays small. */
+export function record(reading: Reading, outcome: EntryOutcome): void {
+  if (reading.entries.length < reading.limits.entries) reading.entries.push(outcome)
+}
+
 /** Adds an item under an id made of document hash, path and type. False, with one diagnostic, when the document has too many. */
 export function add(reading: Reading, draft: Draft): boolean {
   const { items, limits, document } = reading

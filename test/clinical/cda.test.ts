@@ -29,7 +29,7 @@ describe('a Continuity of Care Document, C-CDA R2.1', () => {
         value: { text: '2015-06-22T10:15:00', offsetMinutes: -300, precision: 'second', source: '20150622101500-0500' },
       },
       identifiers: [{ root: 'db734647-fc99-424c-a864-7e3cda82e703' }],
-      provenance: { entry: '', authors: ['Dr. Pat Specimen'] },
+      provenance: { entry: '', authors: [{ kind: 'person', text: 'Dr. Pat Specimen' }] },
     })
   })
 
@@ -94,7 +94,7 @@ describe('a Continuity of Care Document, C-CDA R2.1', () => {
     expect(of('problem')[0]).toMatchObject({
       recordedAt: { text: '2015-06-22T10:30', precision: 'minute' },
       // Named by id alone in the entry; the name stands in the header.
-      provenance: { authors: ['Dr. Pat Specimen'], section: '11450-4' },
+      provenance: { authors: [{ kind: 'person', text: 'Dr. Pat Specimen' }], section: '11450-4' },
     })
     expect(of('problem')[1]?.recordedAt?.text).toBe('2015-06-22T10:15:00')
     expect(of('allergy')[0]?.recordedAt?.text).toBe('2015-06-22')
@@ -180,7 +180,7 @@ describe('a Continuity of Care Document, C-CDA R2.1', () => {
     ])
     expect(lines('result')[6]).toBe('result | Leukocytes {loinc|804-5} | 2012-03-19T12:30@-480 | active | NA')
     expect(content('result', 0)).toMatchObject({
-      panel: { codings: [{ code: '57021-8' }] },
+      panel: { code: { codings: [{ code: '57021-8' }] } },
       specimen: { text: 'Blood specimen' },
       interpretations: [{ codings: [{ code: 'N' }] }],
       referenceRanges: [
@@ -268,7 +268,7 @@ describe('a C32 with prefixes and the templates of 2007', async () => {
   })
 
   it('falls back to the organization where an author has no person', () => {
-    expect(old.item.provenance.authors).toEqual(['Old Clinic'])
+    expect(old.item.provenance.authors).toMatchObject([{ kind: 'organization', text: 'Old Clinic' }])
   })
 })
 

@@ -1,95 +1,47 @@
-import type { PartialDate } from '../../direct/datatypes.js'
+import type { Agent, PartialDate } from '../../direct/datatypes.js'
 import { child, childrenOf, elements, type XmlNode } from '../../xml/node.js'
 import type { Place } from '../place.js'
-import { nullFlavorOf, readIdentifiers, readTime } from './datatypes.js'
-import { displayName, readName } from './names.js'
-import type { Authorship, Cda, Scope } from './scope.js'
+import { agentsOf, participations, readAgent } from './agents.js'
+import { nullFlavorOf, readTime } from './datatypes.js'
+import type { Authorship, Scope } from './scope.js'
 
-const participations = new Set([
-  'author',
-  'dataEnterer',
-  'informant',
-  'legalAuthenticator',
-  'authenticator',
-  'performer',
-])
-
-/** Learns the names of everyone in the header, so that an author named by id alone later has a name. */
-export function learnPeople(cda: Cda): void {
+/** Learns who everyone in the header is, so that an author named by id alone later has a name. */
+export function learnPeople(scope: Scope): void {
   const visit = (node: XmlNode, depth: number): void => {
     for (const item of elements(node)) {
-      if (participations.has(item.local)) {
-        for (const role of elements(item)) learn(cda, role)
-      } else if (depth > 0 && item.local !== 'component') visit(item, depth - 1)
+      if (participations.has(item.local)) readAgent(scope, item)
+      else if (depth > 0 && item.local !== 'component') visit(item, depth - 1)
     }
   }
-  visit(cda.root.node, 2)
-}
-
-function learn(cda: Cda, role: XmlNode): void {
-  const name = nameOf(role)
-  if (name === undefined) return
-  for (const id of readIdentifiers(role)) {
-    // An id without extension names a registry, not a person, unless it is a UUID.
-    const key = keyOf(id)
-    if (key !== undefined && !cda.people.has(key)) cda.people.set(key, name)
-  }
-}
-
-function keyOf(id: { readonly root?: string; readonly value?: string }): string | undefined {
-  if (id.value === undefined && !id.root?.includes('-')) return undefined
-  return `${id.root ?? ''}|${id.value ?? ''}`.toLowerCase()
-}
-
-/** The person, device or organization of an assigned role. */
-function nameOf(role: XmlNode): string | undefined {
-  const person = child(role, 'assignedPerson') ?? child(role, 'relatedPerson')
-  for (const name of childrenOf(person, 'name')) {
-    const read = readName(name)
-    if (read !== undefined) return displayName(read)
-  }
-  const device = child(role, 'assignedAuthoringDevice')
-  const software = child(device, 'softwareName') ?? child(device, 'manufacturerModelName')
-  const organization = child(child(role, 'representedOrganization'), 'name')
-  for (const named of [software, organization]) {
-    const read = named && readName(named)
-    if (read) return displayName(read)
-  }
-  return undefined
+  visit(scope.cda.root.node, 2)
 }
 
 /**
- * Authorship of an element: its own authors, else what was conducted from outside (CDA R2 §4.4). With several authors the
- * earliest time counts as the time of recording.
+ * Authorship of an element: its own authors and informants, else what was conducted from outside (CDA R2 §4.4). With
+ * several authors the earliest time counts as the time of recording.
  */
 export function conduct(scope: Scope, place: Place): Authorship {
+  const informants = agentsOf(scope, childrenOf(place.node, 'informant'))
+  const told = informants.length > 0 ? informants : scope.authorship.informants
   const authors = childrenOf(place.node, 'author').filter((author) => nullFlavorOf(author) === undefined)
-  if (authors.length === 0) return scope.authorship
-  const names = new Set<string>()
+  if (authors.length === 0) {
+    return told === scope.authorship.informants ? scope.authorship : { ...scope.authorship, ...informed(told) }
+  }
   let earliest: PartialDate | undefined
-  for (const author of authors) {
-    const role = child(author, 'assignedAuthor')
-    if (role) {
-      learn(scope.cda, role)
-      const name = nameOf(role) ?? knownName(scope.cda, role)
-      if (name !== undefined) names.add(name)
-    }
+  for (const author of authors.slice(0, scope.cda.reading.limits.agents)) {
     const time = child(author, 'time')
     const written = readTime(scope, time) ?? readTime(scope, child(time, 'low'))
     if (written && (earliest === undefined || written.text < earliest.text)) earliest = written
   }
+  const agents = agentsOf(scope, authors)
   const recordedAt = earliest ?? scope.authorship.recordedAt
   return {
-    authors: names.size > 0 ? [...names] : scope.authorship.authors,
+    authors: agents.length > 0 ? agents : scope.authorship.authors,
     ...(recordedAt === undefined ? {} : { recordedAt }),
+    ...informed(told),
   }
 }
 
-function knownName(cda: Cda, role: XmlNode): string | undefined {
-  for (const id of readIdentifiers(role)) {
-    const key = keyOf(id)
-    const name = key === undefined ? undefined : cda.people.get(key)
-    if (name !== undefined) return name
-  }
-  return undefined
+function informed(informants: readonly Agent[] | undefined): { informants?: readonly Agent[] } {
+  return informants === undefined || informants.length === 0 ? {} : { informants }
 }

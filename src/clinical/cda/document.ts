@@ -1,6 +1,6 @@
 import { child, textOf, type XmlNode } from '../../xml/node.js'
 import { type Place, placeAt, placesIn, rootPlace } from '../place.js'
-import { byName, type DocumentHead, note, type Reading } from '../reading.js'
+import { type DocumentHead, note, type Reading } from '../reading.js'
 import { conduct, learnPeople } from './authors.js'
 import { given, nullFlavorOf, readIdentifiers, readNamed, readWhen, words } from './datatypes.js'
 import { readDemographics } from './demographics.js'
@@ -21,9 +21,10 @@ export function readCda(root: XmlNode, reading: Reading): DocumentHead {
     unknownSystems: new Set(),
     narrative: undefined,
     narrativeChars: reading.limits.narrativeChars,
+    mergedInto: undefined,
   }
-  learnPeople(cda)
   const bare: Scope = { cda, place: cda.root, authorship: { authors: [] } }
+  learnPeople(bare)
   const scope: Scope = { ...bare, authorship: conduct(bare, cda.root) }
   readDemographics(scope)
   for (const body of placesIn(cda.root, 'component')) {
@@ -45,7 +46,7 @@ function headOf(scope: Scope): DocumentHead {
     ...(code === undefined ? {} : { code }),
     ...(when === undefined ? {} : { when }),
     ...(recordedAt === undefined ? {} : { recordedAt }),
-    authors: authors.map(byName),
+    authors,
     identifiers: readIdentifiers(node),
   }
 }

@@ -1,5 +1,6 @@
 import { child } from '../../xml/node.js'
 import { type Place, placesIn } from '../place.js'
+import { record } from '../reading.js'
 import { readAllergy } from './allergies.js'
 import { conduct } from './authors.js'
 import { given, isStatement } from './datatypes.js'
@@ -26,10 +27,29 @@ type Kind =
   | 'encounter'
 
 /**
- * Reads one `entry`. Each ends as at least one item or as an `unmapped-entry` diagnostic. A statement's own templates say
- * what it is, before the section it stands in does.
+ * Reads one `entry` and records what became of it: items, more of another item, or nothing with a reason, which is an
+ * `unmapped-entry` diagnostic too.
  */
 export function readEntry(scope: Scope): void {
+  const { reading } = scope.cda
+  const itemsBefore = reading.items.length
+  const toldBefore = reading.diagnostics.length
+  scope.cda.mergedInto = undefined
+  readStatement(scope)
+  const entry = scope.place.path
+  const items = reading.items.slice(itemsBefore).map((item) => item.id)
+  const into = scope.cda.mergedInto
+  if (items.length > 0) record(reading, { entry, kind: 'items', items })
+  else if (into !== undefined) record(reading, { entry, kind: 'merged', into })
+  else {
+    const told = reading.diagnostics.slice(toldBefore).find((one) => one.code === 'unmapped-entry')
+    const reason = told?.detail ?? (reading.full ? 'the document has too many items' : 'not read')
+    record(reading, { entry, kind: 'unmapped', reason })
+  }
+}
+
+/** A statement's own templates say what it is, before the section it stands in does. */
+function readStatement(scope: Scope): void {
   const { reading } = scope.cda
   const place = placesIn(scope.place).find((one) => isStatement(one.node))
   if (place === undefined) {
@@ -41,7 +61,7 @@ export function readEntry(scope: Scope): void {
   const kind = kindOf(statement)
   const before = reading.diagnostics.length
   const made = kind === undefined ? 0 : readAs(kind, statement)
-  if (made > 0) return
+  if (made > 0 || scope.cda.mergedInto !== undefined) return
   const explained = reading.diagnostics.slice(before).some((one) => one.code === 'unmapped-entry')
   if (!explained) remark(statement, 'unmapped-entry', `no record item for this ${place.node.local}`)
 }

@@ -1,8 +1,8 @@
 import type { ItemProvenance } from '../../direct/clinical.js'
-import type { PartialDate } from '../../direct/datatypes.js'
+import type { Agent, PartialDate } from '../../direct/datatypes.js'
 import type { XmlNode } from '../../xml/node.js'
 import type { Place } from '../place.js'
-import { byName, type Code, note, type Reading } from '../reading.js'
+import { type Code, note, type Reading } from '../reading.js'
 import { indexNarrative, type NarrativeIndex } from './narrative.js'
 import type { SectionKind } from './sections.js'
 
@@ -14,19 +14,22 @@ export const xsi = 'http://www.w3.org/2001/XMLSchema-instance'
 export interface Cda {
   readonly reading: Reading
   readonly root: Place
-  /** Full names of people by `root|extension` of their ids, for authors who are later named by id alone. */
-  readonly people: Map<string, string>
+  /** Who is who by `root|extension` of their ids, for agents who are later named by id alone. */
+  readonly people: Map<string, Agent>
   /** OIDs already reported as unknown: once a document is enough. */
   readonly unknownSystems: Set<string>
   /** The narrative index, made when the first reference asks for it. */
   narrative: NarrativeIndex | undefined
   /** Characters that references may still bring in: many entries may point to one long text. */
   narrativeChars: number
+  /** Id of the item that the entry being read says more of; set by `mergeInto`, reset with every entry. */
+  mergedInto: string | undefined
 }
 
 /** Who wrote something and when: conducted from document to section to entry until someone nearer is named (CDA R2 §4.4). */
 export interface Authorship {
-  readonly authors: readonly string[]
+  readonly authors: readonly Agent[]
+  readonly informants?: readonly Agent[]
   readonly recordedAt?: PartialDate
 }
 
@@ -61,12 +64,19 @@ export function narrativeOf(cda: Cda): NarrativeIndex {
   return cda.narrative
 }
 
+/** Says that the entry being read makes no item of its own, but says more of the item `id`. */
+export function mergeInto(scope: Scope, id: string): void {
+  scope.cda.mergedInto = id
+}
+
 /** Provenance of an item made of the statement of this scope. */
 export function provenance(scope: Scope): Omit<ItemProvenance, 'document'> {
   const label = scope.section?.label
+  const { authors, informants } = scope.authorship
   return {
     entry: scope.place.path,
     ...(label === undefined ? {} : { section: label }),
-    authors: scope.authorship.authors.map(byName),
+    authors,
+    ...(informants === undefined ? {} : { informants }),
   }
 }
