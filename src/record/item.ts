@@ -12,6 +12,55 @@ export interface ItemSource {
   readonly mailbox: DirectAddress
 }
 
+/** One place where the record has been told what an entry says. */
+export interface Appearance {
+  /** Id of the statement: the record item as that document has it. */
+  readonly statement: string
+  /** SHA-256 of the document, and the path of the entry in it. */
+  readonly document: string
+  readonly entry: string
+  /** Unix milliseconds. */
+  readonly addedAt: number
+  readonly source: ItemSource
+  /** `shown`: it is what the entry shows; `waits`: a person is asked first; `superseded`: its document was replaced. */
+  readonly standing: 'shown' | 'same' | 'waits' | 'superseded'
+}
+
+/** Statements of one entry, or of two, do not agree on something that matters. */
+export interface Conflict {
+  /** What they differ in: `dose`, `route`, `status`, `value`, `negation` … */
+  readonly field: string
+  /** One statement for each thing said. */
+  readonly statements: readonly string[]
+}
+
+/** What the record shows: one whole statement, and everybody who said the same. */
+export interface RecordEntry {
+  /** Stable while documents are added: the id of the statement that came first. */
+  readonly id: string
+  readonly recordId: string
+  readonly state: ItemState
+  /** The statement shown, as its document has it; never put together from two. */
+  readonly item: RecordItem
+  /** When that statement came, Unix milliseconds, and what brought it. */
+  readonly addedAt: number
+  readonly source: ItemSource
+  /** All statements of the entry, the shown one among them. */
+  readonly appearances: readonly Appearance[]
+  readonly conflicts: readonly Conflict[]
+  /** It carries a security label for which it leaves only when picked by itself. */
+  readonly withheld: boolean
+  /** Changes whenever anything of the entry does. */
+  readonly version: string
+}
+
+export interface CurrentQuery {
+  readonly types?: readonly RecordItemType[]
+  /** ISO 8601 dates, inclusive; undated entries are always among them. */
+  readonly from?: string
+  readonly to?: string
+}
+
 /** An item with what the record knows about it. */
 export interface StoredItem {
   readonly recordId: string

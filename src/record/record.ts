@@ -5,10 +5,19 @@ import { keepBody, readBody } from '../ports/body.js'
 import type { Batch } from '../ports/store.js'
 import { together } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
-import type { ItemPage, ItemQuery, ItemSource, ReadDocument, StoredDocument, StoredItem } from './item.js'
+import type {
+  CurrentQuery,
+  ItemPage,
+  ItemQuery,
+  ItemSource,
+  ReadDocument,
+  RecordEntry,
+  StoredDocument,
+  StoredItem,
+} from './item.js'
 import { recordLimits } from './item.js'
 import { listItems } from './list.js'
-import { bytesKey, documentKey, indexKeys, isId, itemKey, openJson, ownerOf, sealJson } from './rows.js'
+import { bytesKey, dayOf, documentKey, indexKeys, isId, itemKey, openJson, ownerOf, sealJson } from './rows.js'
 
 export interface RecordPorts extends BodyPorts {
   readonly clock: Clock
@@ -39,6 +48,8 @@ export interface PatientRecord {
     readonly itemIds: readonly string[]
     readonly addedIds: readonly string[]
   }>
+  /** What the record shows today, newest clinical date first, undated last. Entries whose rows are damaged are left out. */
+  current(recordId: string, query?: CurrentQuery): AsyncIterable<RecordEntry>
   /** Newest clinical date first, undated last; stable while items are added. */
   list(recordId: string, query: ItemQuery): Promise<ItemPage>
   get(recordId: string, itemId: string): Promise<StoredItem | undefined>
@@ -58,6 +69,7 @@ export function openRecord(ports: RecordPorts, limits = recordLimits): PatientRe
   }
   return {
     proposal: (recordId, proposal) => propose(ports, recordId, proposal, limits),
+    current: (recordId, query = {}) => currentEntries(ports, recordId, query, limits),
     list: (recordId, query) => listItems(ports, recordId, query, limits),
     get: (recordId, itemId) => read<StoredItem>(recordId, itemId, itemKey),
     document: (recordId, sha256) => read<StoredDocument>(recordId, sha256, documentKey),
@@ -65,6 +77,30 @@ export function openRecord(ports: RecordPorts, limits = recordLimits): PatientRe
       if (!isId(recordId) || !isId(sha256)) return undefined
       return readBody(ports, ownerOf(recordId), bytesKey(recordId, sha256))
     },
+  }
+}
+
+async function* currentEntries(
+  ports: RecordPorts,
+  recordId: string,
+  { types, from = '', to = '9999' }: CurrentQuery,
+  limits: typeof recordLimits,
+): AsyncIterable<RecordEntry> {
+  for (let cursor: string | undefined; ; ) {
+    const query: ItemQuery = { state: 'current', limit: limits.pageMax, ...(cursor === undefined ? {} : { cursor }) }
+    const page = await listItems(ports, recordId, query, limits)
+    if (page.kind !== 'page') return
+    for (const { item, addedAt, source, state } of page.items) {
+      const day = dayOf(item)
+      const inside = day.startsWith('0000') || (day >= from && day.slice(0, to.length) <= to)
+      if (!inside || (types && !types.includes(item.content.type))) continue
+      const { document, entry } = item.provenance
+      const appearance = { statement: item.id, document, entry, addedAt, source, standing: 'shown' as const }
+      const shown = { item, addedAt, source, appearances: [appearance], conflicts: [] }
+      yield { id: item.id, recordId, state, ...shown, withheld: false, version: '1' }
+    }
+    if (page.next === undefined) return
+    cursor = page.next
   }
 }
 
