@@ -128,6 +128,40 @@ const panel = z.object({
   identifiers,
 })
 
+const documentMetadata = z.object({
+  level: z.enum(['full', 'limited']),
+  title: z.string().exactOptional(),
+  comments: z.string().exactOptional(),
+  uniqueId: z.string().exactOptional(),
+  mediaType: z.string().exactOptional(),
+  language: z.string().exactOptional(),
+  createdAt: partialDate.exactOptional(),
+  serviceStart: partialDate.exactOptional(),
+  serviceStop: partialDate.exactOptional(),
+  class: concept.exactOptional(),
+  kind: concept.exactOptional(),
+  format: concept.exactOptional(),
+  practiceSetting: concept.exactOptional(),
+  facilityKind: concept.exactOptional(),
+  confidentiality: z.array(concept).exactOptional(),
+  events: z.array(concept).exactOptional(),
+  authors: z.array(agent),
+  patient: identifier.exactOptional(),
+  sourcePatient: identifier.exactOptional(),
+  submission: z
+    .object({
+      title: z.string().exactOptional(),
+      uniqueId: z.string().exactOptional(),
+      sourceId: z.string().exactOptional(),
+      submittedAt: partialDate.exactOptional(),
+      contentType: concept.exactOptional(),
+      patient: identifier.exactOptional(),
+      authors: z.array(agent),
+      recipients: z.array(z.string()),
+    })
+    .exactOptional(),
+})
+
 const content = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('demographics'),
@@ -359,6 +393,7 @@ const content = z.discriminatedUnion('type', [
     set: identifier.exactOptional(),
     versionNumber: z.string().exactOptional(),
     related: z.array(z.object({ kind: z.string(), identifiers })).exactOptional(),
+    metadata: documentMetadata.exactOptional(),
   }),
 ])
 

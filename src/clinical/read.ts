@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import type { Diagnostic, EntryOutcome, RecordItem } from '../direct/clinical.js'
+import type { Diagnostic, DocumentMetadata, EntryOutcome, RecordItem } from '../direct/clinical.js'
 import { attribute, descend, textOf, type XmlNode } from '../xml/node.js'
 import type { XmlOutcome } from '../xml/parse.js'
 import { readCcr } from './ccr/document.js'
@@ -8,7 +8,7 @@ import { type ClinicalLimits, clinicalLimits } from './limits.js'
 import { rootPlace } from './place.js'
 import { type DocumentHead, identified, note, type Reading, sha256, startReading } from './reading.js'
 import { careRecords, type Hints, isClinicalDocument, type Recognised, recognise } from './recognise.js'
-import { openArchive } from './xdm.js'
+import { openArchive } from './xdm/read.js'
 
 /** One document, its own item, and the items read from it. */
 export interface ReadPart {
@@ -43,16 +43,16 @@ export async function readDocument(
   const archive = await openArchive(bytes, limits)
   const format = archive.xdm ? 'xdm' : 'zip'
   const documents = [...readParts(bytes, { ...recognised, format }, hints, limits)]
-  for (const { file, recognised: inner, title } of archive.documents) {
+  for (const { file, recognised: inner, metadata } of archive.documents) {
     const name = file.name.slice(file.name.lastIndexOf('/') + 1)
-    documents.push(...readParts(file.bytes, inner, { name, ...(title === undefined ? {} : { title }) }, limits))
+    documents.push(...readParts(file.bytes, inner, { name, ...(metadata && { metadata }) }, limits))
   }
   const empty: Diagnostic[] =
     archive.documents.length > 0 ? [] : [{ code: 'not-parsed', where: '', detail: 'no document found in the archive' }]
   return { documents, diagnostics: [...archive.diagnostics, ...empty] }
 }
 
-type Named = Hints & { readonly title?: string }
+type Named = Hints & { readonly metadata?: DocumentMetadata }
 
 function readParts(bytes: Uint8Array, recognised: Recognised, hints: Named, limits: ClinicalLimits): ReadPart[] {
   const reading = startReading(sha256(bytes), limits)
@@ -106,7 +106,7 @@ function documentItem(
   { document }: Reading,
   head: DocumentHead,
 ): RecordItem {
-  const title = head.title ?? hints.title
+  const title = head.title ?? hints.metadata?.title
   return identified(
     {
       content: {
@@ -119,6 +119,7 @@ function documentItem(
         ...(recognised.version === undefined ? {} : { formatVersion: recognised.version }),
         ...(title === undefined ? {} : { title }),
         ...(head.code === undefined ? {} : { code: head.code }),
+        ...(hints.metadata === undefined ? {} : { metadata: hints.metadata }),
       },
       ...(head.when === undefined ? {} : { when: head.when }),
       ...(head.recordedAt === undefined ? {} : { recordedAt: head.recordedAt }),

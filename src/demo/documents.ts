@@ -4,7 +4,7 @@ import { XMLBuilder } from 'fast-xml-parser'
 import { buildCcda } from './documents/ccda.js'
 import { buildCcr } from './documents/ccr.js'
 import { type SamplePatient, samplePatient } from './documents/patient.js'
-import { writeZip } from './documents/zip.js'
+import { writeZip } from '../clinical/xdm/zip.js'
 
 /** A C-CDA R2.1 Continuity of Care Document about an invented patient. */
 export function sampleCcda(patient: SamplePatient = samplePatient): Uint8Array {

@@ -331,6 +331,44 @@ export interface Note {
   readonly text: string
 }
 
+/**
+ * What the package that brought a document says about it (IHE ITI TF-3 §4.2.3.2 DocumentEntry, §4.2.3.3 SubmissionSet):
+ * kept beside what the document says itself, and never believed over it. `limited` where the sender labelled it so.
+ */
+export interface DocumentMetadata {
+  readonly level: 'full' | 'limited'
+  readonly title?: string
+  readonly comments?: string
+  readonly uniqueId?: string
+  readonly mediaType?: string
+  readonly language?: string
+  readonly createdAt?: PartialDate
+  readonly serviceStart?: PartialDate
+  readonly serviceStop?: PartialDate
+  readonly class?: Concept
+  /** typeCode: what kind of document it is, more narrowly than its class. */
+  readonly kind?: Concept
+  readonly format?: Concept
+  readonly practiceSetting?: Concept
+  readonly facilityKind?: Concept
+  readonly confidentiality?: readonly Concept[]
+  readonly events?: readonly Concept[]
+  readonly authors: readonly Agent[]
+  readonly patient?: Identifier
+  readonly sourcePatient?: Identifier
+  readonly submission?: {
+    readonly title?: string
+    readonly uniqueId?: string
+    readonly sourceId?: string
+    readonly submittedAt?: PartialDate
+    readonly contentType?: Concept
+    readonly patient?: Identifier
+    readonly authors: readonly Agent[]
+    /** Direct addresses where they are such, else as written. */
+    readonly recipients: readonly string[]
+  }
+}
+
 /** A document as it came, whatever it is. */
 export interface ClinicalDocument {
   readonly type: 'document'
@@ -351,6 +389,7 @@ export interface ClinicalDocument {
   readonly versionNumber?: string
   /** Documents that this one replaces, amends or transforms (CDA relatedDocument: RPLC, APND, XFRM). */
   readonly related?: readonly { readonly kind: string; readonly identifiers: readonly Identifier[] }[]
+  readonly metadata?: DocumentMetadata
 }
 
 /** What an item says, by type. */

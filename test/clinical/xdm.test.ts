@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { clinicalLimits } from '../../src/clinical/limits.js'
 import { readDocument } from '../../src/clinical/read.js'
-import { writeZip } from '../../src/demo/documents/zip.js'
+import { writeZip } from '../../src/clinical/xdm/zip.js'
 import { ccd21, ccr, metadata, zip } from '../fixtures/clinical/documents.js'
 
 const formats = async (bytes: Uint8Array, limits = clinicalLimits) => {
@@ -33,7 +33,7 @@ describe('an XDM package', () => {
     })
     const { documents, told, parts } = await formats(bytes)
     expect(documents).toEqual(['xdm documents.zip', 'c-cda DOC01.XML', 'pdf SCAN.PDF'])
-    expect(told).toEqual([])
+    expect(told).toEqual(['unlisted-file IHE_XDM/SUBSET01/SCAN.PDF'])
     expect(parts[0]?.items).toEqual([])
     expect(parts[1]?.items).toEqual((await readDocument(Buffer.from(ccd21))).documents[0]?.items)
   })
@@ -63,12 +63,12 @@ describe('an XDM package', () => {
       }),
     )
     expect(parts[1]?.item.content).toMatchObject({ format: 'text', title: 'A letter' })
-    expect(told).toEqual(['unsafe-entry IHE_XDM/SUBSET01/LETTER.TXT', 'unsafe-entry IHE_XDM/SUBSET01/LETTER.TXT'])
+    expect(told).toEqual(['size-mismatch IHE_XDM/SUBSET01/LETTER.TXT', 'hash-mismatch IHE_XDM/SUBSET01/LETTER.TXT'])
   })
 
   it('says when the metadata lists a file that is not there', async () => {
     const { told } = await formats(await zip({ 'IHE_XDM/SUBSET01/METADATA.XML': metadata('GONE.XML', 'x', 1, 'ff') }))
-    expect(told).toEqual(['unreadable-archive ihe_xdm/subset01/gone.xml', 'not-parsed '])
+    expect(told).toEqual(['missing-file IHE_XDM/SUBSET01/GONE.XML', 'not-parsed '])
   })
 })
 
@@ -91,7 +91,11 @@ describe('another zip', () => {
     const inner = await zip({ 'summary.xml': ccr })
     const { documents, told } = await formats(await zip({ 'IHE_XDM/SUBSET01/INNER.ZIP': inner, 'other.zip': inner }))
     expect(documents).toEqual(['xdm documents.zip', 'zip INNER.ZIP'])
-    expect(told).toEqual(['not-parsed IHE_XDM/SUBSET01/INNER.ZIP', 'not-parsed other.zip'])
+    expect(told).toEqual([
+      'not-parsed IHE_XDM/SUBSET01/INNER.ZIP',
+      'unlisted-file IHE_XDM/SUBSET01/INNER.ZIP',
+      'not-parsed other.zip',
+    ])
   })
 })
 

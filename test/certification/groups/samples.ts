@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { writeZip } from '../../../src/demo/documents/zip.js'
+import { writeZip } from '../../../src/clinical/xdm/zip.js'
 import { sampleCcda } from '../../../src/demo/documents.js'
 import { type Attached, cda, image, pdf } from './letters.js'
 

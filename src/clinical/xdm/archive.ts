@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import yauzl from 'yauzl'
-import type { Diagnostic } from '../direct/clinical.js'
-import type { ClinicalLimits } from './limits.js'
+import type { Diagnostic } from '../../direct/clinical.js'
+import type { ClinicalLimits } from '../limits.js'
 
 /** One file of an archive. */
 export interface ArchiveFile {
@@ -18,7 +18,7 @@ export interface Archive {
 
 /**
  * Unpacks a zip archive within limits, in memory. Leaves out, each with a diagnostic: encrypted files, names that leave the
- * archive, files that grow beyond the ratio, whose size or checksum is not what the directory says, or that do not inflate.
+ * archive, links, names that were there before, files that grow beyond the ratio, whose size or checksum is not what the directory says, or that do not inflate.
  * Directories and the litter of desktop systems are left out silently. A damaged directory ends the reading, never throws.
  */
 export async function unpack(bytes: Uint8Array, limits: ClinicalLimits): Promise<Archive> {
@@ -44,6 +44,9 @@ export async function unpack(bytes: Uint8Array, limits: ClinicalLimits): Promise
       const where = name.slice(0, 200)
       if (name.endsWith('/') || isLitter(name)) continue
       if (!isSafeName(name)) tell('unsafe-entry', printable(where), 'the name leaves the archive')
+      else if (isLink(entry)) tell('unsafe-entry', where, 'a link, not a file')
+      else if (files.some((file) => file.name.toLowerCase() === name.toLowerCase()))
+        tell('unsafe-entry', where, 'another file of this name')
       else if (entry.isEncrypted()) tell('encrypted-entry', where, 'the file is encrypted')
       else {
         const room = limits.archiveBytes - total
@@ -123,6 +126,11 @@ function isSafeName(name: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
   if (/[\u0000-\u001f\u007f]/.test(name)) return false
   return !name.split('/').includes('..')
+}
+
+/** A symbolic link of a Unix system: the high half of its attributes is its mode (APPNOTE §4.4.15). */
+function isLink({ externalFileAttributes }: yauzl.Entry): boolean {
+  return ((externalFileAttributes >>> 16) & 0o170000) === 0o120000
 }
 
 function printable(name: string): string {

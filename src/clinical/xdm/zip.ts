@@ -2,22 +2,27 @@ import { Buffer } from 'node:buffer'
 import { crc32, deflateRawSync } from 'node:zlib'
 
 export interface ZipFile {
+  /** With `/`; a name that ends with one is a directory, whose bytes are empty. */
   readonly name: string
   readonly bytes: Uint8Array
 }
 
-/** A zip archive of a few small files, deflated (APPNOTE 6.3 §4.3). Dates are the first day that the format can name. */
+/**
+ * A zip archive of a few files, deflated, directories stored (APPNOTE 6.3 §4.3). Dates are the first day that the format
+ * can name, so that equal files make equal archives. For fewer than 65,536 files and 4 GiB.
+ */
 export function writeZip(files: readonly ZipFile[]): Buffer {
   const locals: Buffer[] = []
   const directory: Buffer[] = []
   let offset = 0
   for (const { name, bytes } of files) {
-    const packed = deflateRawSync(bytes)
+    const folder = name.endsWith('/')
+    const packed = folder ? Buffer.alloc(0) : deflateRawSync(bytes)
     const path = Buffer.from(name, 'utf8')
     const fields = Buffer.alloc(26)
     fields.writeUInt16LE(20, 0) // version needed
     fields.writeUInt16LE(0x800, 2) // names are UTF-8
-    fields.writeUInt16LE(8, 4) // deflated
+    fields.writeUInt16LE(folder ? 0 : 8, 4) // stored, deflated
     fields.writeUInt16LE(0x21, 8) // 1 January 1980
     fields.writeUInt32LE(crc32(bytes), 10)
     fields.writeUInt32LE(packed.length, 14)
@@ -26,6 +31,7 @@ export function writeZip(files: readonly ZipFile[]): Buffer {
 
     const local = Buffer.concat([signature(0x04034b50), fields, path, packed])
     const tail = Buffer.alloc(14)
+    tail.writeUInt32LE(folder ? 0x10 : 0, 6) // the attribute of a directory
     tail.writeUInt32LE(offset, 10)
     locals.push(local)
     directory.push(signature(0x02014b50), Buffer.from([20, 0]), fields, tail, path)
