@@ -1,0 +1,3 @@
+export const ccrFacts = () => []
+export const ccrSafety = () => []
+export const ccrConservation = () => []
