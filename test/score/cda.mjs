@@ -69,13 +69,13 @@ export const isNegated = (node) => ['true', '1'].includes(attr(node, 'negationIn
 export const isPlanned = (node) => plannedMoods.includes(attr(node, 'moodCode') ?? '')
 
 /** Collects the facts of one section. */
-function collector(section, kind) {
+function collector(section, kind, document) {
   const facts = []
   const put = (cat, path, alternatives, optional = false) => {
     const keys = [...new Set(alternatives)]
     if (keys.length > 0) facts.push({ cat, path, keys, optional })
   }
-  return { section, kind, facts, put }
+  return { section, kind, document, facts, put }
 }
 
 /** Everything that a statement says of itself: codes under one of `classes`, dates, negation, intent, authors. */
@@ -129,7 +129,7 @@ function authorFacts(out, node, optional) {
   for (let at = node; at !== undefined; at = at.parent) {
     if (!isStatement(at) && at.local !== 'section' && at.local !== 'ClinicalDocument') continue
     const named = kids(at, 'author')
-      .map(authorNames)
+      .map((one) => authorNames(one, out.document))
       .filter((one) => one.length > 0)
     if (named.length === 0) continue
     for (const names of named)
@@ -143,19 +143,35 @@ function authorFacts(out, node, optional) {
   }
 }
 
-/** Ways to write one author: given and family, the whole name, the device, else the organization. */
-function authorNames(author) {
+/**
+ * Ways to write one author: given and family, the whole name, the device, else the organization. One that has only an id is
+ * described elsewhere in the document under that id (C-CDA Author Participation, 22.4.119).
+ */
+function authorNames(author, document) {
   const assigned = kid(author, 'assignedAuthor')
+  const own = namesOf(assigned)
+  if (own.length > 0) return own
+  document.describers ??= [...walk(document.root)].filter((one) => one.local === 'assignedAuthor')
+  const ids = new Set(kids(assigned, 'id').map(idKey))
+  const same = document.describers.filter((one) => kids(one, 'id').some((id) => ids.has(idKey(id))))
+  return same.map(namesOf).find((names) => names.length > 0) ?? []
+}
+
+const idKey = (id) => `${attr(id, 'root')} ${attr(id, 'extension')}`.toLowerCase()
+
+function namesOf(assigned) {
   const person = kid(kid(assigned, 'assignedPerson'), 'name')
   const parts = person ? [...kids(person, 'given'), ...kids(person, 'family')] : []
   const device = kid(assigned, 'assignedAuthoringDevice')
-  const texts = person
-    ? [parts.map(words).join(' '), words(person)]
-    : device
-      ? [words(kid(device, 'softwareName')), words(kid(device, 'manufacturerModelName'))]
-      : [words(kid(kid(assigned, 'representedOrganization'), 'name'))]
-  if (device) texts.push(texts.join(' '))
-  return [...new Set(texts.map(nameKey).filter((one) => one !== ''))]
+  const organization = words(kid(kid(assigned, 'representedOrganization'), 'name'))
+  const texts = []
+  if (person) texts.push(parts.map(words).join(' '), words(person))
+  if (device) {
+    const [software, model] = ['softwareName', 'manufacturerModelName'].map((name) => words(kid(device, name)))
+    texts.push(software, model, `${software} ${model}`)
+  }
+  const names = [...new Set(texts.map(nameKey).filter((one) => one !== ''))]
+  return names.length > 0 || organization === '' ? names : [nameKey(organization)]
 }
 
 const quantityOf = (node) =>
@@ -353,7 +369,7 @@ function medication(out, node, around = []) {
   }
   // A tapered or conditional dose is another administration inside this one; whether it is told apart is left open.
   for (const one of related(node).filter((inner) => inner.local === 'substanceAdministration')) {
-    const inner = collector(out.section, out.kind)
+    const inner = collector(out.section, out.kind, out.document)
     medication(inner, one, [node])
     for (const fact of inner.facts) out.put(fact.cat, fact.path, fact.keys, true)
   }
@@ -415,7 +431,7 @@ function nestedObservations(out, node, id) {
   for (const inner of related(node).filter(
     (one) => one.local === 'observation' || one.local === 'act' || one.local === 'supply',
   )) {
-    const found = collector(out.section, out.kind)
+    const found = collector(out.section, out.kind, out.document)
     if (inner.local === 'observation') {
       const own = tell(found, inner, ['observation', 'problem'], kids(inner, 'code'), { optional: true })
       for (const value of kids(inner, 'value')) {
@@ -436,7 +452,7 @@ function functional(out, node, outer) {
       for (const one of kids(component, 'observation', 'organizer')) functional(out, one, node)
     return
   }
-  const found = collector(out.section, out.kind)
+  const found = collector(out.section, out.kind, out.document)
   observation(found, node, outer)
   const values = codeKeys(...kids(node, 'value'))
   const problemShaped = values.length > 0
@@ -502,7 +518,7 @@ function encounter(out, node) {
   for (const act of related(node)) {
     const observations = act.local === 'act' ? related(act) : [act]
     for (const one of observations.filter((inner) => inner.local === 'observation')) {
-      const aside = collector(out.section, out.kind)
+      const aside = collector(out.section, out.kind, out.document)
       problem(aside, one, act === one ? [] : [act])
       for (const fact of aside.facts) for (const key of fact.keys) out.put(fact.cat, fact.path, [key], true)
       const isDiagnosis = act.local === 'act' && !isNegated(one)
@@ -571,7 +587,7 @@ function coverage(out, node) {
     detail(out, one.path, 'kind', id, [], true)
   }
   // The act around them says only that these are the sources of payment.
-  const aside = collector(out.section, out.kind)
+  const aside = collector(out.section, out.kind, out.document)
   tell(aside, node, ['insurance'], kids(node, 'code'), { optional: true })
   for (const fact of aside.facts) out.put(fact.cat, fact.path, fact.keys, true)
 }
@@ -605,7 +621,7 @@ function device(out, node) {
 function goal(out, node) {
   const { id, free } = tell(out, node, ['activity', 'observation'], kids(node, 'code'))
   for (const value of kids(node, 'value')) {
-    const found = collector(out.section, out.kind)
+    const found = collector(out.section, out.kind, out.document)
     valueFacts(found, node.path, id, value, free)
     for (const fact of found.facts)
       out.put(
@@ -685,7 +701,7 @@ const rules = {
 
 /** Demographics of the first recordTarget (US Realm Header 22.1.1). */
 function header(document) {
-  const out = collector(undefined, 'header')
+  const out = collector(undefined, 'header', document)
   const role = down(document.root, 'recordTarget', 'patientRole')
   const patient = kid(role, 'patient')
   if (role === undefined) return out
@@ -733,7 +749,24 @@ function header(document) {
   for (const one of kids(role, 'telecom')) if (attr(one, 'nullFlavor') === undefined) put('telecom', attr(one, 'value'))
   for (const one of kids(role, 'id'))
     if (attr(one, 'nullFlavor') === undefined) put('id', `${attr(one, 'root') ?? ''} ${attr(one, 'extension') ?? ''}`)
+  encompassing(out, document)
   return out
+}
+
+/**
+ * The encounter that the document is about (componentOf). One that an entry describes too, by id, stands with that entry;
+ * one without a code says only when.
+ */
+function encompassing(out, document) {
+  const node = down(document.root, 'componentOf', 'encompassingEncounter')
+  if (node === undefined) return
+  const ids = new Set(kids(node, 'id').map(idKey))
+  const twin = [...walk(document.root)].some(
+    (one) => one.local === 'encounter' && kids(one, 'id').some((id) => ids.has(idKey(id))),
+  )
+  const keys = codeKeys(kid(node, 'code'))
+  const { id, free } = tell(out, node, ['encounter'], kids(node, 'code'), { optional: twin || keys.length === 0 })
+  detail(out, node.path, 'disposition', id, kids(node, 'dischargeDispositionCode'), free)
 }
 
 /** All sections of a CDA document with their facts; `unjudged` are entries that no rule covers. */
@@ -741,7 +774,7 @@ export function cdaFacts(document) {
   const found = [{ key: 'header', ...header(document), unjudged: [] }]
   for (const section of sectionsOf(document)) {
     const kind = kindOfSection(section)
-    const out = collector(section, kind)
+    const out = collector(section, kind, document)
     const unjudged = []
     const free = attr(section, 'nullFlavor') !== undefined
     for (const entry of kids(section, 'entry')) {

@@ -19,7 +19,7 @@ export function ccrSectionKeyOf(path) {
  * Compares the sections of one document with what its items say. `part` is what the reader made of it. Facts of an entry
  * that says more of an item elsewhere (`merged`) are looked for where that item stands.
  */
-export function compare(sections, part, keyOf = sectionKeyOf) {
+export function compare(sections, part, { keyOf = sectionKeyOf, tell = factsOf, shared } = {}) {
   const answers = new Map()
   const unjudged = sections.flatMap((one) => one.unjudged)
   const open = (path) => unjudged.some((one) => path === one || path.startsWith(`${one}/`))
@@ -28,10 +28,10 @@ export function compare(sections, part, keyOf = sectionKeyOf) {
     const key = keyOf(item.provenance.entry)
     const set = answers.get(key) ?? new Map()
     answers.set(key, set)
-    for (const fact of factsOf(item)) if (!set.has(fact.key)) set.set(fact.key, { ...fact, item })
+    for (const fact of tell(item)) if (!set.has(fact.key)) set.set(fact.key, { ...fact, item })
   }
   const home = mergedHomes(part, keyOf)
-  return sections.map((section) => compareOne(section, answers, home))
+  return sections.map((section) => compareOne(section, answers, home, shared))
 }
 
 /** Entry path to the section of the item that it was merged into. */
@@ -42,7 +42,7 @@ function mergedHomes(part, keyOf) {
     .map((one) => [one.entry, keyOf(byId.get(one.into).provenance.entry)])
 }
 
-function compareOne(section, answers, merged) {
+function compareOne(section, answers, merged, shared) {
   const own = answers.get(section.key) ?? new Map()
   const said = new Set()
   const found = new Map()
@@ -55,6 +55,8 @@ function compareOne(section, answers, merged) {
     if (seen.has(once)) continue
     seen.add(once)
     const elsewhere = merged.filter(([entry]) => fact.path.startsWith(`${entry}/`)).map(([, key]) => answers.get(key))
+    // Facts of the person stand with the person, wherever the source told them.
+    if (shared !== undefined) elsewhere.push(answers.get(shared))
     const met = fact.keys.some((key) => own.has(key) || elsewhere.some((set) => set?.has(key)))
     if (met) found.set(once, fact)
     else missing.push(fact)
@@ -66,5 +68,5 @@ function compareOne(section, answers, merged) {
 /** What the score does not judge from the items' side: whole notes, and what nobody can name. */
 function isFree({ cat, item }) {
   const { type } = item.content
-  return type === 'note' || (cat === 'detail' && type === 'family-history')
+  return type === 'note' || cat === 'words' || (cat === 'detail' && type === 'family-history')
 }

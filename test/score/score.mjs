@@ -1,7 +1,8 @@
 /** Scores what a reader made of documents: facts found, missing and spurious by standard and section, and what must never happen. */
-import { ccrConservation, ccrFacts, ccrSafety } from './ccr.mjs'
+import { factsOf } from './answer.mjs'
+import { ccrConservation, ccrFacts, ccrItemFacts, ccrSafety } from './ccr.mjs'
 import { cdaFacts } from './cda.mjs'
-import { ccrSectionKeyOf, compare, sectionKeyOf } from './compare.mjs'
+import { ccrSectionKeyOf, compare } from './compare.mjs'
 import { cdaConservation } from './conservation.mjs'
 import { cdaSafety } from './safety.mjs'
 import { decode, parse } from './tree.mjs'
@@ -19,7 +20,11 @@ export function scoreDocument(bytes, part) {
   const sections = isCda ? cdaFacts(document) : ccrFacts(document)
   return {
     document,
-    sections: compare(sections, part, isCda ? sectionKeyOf : ccrSectionKeyOf),
+    sections: compare(
+      sections,
+      part,
+      isCda ? {} : { keyOf: ccrSectionKeyOf, tell: (item) => ccrItemFacts(item, factsOf) },
+    ),
     safety: isCda ? cdaSafety(document, part) : ccrSafety(document, part),
     conservation: isCda ? cdaConservation(document, part) : ccrConservation(document, part),
     unjudged: sections.flatMap((one) => one.unjudged),
