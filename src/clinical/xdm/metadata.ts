@@ -195,7 +195,7 @@ function authorsOf(object: XmlNode, scheme: string): Agent[] {
     const [written] = slots(one, 'authorPerson')
     const person = written === undefined ? undefined : readXcn(written)
     const [institution] = slots(one, 'authorInstitution')
-    const organization = value(institution?.split('^')[0])
+    const organization = value(plain(institution?.split('^')[0] ?? ''))
     const [role] = slots(one, 'authorRole')
     const telecoms = slots(one, 'authorTelecommunication').map((telecom) => ({ value: recipientOf(telecom) }))
     const text = person?.text ?? organization ?? telecoms[0]?.value
@@ -216,7 +216,9 @@ function authorsOf(object: XmlNode, scheme: string): Agent[] {
 
 /** A person as HL7 v2 XCN: `id^family^given^middle^suffix^prefix^^^&oid&ISO` (IHE ITI TF-3 §4.2.3.1.7). */
 function readXcn(written: string): { name: PersonName; text: string; identifiers: Identifier[] } | undefined {
-  const [id, family, first, middle, suffix, prefix, , , authority] = written.split('^').map(value)
+  const [id, family, first, middle, suffix, prefix, , , authority] = written
+    .split('^')
+    .map((part) => value(plain(part)))
   const given = [first, middle].filter((part) => part !== undefined)
   const text = [prefix, ...given, family, suffix].filter((part) => part !== undefined).join(' ')
   if (text === '') return undefined
@@ -237,6 +239,13 @@ function readCx(written: string | undefined): Identifier | undefined {
   return plain === undefined && root === undefined
     ? undefined
     : { ...present('root', root), ...present('value', plain) }
+}
+
+const separators: Readonly<Record<string, string>> = { E: '\\', S: '^', T: '&', F: '|', R: '~' }
+
+/** Separators inside a value are escaped as `\S\` and so on (HL7 v2 §2.7.1). */
+function plain(text: string): string {
+  return text.replace(/\\([ESTFR])\\/g, (mark, letter: string) => separators[letter] ?? mark)
 }
 
 function identifier(object: XmlNode, scheme: string): string | undefined {

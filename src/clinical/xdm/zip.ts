@@ -9,20 +9,26 @@ export interface ZipFile {
 
 /**
  * A zip archive of a few files, deflated, directories stored (APPNOTE 6.3 §4.3). Dates are the first day that the format
- * can name, so that equal files make equal archives. For fewer than 65,536 files and 4 GiB.
+ * can name, so that equal files make equal archives. A file that would pack to less than one part in `mostRatio` is
+ * stored: readers take it for a bomb. For fewer than 65,536 files and 4 GiB.
  */
-export function writeZip(files: readonly ZipFile[]): Buffer {
+export function writeZip(
+  files: readonly ZipFile[],
+  { mostRatio = Number.POSITIVE_INFINITY }: { readonly mostRatio?: number } = {},
+): Buffer {
   const locals: Buffer[] = []
   const directory: Buffer[] = []
   let offset = 0
   for (const { name, bytes } of files) {
     const folder = name.endsWith('/')
-    const packed = folder ? Buffer.alloc(0) : deflateRawSync(bytes)
+    const deflated = deflateRawSync(bytes)
+    const stored = folder || deflated.length * mostRatio < bytes.length
+    const packed = stored ? bytes : deflated
     const path = Buffer.from(name, 'utf8')
     const fields = Buffer.alloc(26)
     fields.writeUInt16LE(20, 0) // version needed
     fields.writeUInt16LE(0x800, 2) // names are UTF-8
-    fields.writeUInt16LE(folder ? 0 : 8, 4) // stored, deflated
+    fields.writeUInt16LE(stored ? 0 : 8, 4) // stored, deflated
     fields.writeUInt16LE(0x21, 8) // 1 January 1980
     fields.writeUInt32LE(crc32(bytes), 10)
     fields.writeUInt32LE(packed.length, 14)
