@@ -147,10 +147,10 @@ function pathOf(object: XmlNode, folder: string): string | undefined {
         .join('')
     : written[0]
   if (uri === undefined || uri === '') return undefined
-  const plain = unescaped(uri)
+  const path = unescaped(uri)
     .replaceAll('\\', '/')
     .replace(/^(?:file:\/*|\.?\/)+/i, '')
-  return /^IHE_XDM\//i.test(plain) ? `${folder.replace(/IHE_XDM\/.*$/i, '')}${plain}` : `${folder}${plain}`
+  return /^IHE_XDM\//i.test(path) ? `${folder.replace(/IHE_XDM\/.*$/i, '')}${path}` : `${folder}${path}`
 }
 
 function unescaped(uri: string): string {
@@ -235,10 +235,8 @@ function readCx(written: string | undefined): Identifier | undefined {
   if (written === undefined) return undefined
   const [id, , , authority] = written.split('^')
   const root = value(authority?.split('&')[1]) ?? value(authority?.split('&')[0])
-  const plain = value(id)
-  return plain === undefined && root === undefined
-    ? undefined
-    : { ...present('root', root), ...present('value', plain) }
+  const own = value(plain(id ?? ''))
+  return own === undefined && root === undefined ? undefined : { ...present('root', root), ...present('value', own) }
 }
 
 const separators: Readonly<Record<string, string>> = { E: '\\', S: '^', T: '&', F: '|', R: '~' }
