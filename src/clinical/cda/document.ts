@@ -6,6 +6,7 @@ import { given, nullFlavorOf, readIdentifiers, readNamed, readWhen, words } from
 import { readDemographics } from './demographics.js'
 import { readEncompassing } from './encounters.js'
 import { readEntry } from './entries.js'
+import { readSectionText } from './notes.js'
 import { at, type Cda, remark, type Scope, type Section } from './scope.js'
 import { kindOfSection } from './sections.js'
 
@@ -73,6 +74,8 @@ function readSection(scope: Scope): void {
   if (nullFlavor !== undefined) remark(here, 'section-empty', `the section has nullFlavor ${nullFlavor}`)
   if (kind === 'unknown')
     note(scope.cda.reading, 'unknown-section', scope.place.path, 'neither code, template nor title is known')
+  const before = scope.cda.reading.items.length
   for (const entry of placesIn(scope.place, 'entry')) readEntry(at(here, entry))
+  readSectionText(here, scope.cda.reading.items.length > before)
   readSections(scope, scope.place)
 }

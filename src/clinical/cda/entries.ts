@@ -5,8 +5,11 @@ import { readAllergy } from './allergies.js'
 import { conduct } from './authors.js'
 import { given, isStatement } from './datatypes.js'
 import { readEncounter } from './encounters.js'
+import { furtherBySection, furtherByShape, furtherByTemplate, readFurther } from './further.js'
 import { readImmunization } from './immunizations.js'
 import { readMedication } from './medications.js'
+import { nestedIn } from './nested.js'
+import { readWrapper } from './plans.js'
 import { readProblem } from './problems.js'
 import { readProcedure } from './procedures.js'
 import { readBattery, readObservation } from './results.js'
@@ -58,16 +61,35 @@ function readStatement(scope: Scope): void {
   }
   const inner = at(scope, place)
   const statement = { ...inner, authorship: conduct(inner, place) }
-  const kind = kindOf(statement)
   const before = reading.diagnostics.length
-  const made = kind === undefined ? 0 : readAs(kind, statement)
+  const made = readOneStatement(statement)
   if (made > 0 || scope.cda.mergedInto !== undefined) return
   const explained = reading.diagnostics.slice(before).some((one) => one.code === 'unmapped-entry')
   if (!explained) remark(statement, 'unmapped-entry', `no record item for this ${place.node.local}`)
 }
 
-function kindOf(scope: Scope): Kind | undefined {
-  return kindByTemplate(scope) ?? kindBySection(scope)
+/** Reads a statement wherever it stands, inside another one too, as whatever it is; answers how many items it made. */
+function readOneStatement(scope: Scope): number {
+  const further = furtherByTemplate(scope)
+  if (further !== undefined) return readFurther(further, scope, readOneStatement)
+  const kind = kindByTemplate(scope)
+  if (kind === 'problem' && isA(scope.place.node, templates.healthConcern)) return readHealthConcern(scope)
+  if (kind !== undefined) return readAs(kind, scope)
+  const inSection = furtherBySection(scope)
+  if (inSection !== undefined) return readFurther(inSection, scope, readOneStatement)
+  const usual = kindBySection(scope)
+  if (usual !== undefined) return readAs(usual, scope)
+  const shaped = furtherByShape(scope)
+  if (shaped !== undefined) return readFurther(shaped, scope, readOneStatement)
+  const last = plannedKind(scope.place.node.local)
+  return last === undefined ? 0 : readAs(last, scope)
+}
+
+/** The problems of a health concern (C-CDA 22.4.132) have its status; whatever else is in it is read by itself. */
+function readHealthConcern(scope: Scope): number {
+  const isProblem = (inner: Scope): boolean => isA(inner.place.node, templates.problemObservation)
+  const problems = nestedIn(scope).some(isProblem) ? readAs('problem', scope) : 0
+  return problems + readWrapper(scope, (inner) => (isProblem(inner) ? 0 : readOneStatement(inner)), problems)
 }
 
 function kindByTemplate(scope: Scope): Kind | undefined {
@@ -96,6 +118,7 @@ function kindByTemplate(scope: Scope): Kind | undefined {
 function plannedKind(local: string): Kind | undefined {
   if (local === 'encounter') return 'encounter'
   if (local === 'substanceAdministration') return 'medication'
+  if (local === 'supply') return 'medication'
   return local === 'procedure' || local === 'act' || local === 'observation' ? 'procedure' : undefined
 }
 

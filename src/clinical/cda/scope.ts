@@ -22,6 +22,8 @@ export interface Cda {
   narrative: NarrativeIndex | undefined
   /** Characters that references may still bring in: many entries may point to one long text. */
   narrativeChars: number
+  /** IDs of narrative that entries refer to, gathered when the first section asks. */
+  referred?: ReadonlySet<string>
   /** Id of the item that the entry being read says more of; set by `mergeInto`, reset with every entry. */
   mergedInto: string | undefined
 }
