@@ -296,6 +296,7 @@ const content = z.discriminatedUnion('type', [
     conditions: z.array(
       z.object({
         condition: concept,
+        kind: concept.exactOptional(),
         when: when.exactOptional(),
         ageAtOnset: quantity.exactOptional(),
         causedDeath: z.boolean().exactOptional(),
@@ -338,6 +339,8 @@ const content = z.discriminatedUnion('type', [
     serial: z.string().exactOptional(),
     lot: z.string().exactOptional(),
     brand: z.string().exactOptional(),
+    distinctIdentifier: z.string().exactOptional(),
+    safety: z.array(concept).exactOptional(),
     manufacturedAt: partialDate.exactOptional(),
     expiresAt: partialDate.exactOptional(),
     quantity: quantity.exactOptional(),

@@ -8,6 +8,7 @@ export interface ClinicalLimits {
   readonly entries: number
   readonly agents: number
   readonly textChars: number
+  readonly noteChars: number
   readonly narrativeChars: number
   readonly archiveEntries: number
   readonly archiveBytes: number
@@ -26,6 +27,8 @@ export const clinicalLimits: ClinicalLimits = {
   agents: 64,
   /** Characters of one text of an item: a paragraph, not a book; the document keeps the rest. */
   textChars: 20_000,
+  /** Characters of one note, which is a whole section or letter. */
+  noteChars: 256 * 1024,
   /** Characters that all references of one document may copy from its narrative into items. */
   narrativeChars: 8 * 1024 * 1024,
   /** Files in one archive; real ones have fewer than 20. */

@@ -238,6 +238,8 @@ export interface FamilyHistory {
   readonly ageAtDeath?: Quantity
   readonly conditions: readonly {
     readonly condition: Concept
+    /** What sort of statement it is: a diagnosis, a finding, a symptom. */
+    readonly kind?: Concept
     readonly when?: When
     readonly ageAtOnset?: Quantity
     readonly causedDeath?: boolean
@@ -292,6 +294,10 @@ export interface Device {
   readonly serial?: string
   readonly lot?: string
   readonly brand?: string
+  /** Distinct identification code of donated tissue (21 CFR 1271.290). */
+  readonly distinctIdentifier?: string
+  /** What its labelling says of magnetic resonance and latex. */
+  readonly safety?: readonly Concept[]
   readonly manufacturedAt?: PartialDate
   readonly expiresAt?: PartialDate
   readonly quantity?: Quantity

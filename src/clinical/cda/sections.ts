@@ -11,6 +11,16 @@ export type SectionKind =
   | 'vital-signs'
   | 'encounters'
   | 'plan'
+  | 'goals'
+  | 'interventions'
+  | 'outcomes'
+  | 'family'
+  | 'social'
+  | 'insurance'
+  | 'directives'
+  | 'functional'
+  | 'devices'
+  | 'care-team'
   /** A section of the standard that no record item type stands for. */
   | 'other'
   | 'unknown'
@@ -45,15 +55,17 @@ section('results', '30954-2 11493-4', '3 3.1 16', '14', '122', '3.27 3.28')
 section('vital-signs', '8716-3', '4 4.1', '16', '119', '3.25 1.5.3.2')
 section('encounters', '46240-8', '22 22.1', '3', '127', '1.5.3.3')
 section('plan', '18776-5 51847-2', '10 9', '10', '124', '3.31')
-section(
-  'other',
-  '10157-6 29762-2 10182-4 48768-6 42348-3 47420-5 10190-7 46264-8',
-  '15 17 18 21 21.1 14 56 23',
-  '4 15 9 1 5 7',
-  '125 126 101 116 109 128',
-  '3.14 3.15 3.16 1.5.3.7 3.34 3.35 3.17 1.5.3.5',
-)
-section('other', '61146-7 62387-6 11383-7 85847-2', '60 61 500', '', '', '')
+section('family', '10157-6', '15', '4', '125', '3.14 3.15')
+section('social', '29762-2 10182-4', '17', '15', '126', '3.16')
+section('insurance', '48768-6', '18', '9', '101', '1.5.3.7 1.1.5.3.7')
+section('directives', '42348-3', '21 21.1', '1', '116', '3.34 3.35')
+section('functional', '47420-5 10190-7', '14 56', '5', '109', '3.17')
+section('devices', '46264-8', '23', '7', '128', '1.5.3.5 1.1.5.3.5')
+section('goals', '61146-7', '60', '', '', '')
+section('interventions', '62387-6', '', '', '', '')
+section('outcomes', '11383-7', '61', '', '', '')
+section('care-team', '85847-2', '500', '', '', '')
+kindOfTemplate.set('2.16.840.1.113883.10.20.21.2.3', 'interventions')
 section(
   'other',
   '51848-0 8648-8 10164-2 42349-1 29299-5 46239-0 10154-3 10187-3 8653-8 69730-0 29545-1 34109-9 48764-5',
@@ -71,7 +83,6 @@ section(
   '3.33',
 )
 for (const root of [
-  '10.20.21.2.3',
   '10.20.21.2.1',
   '10.20.21.2.2',
   '10.20.2.5',
@@ -94,6 +105,15 @@ const kindOfTitle: readonly (readonly [RegExp, SectionKind])[] = [
   [/\bresults?\b|laborator/i, 'results'],
   [/procedure|surger/i, 'procedures'],
   [/encounter/i, 'encounters'],
+  [/family history/i, 'family'],
+  [/social history|habits/i, 'social'],
+  [/payer|insurance|coverage/i, 'insurance'],
+  [/advance directive/i, 'directives'],
+  [/functional|mental status|cognitive/i, 'functional'],
+  [/equipment|implant|devices?\b/i, 'devices'],
+  [/\bgoals?\b/i, 'goals'],
+  [/intervention/i, 'interventions'],
+  [/care team/i, 'care-team'],
 ]
 
 /**
