@@ -122,7 +122,7 @@ function valueFacts(put, id, value, role = 'value') {
 }
 
 const tell = {
-  allergy(content, _, put, details) {
+  allergy(content, _, __, details) {
     details('kind', content.kind)
     details('severity', content.severity)
     details('criticality', content.criticality)
@@ -157,6 +157,7 @@ const tell = {
     details('indication', ...content.indications)
     for (const one of content.timings) {
       quantity(put, 'value', `every ${id}`, one.period)
+      quantity(put, 'value', `every-high ${id}`, one.periodHigh)
       if (one.event !== undefined) put('detail', `event ${id} ${one.event}`)
     }
   },
@@ -191,7 +192,7 @@ const tell = {
     details('indication', ...(content.indications ?? []))
     valueFacts(put, id, content.value)
   },
-  encounter(content, _, put, details) {
+  encounter(content, _, __, details) {
     details('diagnosis', ...content.diagnoses)
     details('indication', ...(content.indications ?? []))
     details('disposition', content.disposition)

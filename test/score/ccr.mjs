@@ -89,6 +89,9 @@ function visit(node, put, free) {
     } else if (graded.has(local)) {
       for (const code of kids(one, 'Code')) put('detail', one, `code ${codeOf(code)}`, optional || local === 'Type')
     }
+    if (local === 'InternalCCRLink')
+      for (const linked of linkedTo(one))
+        for (const code of every(linked, 'Description', 'Code')) put('code', one, `code ${codeOf(code)}`, true)
     if (local === 'Code') put('code', one, `code ${codeOf(one)}`, true)
     if (local === 'ExactDateTime') {
       const at = isoMoment(words(one))
@@ -109,13 +112,25 @@ function visit(node, put, free) {
   }
 }
 
+/** Data objects that a link names; what they say may be told again where they are linked from. */
+function linkedTo(link) {
+  let root = link
+  while (root.parent !== undefined) root = root.parent
+  root.objects ??= [...walk(root)].filter((one) => kid(one, 'CCRDataObjectID'))
+  const ids = new Set(kids(link, 'LinkID').map(words))
+  return root.objects.filter((one) => ids.has(words(kid(one, 'CCRDataObjectID'))))
+}
+
 function patientFacts(record) {
   const id = words(down(record, 'Patient', 'ActorID'))
   const actor = every(record, 'Actors', 'Actor').find((one) => words(kid(one, 'ActorObjectID')) === id)
   const facts = []
-  const put = (cat, key) => facts.push({ cat, path: actor.path, keys: [key], optional: false })
+  const put = (cat, key, optional = false) => facts.push({ cat, path: actor.path, keys: [key], optional })
+  for (const one of every(actor, 'Person', 'Name', 'BirthName'))
+    for (const part of kids(one))
+      for (const name of ['given', 'family']) put('patient', `patient ${name} ${said(words(part))}`, true)
   for (const one of every(actor, 'Person', 'Name', 'CurrentName')) {
-    for (const given of kids(one, 'Given')) put('patient', `patient given ${said(words(given))}`)
+    for (const given of kids(one, 'Given', 'Middle')) put('patient', `patient given ${said(words(given))}`)
     for (const family of kids(one, 'Family')) put('patient', `patient family ${said(words(family))}`)
   }
   const born = isoMoment(words(down(actor, 'Person', 'DateOfBirth', 'ExactDateTime')))

@@ -126,20 +126,18 @@ function whenFacts(out, path, id, time, optional) {
 
 /** Authors conduct from the document to its sections and statements until another is named (CDA R2 §4.4). */
 function authorFacts(out, node, optional) {
+  let free = optional
   for (let at = node; at !== undefined; at = at.parent) {
     if (!isStatement(at) && at.local !== 'section' && at.local !== 'ClinicalDocument') continue
-    const named = kids(at, 'author')
-      .map((one) => authorNames(one, out.document))
-      .filter((one) => one.length > 0)
-    if (named.length === 0) continue
-    for (const names of named)
-      out.put(
-        'author',
-        at.path,
-        names.map((name) => `author ${name}`),
-        optional,
-      )
-    return
+    const told = kids(at, 'author')
+    const named = told.map((one) => authorNames(one, out.document)).filter((one) => one.length > 0)
+    for (const names of named) {
+      const ways = names.map((name) => `author ${name}`)
+      out.put('author', at.path, ways, free)
+    }
+    if (named.length > 0) return
+    // One whom nobody can name hides those further out, or hides nobody: both are right.
+    free ||= told.length > 0
   }
 }
 
@@ -151,8 +149,12 @@ function authorNames(author, document) {
   const assigned = kid(author, 'assignedAuthor')
   const own = namesOf(assigned)
   if (own.length > 0) return own
-  document.describers ??= [...walk(document.root)].filter((one) => one.local === 'assignedAuthor')
-  const ids = new Set(kids(assigned, 'id').map(idKey))
+  document.describers ??= [...walk(document.root)].filter((one) => /^assigned|^associated/.test(one.local))
+  const ids = new Set(
+    kids(assigned, 'id')
+      .filter((id) => attr(id, 'root') !== undefined)
+      .map(idKey),
+  )
   const same = document.describers.filter((one) => kids(one, 'id').some((id) => ids.has(idKey(id))))
   return same.map(namesOf).find((names) => names.length > 0) ?? []
 }
@@ -174,10 +176,17 @@ function namesOf(assigned) {
   return names.length > 0 || organization === '' ? names : [nameKey(organization)]
 }
 
-const quantityOf = (node) =>
-  attr(node, 'value') === undefined || attr(node, 'nullFlavor') !== undefined
-    ? undefined
-    : `${attr(node, 'value')} ${attr(node, 'unit') ?? ''}`.trim()
+/**
+ * A number with its unit as written. A unit outside UCUM stands in the words of a translation of a value that is null
+ * (HL7 C-CDA examples, units that are not UCUM).
+ */
+export function quantityOf(node) {
+  const value = attr(node, 'value')
+  const foreign = kids(node, 'translation').find((one) => attr(one, 'value') !== undefined)
+  if (attr(node, 'nullFlavor') !== undefined)
+    return foreign && `${attr(foreign, 'value')} ${words(kid(foreign, 'originalText'))}`.trim()
+  return value === undefined ? undefined : `${value} ${attr(node, 'unit') ?? ''}`.trim()
+}
 
 /** Facts of a value by its form: number with unit, interval, ratio, concept, moment, truth, words. */
 function valueFacts(out, path, id, value, optional, role = 'value') {
@@ -230,8 +239,12 @@ function valueFacts(out, path, id, value, optional, role = 'value') {
   }
   const quantity = quantityOf(value)
   if (quantity !== undefined) put('value', quantity)
-  else if (attr(value, 'nullFlavor') === undefined && words(value) !== '' && !kid(value, 'reference'))
-    put('detail', `"${tidy(words(value)).toLowerCase()}"`)
+  else if (attr(value, 'nullFlavor') === undefined) {
+    const target = attr(kid(value, 'reference'), 'value')?.replace(/^#/, '')
+    const told = words(out.document.byId.get(target) ?? value)
+    if (told !== '')
+      out.put('detail', path, [`${role} ${id} "${tidy(told).toLowerCase()}"`], optional || target !== undefined)
+  }
 }
 
 const relations = (node, type) =>
@@ -243,6 +256,7 @@ function detail(out, path, role, id, nodes, optional = false) {
 }
 
 const isSeverity = (node) => has(node, roots.severity) || attr(kid(node, 'code'), 'code') === 'SEV'
+const isAge = (node) => has(node, roots.age) || attr(kid(node, 'code'), 'code') === '445518008'
 const isStatus = (node) => has(node, roots.status) || attr(kid(node, 'code'), 'code') === '33999-4'
 
 // ---- one function a rule ---------------------------------------------------------------------------------------------
@@ -301,7 +315,7 @@ function allergy(out, node) {
 function problem(out, node, outer = []) {
   const subject = (one) => kid(one, 'value') !== undefined && !isStatus(one) && !isSeverity(one) && !has(one, roots.age)
   for (const [one, around] of observationsOf(node, roots.problemObservation, subject)) {
-    if (has(one, roots.allergyObservation)) {
+    if (has(one, roots.allergyObservation) && !has(one, roots.problemObservation)) {
       allergy(out, one)
       continue
     }
@@ -310,7 +324,7 @@ function problem(out, node, outer = []) {
     detail(out, one.path, 'site', id, kids(one, 'targetSiteCode'), free)
     for (const inner of related(one)) {
       if (isSeverity(inner)) detail(out, inner.path, 'severity', id, kids(inner, 'value'), free)
-      if (has(inner, roots.age)) {
+      if (isAge(inner)) {
         const age = quantityOf(kid(inner, 'value'))
         if (age !== undefined) out.put('value', inner.path, [`age ${id} ${age}`], free)
       }
@@ -354,8 +368,11 @@ function medication(out, node, around = []) {
   const products = productsOf(node)
   const { id, free } = tell(out, node, ['medication'], products.flatMap(materialCodes), { times, around })
   for (const one of kids(node, 'effectiveTime').filter(isRepeat)) {
-    const period = quantityOf(kid(one, 'period'))
-    if (period !== undefined) out.put('value', one.path, [`every ${id} ${period}`], free)
+    const period = kid(one, 'period')
+    const [every, least, most] = [period, kid(period, 'low'), kid(period, 'high')].map(quantityOf)
+    if (every !== undefined) out.put('value', one.path, [`every ${id} ${every}`], free)
+    if (least !== undefined) out.put('value', one.path, [`every ${id} ${least}`], free)
+    if (most !== undefined) out.put('value', one.path, [`every-high ${id} ${most}`], free)
     const event = attr(kid(one, 'event'), 'code')
     if (event !== undefined) out.put('detail', one.path, [`event ${id} ${event}`], free)
   }
@@ -397,6 +414,10 @@ function immunization(out, node) {
   }
   for (const inner of related(node))
     if (has(inner, roots.refusal)) detail(out, inner.path, 'refusal', id, kids(inner, 'code'), free)
+  // C83 tells why in any reason whose code is one of its refusal reasons or of HL7's act reasons.
+  for (const inner of relations(node, 'RSON').flatMap((relation) => kids(relation)))
+    for (const key of codeKeys(...kids(inner, 'code')))
+      if (/^v3-ActReason|11\.19725/.test(key)) out.put('detail', inner.path, [`refusal ${id} ${key}`], true)
 }
 
 /** Organizers are walked; each observation is a fact with its value, interpretation and ranges (22.4.1/2, 22.4.26/27). */
@@ -421,7 +442,9 @@ function observation(out, node, outer = undefined) {
   for (const value of every(node, 'referenceRange', 'observationRange', 'value'))
     for (const bound of ['low', 'high']) {
       const edge = quantityOf(kid(value, bound))
-      if (edge !== undefined) out.put('value', value.path, [`range ${id} ${bound} ${edge}`], free)
+      const sign = bound === 'low' ? '>' : '<'
+      if (edge !== undefined)
+        out.put('value', value.path, [`range ${id} ${bound} ${edge}`, `range ${id} ${bound} ${sign}${edge}`], free)
     }
   nestedObservations(out, node, id)
 }
@@ -448,6 +471,7 @@ function nestedObservations(out, node, id) {
 /** Functional and cognitive statuses: the question, or the finding of a problem-shaped observation (22.4.68, 22.4.73). */
 function functional(out, node, outer) {
   if (node.local === 'organizer') {
+    detail(out, node.path, 'panel', '', kids(node, 'code'), true)
     for (const component of kids(node, 'component'))
       for (const one of kids(component, 'observation', 'organizer')) functional(out, one, node)
     return
@@ -512,7 +536,11 @@ function deviceAsides(out, node, key) {
 
 /** Encounter Activity (22.4.49; C83.16; CCD R1 1.21): type, time, diagnoses, disposition. */
 function encounter(out, node) {
-  const { id, free } = tell(out, node, ['encounter', 'activity'], kids(node, 'code'))
+  // A planned encounter of C-CDA R1.1 may hold the encounter that says what and when.
+  const inside = related(node).find((one) => one.local === 'encounter')
+  const told = inside !== undefined && codeKeys(...kids(node, 'code')).length === 0 ? inside : node
+  const times = kids(node, 'effectiveTime').length > 0 ? kids(node, 'effectiveTime') : kids(told, 'effectiveTime')
+  const { id, free } = tell(out, node, ['encounter', 'activity'], kids(told, 'code'), { times })
   for (const key of codeKeys(extra(node, 'dischargeDispositionCode')))
     out.put('detail', node.path, [`disposition ${id} ${key}`], free)
   for (const act of related(node)) {
@@ -551,7 +579,7 @@ function family(out, node) {
     const first = codeKeys(...kids(one, 'value'))[0] ?? '~'
     for (const time of kids(one, 'effectiveTime')) whenFacts(out, one.path, first, time, free || first === '~')
     for (const inner of related(one))
-      if (has(inner, roots.age)) {
+      if (isAge(inner)) {
         const age = quantityOf(kid(inner, 'value'))
         if (age !== undefined) out.put('value', inner.path, [`age ${first} ${age}`], free)
       }
@@ -737,7 +765,9 @@ function header(document) {
     for (const key of codeKeys(...nodes)) put(name, key)
   for (const language of kids(patient, 'languageCommunication'))
     put('language', attr(kid(language, 'languageCode'), 'code'))
-  for (const address of kids(role, 'addr'))
+  for (const address of kids(role, 'addr')) {
+    const loose = address.kids.filter((one) => typeof one === 'string').join(' ')
+    put('line', loose, true)
     for (const [name, part] of [
       ['line', 'streetAddressLine'],
       ['city', 'city'],
@@ -746,6 +776,7 @@ function header(document) {
       ['country', 'country'],
     ])
       for (const one of kids(address, part)) put(name, words(one))
+  }
   for (const one of kids(role, 'telecom')) if (attr(one, 'nullFlavor') === undefined) put('telecom', attr(one, 'value'))
   for (const one of kids(role, 'id'))
     if (attr(one, 'nullFlavor') === undefined) put('id', `${attr(one, 'root') ?? ''} ${attr(one, 'extension') ?? ''}`)

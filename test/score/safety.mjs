@@ -3,7 +3,7 @@
  * by the document's tree alone, not by the rules of facts.
  */
 import { subjectOf } from './answer.mjs'
-import { isNegated, isPlanned, isStatement } from './cda.mjs'
+import { isNegated, isPlanned, isStatement, quantityOf } from './cda.mjs'
 import { answerMoment, moment, systemName } from './codes.mjs'
 import { attr, elements, kid, kids, walk, words } from './tree.mjs'
 
@@ -144,6 +144,8 @@ function quantitySafety(item, scope, tell) {
   for (const node of walk(scope)) {
     const value = attr(node, 'value')
     if (value !== undefined) pairs.add(`${value} ${attr(node, 'unit') ?? ''}`.trim())
+    const foreign = quantityOf(node)
+    if (foreign !== undefined) pairs.add(foreign)
     if (kids(node).length === 0 && words(node) !== '') pairs.add(words(node))
     if (attr(node, 'unit') !== undefined && words(node) !== '') pairs.add(`${words(node)} ${attr(node, 'unit')}`)
   }

@@ -1,0 +1,2 @@
+export declare const sample: string
+export declare const sampleCcr: string

@@ -1,0 +1,26 @@
+import type { ReadPart } from '../../src/clinical/read.js'
+
+export interface Fact {
+  readonly cat: string
+  readonly path: string
+  readonly keys?: readonly string[]
+  readonly key?: string
+}
+export interface Breach {
+  readonly name: string
+  readonly path: string
+  readonly detail: string
+}
+export interface Score {
+  readonly sections: readonly {
+    readonly key: string
+    readonly kind: string
+    readonly found: readonly Fact[]
+    readonly missing: readonly Fact[]
+    readonly spurious: readonly Fact[]
+  }[]
+  readonly safety: readonly Breach[]
+  readonly conservation: readonly Breach[]
+  readonly unjudged: readonly string[]
+}
+export declare function scoreDocument(bytes: Uint8Array, part: ReadPart): Score | undefined
