@@ -1,0 +1,208 @@
+import { Buffer } from 'node:buffer'
+import { createHash } from 'node:crypto'
+import type { ClinicalDocument, Note } from '../../direct/clinical.js'
+import type { Agent } from '../../direct/datatypes.js'
+import {
+  absent,
+  coded,
+  concept,
+  conceptOrAbsent,
+  dateTime,
+  extension,
+  identifier,
+  identifiers,
+  instant,
+  instantAt,
+  loinc,
+  own,
+  period,
+  pointOf,
+  usCore,
+  whenText,
+  wordsOf,
+} from './datatypes.js'
+import type { JsonObject, Resource } from './json.js'
+import { anybody, type Context, finish, openCast, patientOf, type Sourced, some } from './make.js'
+
+const ihe = 'http://ihe.net/fhir/ihe.formatcode.fhir/CodeSystem/formatcode'
+const hl7Formats = 'http://terminology.hl7.org/CodeSystem/v3-HL7DocumentFormatCodes'
+
+/** What the bytes are, in the format codes of document sharing (IHE ITI TF-3, HL7 document format codes). */
+function formatOf({ format, formatVersion }: ClinicalDocument): JsonObject | undefined {
+  if (format === 'c-cda') {
+    return {
+      system: hl7Formats,
+      code: `urn:hl7-org:sdwg:ccda-structuredBody:${formatVersion === '1.1' ? '1.1' : '2.1'}`,
+    }
+  }
+  if (format === 'c32') return { system: ihe, code: 'urn:ihe:pcc:xphr:2007' }
+  return undefined
+}
+
+const relations: Readonly<Record<string, string>> = { RPLC: 'replaces', APND: 'appends', XFRM: 'transforms' }
+
+const clinicalNote = `${usCore.replace('StructureDefinition', 'CodeSystem')}/us-core-documentreference-category`
+
+/** The original as it came: a DocumentReference whose attachment is the Binary of its bytes. `sha1` in base64, where known. */
+export function documentReference(from: Sourced, content: ClinicalDocument, context: Context, sha1?: string): Resource {
+  const { item } = from
+  const cast = openCast()
+  const when = period(item.when) ?? (item.when?.value ? { start: dateTime(item.when.value) } : undefined)
+  const masters: JsonObject[] = item.identifiers.map(identifier).filter((one) => one !== undefined)
+  return finish({
+    type: 'DocumentReference',
+    id: item.id,
+    of: [from],
+    cast,
+    words: [content.title ?? content.name ?? wordsOf(content.code), content.custodian?.text, whenText(item.when)],
+    extensions: [extension(`${own}:sha-256`, { valueString: content.sha256 })],
+    fields: {
+      masterIdentifier: masters[0],
+      identifier: [...masters.slice(1), ...(content.set ? identifiers([content.set]) : [])],
+      status: 'current',
+      docStatus: 'final',
+      type: content.code ? conceptOrAbsent(content.code) : coded(loinc, '34133-9', 'Summary of episode note'),
+      category: [coded(clinicalNote, 'clinical-note', 'Clinical Note')],
+      subject: patientOf(context),
+      date: instant(item.recordedAt) ?? (from.addedAt === undefined ? undefined : instantAt(from.addedAt)),
+      author: authors(item.provenance.authors, cast.refer),
+      custodian: cast.refer(content.custodian, ['organization']),
+      relatesTo: (content.related ?? []).flatMap(({ kind, identifiers: ids }) => {
+        const code = relations[kind]
+        return code === undefined || ids[0] === undefined ? [] : [{ code, target: { identifier: identifier(ids[0]) } }]
+      }),
+      description: content.title,
+      content: [
+        {
+          attachment: {
+            contentType: mediaType(content.mediaType),
+            url: `${context.base}/Binary/${content.sha256}`,
+            size: content.sizeBytes < 2 ** 31 ? content.sizeBytes : undefined,
+            hash: sha1,
+            title: content.title ?? content.name,
+            creation: dateTime(item.recordedAt),
+          },
+          format: formatOf(content),
+        },
+      ],
+      context: when ? { period: when } : undefined,
+    },
+  })
+}
+
+function authors(all: readonly Agent[], refer: ReturnType<typeof openCast>['refer']): JsonObject[] {
+  return some(...all.map((one) => refer(one, anybody)))
+}
+
+/** A media type that says no more than a media type (RFC 6838 §4.2). */
+function mediaType(text: string): string {
+  return /^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}$/.test(text) ? text.toLowerCase() : 'application/octet-stream'
+}
+
+/** Words of a document as a clinical note: plain text, with the original as what it was taken from. */
+export function note(from: Sourced, content: Note, context: Context): Resource {
+  const { item } = from
+  const cast = openCast()
+  const bytes = Buffer.from(content.text, 'utf8')
+  const whole = context.documents.get(item.provenance.document)
+  const title = content.title ?? wordsOf(content.kind)
+  return finish({
+    type: 'DocumentReference',
+    id: item.id,
+    of: [from],
+    cast,
+    words: [title, content.text, ...(item.notes ?? [])],
+    fields: {
+      identifier: identifiers(item.identifiers),
+      status: item.status?.source === 'nullified' ? 'entered-in-error' : 'current',
+      type: concept(content.kind) ?? (title === undefined ? absent() : { text: title }),
+      category: [coded(clinicalNote, 'clinical-note', 'Clinical Note')],
+      subject: patientOf(context),
+      date: instant(item.recordedAt) ?? (from.addedAt === undefined ? undefined : instantAt(from.addedAt)),
+      author: authors(item.provenance.authors, cast.refer),
+      relatesTo:
+        whole === undefined ? [] : [{ code: 'transforms', target: { reference: `DocumentReference/${whole}` } }],
+      description: title,
+      content: [
+        {
+          attachment: {
+            contentType: 'text/plain; charset=utf-8',
+            data: bytes.toString('base64'),
+            size: bytes.length,
+            hash: createHash('sha1').update(bytes).digest('base64'), // R4 §2.24.0.16 asks for SHA-1
+            title,
+            creation: dateTime(item.recordedAt),
+          },
+        },
+      ],
+      context: item.when ? { period: period(item.when) ?? { start: dateTime(pointOf(item.when)) } } : undefined,
+    },
+  })
+}
+
+/**
+ * Where a resource comes from: the document, the section, the entry, who wrote it down, who told it, and the Direct
+ * address that sent it (US Core Provenance).
+ */
+export function provenance(target: Resource, of: readonly Sourced[], context: Context): Resource | undefined {
+  const [first] = of
+  if (!first) return undefined
+  const cast = openCast()
+  const { item, source, addedAt } = first
+  const type = (code: string) => coded('http://terminology.hl7.org/CodeSystem/provenance-participant-type', code)
+  const agents: JsonObject[] = []
+  const told: readonly (readonly [string, readonly Agent[]])[] = [
+    ['author', item.provenance.authors],
+    ['informant', item.provenance.informants ?? []],
+  ]
+  for (const [role, people] of told) {
+    for (const agent of people) {
+      const behalf: Agent | undefined =
+        agent.organization === undefined
+          ? undefined
+          : { kind: 'organization', text: agent.organization, identifiers: [] }
+      const onBehalfOf = cast.refer(behalf) ?? (agent.kind === 'organization' ? undefined : absent()) // us-core provenance-1
+      agents.push({ type: type(role), who: cast.refer(agent, anybody), onBehalfOf })
+    }
+  }
+  if (source) {
+    const sender: Agent = {
+      kind: 'organization',
+      text: source.sender,
+      identifiers: [],
+      telecoms: [{ value: `mailto:${source.sender}`, use: 'WP' }],
+    }
+    agents.push({ type: type('transmitter'), who: cast.refer(sender) })
+  }
+  const recorded = addedAt === undefined ? instant(item.recordedAt) : instantAt(addedAt)
+  return finish({
+    type: 'Provenance',
+    id: `p-${target.id}`,
+    of: [first],
+    cast,
+    words: [`Source of ${target.resourceType}`, source?.sender, ...item.provenance.authors.map(({ text }) => text)],
+    fields: {
+      target: [{ reference: `${target.resourceType}/${target.id}` }],
+      occurredDateTime: dateTime(item.recordedAt),
+      ...(recorded === undefined ? { _recorded: absent() } : { recorded }),
+      activity: coded('http://terminology.hl7.org/CodeSystem/v3-DataOperation', 'CREATE'),
+      agent: agents.length === 0 ? [{ type: type('author'), who: { display: 'Unknown' } }] : agents,
+      entity: of.map((one) => sourceOf(one, context)),
+    },
+  })
+}
+
+function sourceOf({ item: { provenance: from } }: Sourced, { documents }: Context): JsonObject {
+  const id = documents.get(from.document)
+  return {
+    extension: [
+      ...(from.section === undefined ? [] : [extension(`${own}:section`, { valueString: from.section })]),
+      ...(from.entry === '' ? [] : [extension(`${own}:entry`, { valueString: from.entry })]),
+    ],
+    role: 'source',
+    what:
+      id === undefined
+        ? { identifier: { system: `${own}:sha-256`, value: from.document } }
+        : { reference: `DocumentReference/${id}` },
+  }
+}
