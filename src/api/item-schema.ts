@@ -351,6 +351,7 @@ const content = z.discriminatedUnion('type', [
     goal: concept,
     target: value.exactOptional(),
     priority: concept.exactOptional(),
+    reasons: z.array(concept).exactOptional(),
     instructions: z.string().exactOptional(),
   }),
   z.object({

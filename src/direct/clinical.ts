@@ -309,6 +309,8 @@ export interface Goal {
   readonly goal: Concept
   readonly target?: Value
   readonly priority?: Concept
+  /** What the goal answers to: a problem, a risk. */
+  readonly reasons?: readonly Concept[]
   readonly instructions?: string
 }
 

@@ -9,6 +9,7 @@ import { furtherBySection, furtherByShape, furtherByTemplate, readFurther } from
 import { readImmunization } from './immunizations.js'
 import { readMedication } from './medications.js'
 import { nestedIn } from './nested.js'
+import { readAttachedNotes } from './notes.js'
 import { readWrapper } from './plans.js'
 import { readProblem } from './problems.js'
 import { readProcedure } from './procedures.js'
@@ -62,7 +63,8 @@ function readStatement(scope: Scope): void {
   const inner = at(scope, place)
   const statement = { ...inner, authorship: conduct(inner, place) }
   const before = reading.diagnostics.length
-  const made = readOneStatement(statement)
+  const notes = isA(place.node, templates.note) ? 0 : readAttachedNotes(statement)
+  const made = readOneStatement(statement) + notes
   if (made > 0 || scope.cda.mergedInto !== undefined) return
   const explained = reading.diagnostics.slice(before).some((one) => one.code === 'unmapped-entry')
   if (!explained) remark(statement, 'unmapped-entry', `no record item for this ${place.node.local}`)
@@ -164,7 +166,9 @@ function readAs(kind: Kind, scope: Scope): number {
       return readImmunization(scope)
     case 'result':
     case 'vital-sign':
-      return scope.place.node.local === 'organizer' ? readBattery(scope, kind) : readObservation(scope, kind)
+      return scope.place.node.local === 'organizer'
+        ? readBattery(scope, kind, readOneStatement)
+        : readObservation(scope, kind)
     case 'procedure':
       return readProcedure(scope)
     case 'encounter':

@@ -113,7 +113,7 @@ function isPart(node: XmlNode): boolean {
 /** What says more of the statement around it rather than something of its own: status, comment, reference. */
 function isAside(node: XmlNode): boolean {
   if (isReferenceOnly(node)) return true
-  if (isA(node, templates.status) || isA(node, templates.comment)) return true
+  if ([templates.status, templates.comment, templates.note].some((roots) => isA(node, roots))) return true
   return given(child(node, 'code'), 'code') === '33999-4'
 }
 

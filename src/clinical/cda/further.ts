@@ -8,7 +8,7 @@ import { readFamilyHistory } from './family.js'
 import { readFinding, readFindings } from './findings.js'
 import { readFunctional } from './functional.js'
 import { readCoverage } from './insurance.js'
-import { isReferenceOnly, nestedIn, type ReadStatement } from './nested.js'
+import { isReferenceOnly, type ReadStatement } from './nested.js'
 import { readNote } from './notes.js'
 import { readGoal, readPlan, readRisk, readWrapper } from './plans.js'
 import { remark, type Scope } from './scope.js'
@@ -117,10 +117,8 @@ export function furtherByShape(scope: Scope): FurtherKind | undefined {
     case 'observation':
       return intentOf(node) === 'performed' ? 'outcome' : undefined
     case 'act':
-      if (isReferenceOnly(node)) return 'aside'
-      if (isImageList(node)) return 'aside'
-      if (intentOf(node) !== 'performed') return 'plan'
-      return nestedIn(scope).some((inner) => !isReferenceOnly(inner.place.node)) ? 'wrapper' : 'note'
+      if (isReferenceOnly(node) || isImageList(node)) return 'aside'
+      return intentOf(node) === 'performed' ? 'wrapper' : 'plan'
     case 'observationMedia':
     case 'regionOfInterest':
       return 'aside'

@@ -3,11 +3,13 @@ import type { Concept } from '../../direct/datatypes.js'
 import { child, elements, textOf, type XmlNode } from '../../xml/node.js'
 import { placesIn } from '../place.js'
 import { attachedText } from './attached.js'
-import { given, nothing, readConcept, readWhen, relatedStatements, says, words } from './datatypes.js'
+import { conduct } from './authors.js'
+import { given, isStatement, nothing, readConcept, readWhen, relatedStatements, says, words } from './datatypes.js'
 import { renderProse, unreferred } from './prose.js'
 import { at, type Cda, narrativeOf, remark, type Scope } from './scope.js'
 import { emit, intentOf } from './statement.js'
 import { actStatus } from './status.js'
+import { isA, templates } from './templates.js'
 
 /**
  * A note activity or comment (C-CDA 22.4.202, 22.4.64): its words come from the narrative it refers to, else from its own
@@ -30,6 +32,20 @@ export function readNote(scope: Scope): number {
     status: actStatus(scope, node, intentOf(node) === 'planned'),
     intent: intentOf(node),
   })
+}
+
+/** Note activities at any depth inside a statement that is none itself: each a note beside what the statement became. */
+export function readAttachedNotes(scope: Scope): number {
+  let made = 0
+  for (const relation of placesIn(scope.place)) {
+    if (relation.node.local !== 'entryRelationship' && relation.node.local !== 'component') continue
+    for (const place of placesIn(relation).filter((one) => isStatement(one.node))) {
+      const inner = at(scope, place)
+      if (!isA(place.node, templates.note)) made += readAttachedNotes(inner)
+      else made += readNote({ ...inner, authorship: conduct(inner, place) })
+    }
+  }
+  return made
 }
 
 /** Words of an ED with its line breaks; undefined where there are none. */

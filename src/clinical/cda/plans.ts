@@ -4,6 +4,7 @@ import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { given, materialOf, readConcept, readNamed, readText, readWhen, relatedStatements, says } from './datatypes.js'
 import { answerOf } from './findings.js'
 import { isReferenceOnly, nestedIn, type ReadStatement } from './nested.js'
+import { noteText, readNote } from './notes.js'
 import { remark, type Scope } from './scope.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
@@ -19,6 +20,7 @@ export function readGoal(scope: Scope, nested: ReadStatement): number {
   const goal = goalOf(scope, code, target)
   const priority = priorityOf(scope, node)
   const instructions = instructionsOf(scope, node)
+  const reasons = reasonsOf(scope, node)
   let made = 0
   for (const inner of nestedIn(scope)) if (isOwn(inner.place.node)) made += nested(inner)
   const content: Goal = {
@@ -26,6 +28,7 @@ export function readGoal(scope: Scope, nested: ReadStatement): number {
     goal,
     ...(target === undefined ? {} : { target }),
     ...(priority === undefined ? {} : { priority }),
+    ...(reasons.length === 0 ? {} : { reasons }),
     ...(instructions === undefined ? {} : { instructions }),
   }
   return (
@@ -57,6 +60,19 @@ function priorityOf(scope: Scope, node: XmlNode): Concept | undefined {
   return readNamed(scope, child(preferred, 'value')) ?? readNamed(scope, child(node, 'priorityCode'))
 }
 
+/** Why: indications (C-CDA 22.4.19) and other observations that are there as the reason, by value, else by code. */
+function reasonsOf(scope: Scope, node: XmlNode): Concept[] {
+  return relatedStatements(node)
+    .filter((one) => isA(one, templates.indication) || isReason(one))
+    .map((one) => readNamed(scope, child(one, 'value')) ?? readNamed(scope, child(one, 'code')))
+    .filter((concept) => concept !== undefined)
+}
+
+/** Reason (QRDA and SDOH goals, 2.16.840.1.113883.10.20.24.3.88; LOINC 77301-0). */
+function isReason(node: XmlNode): boolean {
+  return isA(node, templates.reason) || given(child(node, 'code'), 'code') === '77301-0'
+}
+
 /** Words of the instructions inside a statement (C-CDA 22.4.20). */
 function instructionsOf(scope: Scope, node: XmlNode): string | undefined {
   const found: string[] = []
@@ -70,10 +86,9 @@ function instructionsOf(scope: Scope, node: XmlNode): string | undefined {
 
 /** What stands inside a plan and is something of its own: neither reference, priority, instruction, indication nor comment. */
 function isOwn(node: XmlNode): boolean {
-  if (isReferenceOnly(node)) return false
-  return ![templates.priority, templates.instruction, templates.indication, templates.comment, templates.status].some(
-    (roots) => isA(node, roots),
-  )
+  if (isReferenceOnly(node) || isReason(node)) return false
+  const asides = [templates.priority, templates.instruction, templates.indication, templates.comment, templates.note]
+  return ![...asides, templates.status].some((roots) => isA(node, roots))
 }
 
 /**
@@ -100,10 +115,7 @@ function emitPlan(scope: Scope): number {
     type: 'plan',
     activity,
     ...(instructions === '' ? {} : { instructions }),
-    indications: relatedStatements(node)
-      .filter((one) => isA(one, templates.indication))
-      .map((one) => readNamed(scope, child(one, 'value')) ?? readNamed(scope, child(one, 'code')))
-      .filter((concept) => concept !== undefined),
+    indications: reasonsOf(scope, node),
     ...(value === undefined ? {} : { value }),
   }
   return emit(scope, {
@@ -124,7 +136,8 @@ const headings = new Set(['362956003', '75310-3', '281694009', 'X-RISK-CONCERN-A
 
 /**
  * A wrapper around statements of their own (C-CDA 22.4.131 and .146 intervention, .132 health concern): each is read by
- * itself; the wrapper is an item only where it says more than that something follows, or nothing followed. `before` counts items that were made of it already.
+ * itself. An intervention whose code names it is an item, too; of any other wrapper nothing is left to say, but where
+ * nothing followed: then its words are a note, or its code is what was done. `before` counts items made of it already.
  */
 export function readWrapper(scope: Scope, nested: ReadStatement, before = 0): number {
   const { node } = scope.place
@@ -136,9 +149,27 @@ export function readWrapper(scope: Scope, nested: ReadStatement, before = 0): nu
   }
   const code = given(child(node, 'code'), 'code')
   const tells = code !== undefined && !headings.has(code)
-  if (tells || (made + before === 0 && child(node, 'text') !== undefined)) return made + emitPlan(scope)
-  if (made + before === 0 && references > 0) remark(scope, 'unmapped-entry', 'it only refers to other entries')
-  return made
+  if (tells && isA(node, templates.intervention)) return made + emitActivity(scope)
+  if (made + before > 0) return made
+  if (noteText(scope, child(node, 'text')) !== undefined)
+    return intentOf(node) === 'performed' ? readNote(scope) : emitPlan(scope)
+  if (tells || references === 0) return emitActivity(scope)
+  remark(scope, 'unmapped-entry', 'it only refers to other entries')
+  return 0
+}
+
+/** What was done is a procedure; what is meant to be, a plan. */
+function emitActivity(scope: Scope): number {
+  const { node } = scope.place
+  if (intentOf(node) !== 'performed') return emitPlan(scope)
+  const procedure = withNarrative(scope, readConcept(scope, child(node, 'code'), column), node, column)
+  return emit(scope, {
+    content: { type: 'procedure', procedure, bodySites: [], devices: [] },
+    subject: procedure,
+    when: readWhen(scope, child(node, 'effectiveTime')),
+    status: actStatus(scope, node, false),
+    intent: 'performed',
+  })
 }
 
 /**

@@ -102,6 +102,7 @@ export const templates = {
   /** Nutrition recommendation, referral, handoff: acts that no other type stands for. */
   plan: [`${ccda}.130`, `${ccda}.140`, `${ccda}.141`],
   indication: [`${ccda}.19`],
+  reason: ['2.16.840.1.113883.10.20.24.3.88'],
   careTeam: [`${ccda}.500`, `${ccda}.500.1`],
   careTeamType: [`${ccda}.500.2`],
   note: [`${ccda}.202`],
