@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Diagnostic, EntryOutcome, ItemContent, ItemProvenance, RecordItem } from '../direct/clinical.js'
-import type { Agent, Concept, Identifier, PartialDate, When } from '../direct/datatypes.js'
+import type { Agent, Coding, Concept, Identifier, PartialDate, When } from '../direct/datatypes.js'
 import type { ClinicalLimits } from './limits.js'
 
 /** What has been read of one document so far. */
@@ -37,6 +37,15 @@ export interface DocumentHead {
   readonly recordedAt?: PartialDate
   readonly authors: readonly Agent[]
   readonly identifiers: readonly Identifier[]
+  readonly informants?: readonly Agent[]
+  readonly custodian?: Agent
+  /** Of a document that has versions (CDA setId, versionNumber). */
+  readonly set?: Identifier
+  readonly versionNumber?: string
+  readonly related?: readonly { readonly kind: string; readonly identifiers: readonly Identifier[] }[]
+  /** Who signed for the document; `role` starts with the participation: LA or AUTHEN. */
+  readonly authenticators?: readonly Agent[]
+  readonly labels?: readonly Coding[]
 }
 
 /** SHA-256 in lower-case hex. */

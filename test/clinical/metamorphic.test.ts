@@ -63,7 +63,11 @@ describe('what is added changes nothing else', () => {
         '<templateId root="2.16.840.1.113883.10.20.22.4.4"/>',
         '<templateId root="1.2.3"/><templateId root="2.16.840.1.113883.10.20.22.4.4"/>',
       )
-    expect((await read(Buffer.from(more))).items).toEqual((await read(Buffer.from(ccd21))).items)
+    const items = (await read(Buffer.from(more))).items ?? []
+    // The words of a section that nobody knows become a note, and nothing else changes.
+    expect(items.filter((one) => !JSON.stringify(one).includes('"Weather"'))).toEqual(
+      (await read(Buffer.from(ccd21))).items,
+    )
   })
 
   it('template versions of years to come', async () => {

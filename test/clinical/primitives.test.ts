@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { readIso } from '../../src/clinical/ccr/types.js'
+import { readIso } from '../../src/clinical/ccr/moments.js'
 import { readTimestamp } from '../../src/clinical/cda/timestamp.js'
 import { codeSystemOfName, codeSystemOfOid } from '../../src/clinical/codesystems.js'
+import { isUcum } from '../../src/clinical/ucum.js'
 
 describe('a point in time of HL7 v3', () => {
   it.each([
@@ -98,5 +99,35 @@ describe('code systems', () => {
     expect(codeSystemOfName('ICD9-CM').uri).toBe('http://hl7.org/fhir/sid/icd-9-cm')
     expect(codeSystemOfName('FDB Allergy')).toEqual({ uri: 'FDB Allergy', known: false })
     expect(codeSystemOfName('constructor')).toEqual({ uri: 'constructor', known: false })
+  })
+})
+
+describe('units of UCUM', () => {
+  it.each(
+    "mg mm[Hg] 10*3/uL 10*9/L /min {breaths}/min % [in_i] [lb_av] kg/m2 Cel [degF] mL/min/{1.73_m2} [IU]/L m[IU]/mL ug/dL meq/L mosm/kg {INR} U/L 1 {tbl} h wk mL/h [USP'U] [pH] g/(24.h) /[HPF] 10*6/mm3 cm fL pg s mmol/L kU/L L/min mg/kg/d [oz_av] ng/mL{FEU} [arb'U] 10^3/uL /100{WBC} [CFU]/mL mm/h a mo d min m[H2O] dam um3 nmol/mmol{creat}".split(
+      ' ',
+    ),
+  )('%s', (unit) => {
+    expect(isUcum(unit)).toBe(true)
+  })
+
+  it.each([
+    ...'MG Tablet puff cap(s) milliliter TOILET bpm lbs in thou/uL mmHg lb IU x10E3 { } (( m..s mg/ Units beats/min Pounds inches THOUS/MCL tbl {a{b}} mg{'.split(
+      ' ',
+    ),
+    'mm Hg',
+    'deg F',
+    '',
+    'µg',
+    '('.repeat(50),
+  ])('refuses %j', (unit) => {
+    expect(isUcum(unit)).toBe(false)
+  })
+
+  it('never throws', () => {
+    fc.assert(fc.property(fc.string(), (unit) => typeof isUcum(unit) === 'boolean'))
+    fc.assert(
+      fc.property(fc.stringMatching(/^[mgLh./(){}[\]%0-9*^]{0,30}$/), (unit) => typeof isUcum(unit) === 'boolean'),
+    )
   })
 })

@@ -1,14 +1,22 @@
-import type { ItemContent } from '../../direct/clinical.js'
+import type { Allergy, Reaction } from '../../direct/clinical.js'
 import type { Concept } from '../../direct/datatypes.js'
 import { child, childrenOf, descend, textOf, type XmlNode } from '../../xml/node.js'
 import { denies } from '../denial.js'
-import { given, nothing, readConcept, readNamed, readWhen, relatedStatements, says, words } from './datatypes.js'
+import {
+  given,
+  isNegated,
+  nothing,
+  readConcept,
+  readNamed,
+  readWhen,
+  relatedStatements,
+  says,
+  words,
+} from './datatypes.js'
 import type { Scope } from './scope.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { conditionStatus } from './status.js'
 import { isA, templates } from './templates.js'
-
-type Allergy = Extract<ItemContent, { type: 'allergy' }>
 
 /** SNOMED CT kinds of propensity: as an observation's value they say what sort of allergy it is, not to what. */
 const kinds = new Set([
@@ -79,22 +87,20 @@ function substanceOf(scope: Scope, node: XmlNode): { subject: Concept; kind: Con
 /** Without a playing entity: a value that names the allergen, else the statement's words, unless it is a denial. */
 function fallback(scope: Scope, node: XmlNode, subject: Concept | undefined, value: Concept | undefined): Concept {
   if (says(value)) return value
-  if (given(node, 'negationInd') === 'true') return subject ?? nothing
+  if (isNegated(node)) return subject ?? nothing
   return withNarrative(scope, subject, node, /allerg|substance|agent|drug/i)
 }
 
 function details(scope: Scope, node: XmlNode): Pick<Allergy, 'reactions' | 'severity' | 'criticality'> {
-  const reactions: { manifestation: Concept; severity?: Concept }[] = []
+  const reactions: Reaction[] = []
   let severity: Concept | undefined
   let criticality: Concept | undefined
   const manifested = new Set(relatedStatements(node, 'MFST'))
   for (const related of relatedStatements(node)) {
     if (related.local !== 'observation') continue
     if (isA(related, templates.reaction) || (manifested.has(related) && !isSeverity(related))) {
-      const manifestation = withNarrative(scope, readNamed(scope, child(related, 'value')), related, /reaction/i)
-      const graded = relatedStatements(related).find(isSeverity)
-      const grade = graded && readNamed(scope, child(graded, 'value'))
-      if (says(manifestation)) reactions.push({ manifestation, ...(grade === undefined ? {} : { severity: grade }) })
+      const reaction = isNegated(related) ? undefined : readReaction(scope, related)
+      if (reaction !== undefined) reactions.push(reaction)
     } else if (isSeverity(related)) severity ??= readNamed(scope, child(related, 'value'))
     else if (isA(related, templates.criticality) || codeIs(related, '82606-5')) {
       criticality ??= readNamed(scope, child(related, 'value'))
@@ -105,6 +111,30 @@ function details(scope: Scope, node: XmlNode): Pick<Allergy, 'reactions' | 'seve
     ...(severity === undefined ? {} : { severity }),
     ...(criticality === undefined ? {} : { criticality }),
   }
+}
+
+/** What a substance did (C-CDA 22.4.9, Reaction Observation); undefined where neither code nor words say what. */
+export function readReaction(scope: Scope, node: XmlNode): Reaction | undefined {
+  const manifestation = withNarrative(scope, readNamed(scope, child(node, 'value')), node, /reaction/i)
+  if (!says(manifestation)) return undefined
+  const graded = relatedStatements(node).find(isSeverity)
+  const severity = graded && readNamed(scope, child(graded, 'value'))
+  const when = readWhen(scope, child(node, 'effectiveTime'))
+  return {
+    manifestation,
+    ...(severity === undefined ? {} : { severity }),
+    ...(when === undefined ? {} : { when }),
+  }
+}
+
+/** The reactions that a medication or a vaccination set off. */
+export function reactionsOf(scope: Scope, node: XmlNode): Reaction[] {
+  const manifested = new Set([...relatedStatements(node, 'MFST'), ...relatedStatements(node, 'CAUS')])
+  return relatedStatements(node)
+    .filter((one) => one.local === 'observation' && !isNegated(one) && !isSeverity(one))
+    .filter((one) => isA(one, templates.reaction) || manifested.has(one))
+    .map((one) => readReaction(scope, one))
+    .filter((one) => one !== undefined)
 }
 
 function codeIs(node: XmlNode, code: string): boolean {

@@ -85,14 +85,39 @@ export function readConcept(scope: Scope, node: XmlNode | undefined, column?: Re
       'displayName',
     )
   if (codings.length === 0 && text === undefined && nullFlavor === undefined) return undefined
+  const qualifiers = readQualifiers(scope, node)
   return {
     codings,
     ...(text === undefined ? {} : { text }),
     ...(nullFlavor === undefined ? {} : { nullFlavor }),
+    ...(qualifiers.length === 0 ? {} : { qualifiers }),
   }
 }
 
-function readCoding(scope: Scope, node: XmlNode): Coding | undefined {
+/** What narrows a concept (CD.qualifier, a CR): a coded value with a coded name; one without a code narrows nothing. */
+function readQualifiers(scope: Scope, node: XmlNode): NonNullable<Concept['qualifiers']>[number][] {
+  const found: NonNullable<Concept['qualifiers']>[number][] = []
+  for (const qualifier of childrenOf(node, 'qualifier').slice(0, mostQualifiers)) {
+    const value = firstCoding(scope, child(qualifier, 'value'))
+    const name = firstCoding(scope, child(qualifier, 'name'))
+    if (value !== undefined) found.push(name === undefined ? { value } : { name, value })
+  }
+  return found
+}
+
+const mostQualifiers = 16
+
+function firstCoding(scope: Scope, node: XmlNode | undefined): Coding | undefined {
+  if (node === undefined) return undefined
+  for (const one of [node, ...childrenOf(node, 'translation')]) {
+    const coding = readCoding(scope, one)
+    if (coding !== undefined && coding.sourceSystem !== nullFlavorSystem) return coding
+  }
+  return undefined
+}
+
+/** One code as its source gave it, translations aside; undefined without a code. */
+export function readCoding(scope: Scope, node: XmlNode): Coding | undefined {
   const code = given(node, 'code')
   if (code === undefined) return undefined
   const source = given(node, 'codeSystem')
@@ -134,6 +159,10 @@ export function readTime(scope: Scope, node: XmlNode | undefined): PartialDate |
   if (source === undefined) return undefined
   const time = readTimestamp(source)
   if (time === undefined) remark(scope, 'time-unreadable', 'a point in time that HL7 v3 does not know')
+  else if (time.offsetMinutes === null && time.text.includes('T') && !scope.cda.localTimeTold) {
+    scope.cda.localTimeTold = true
+    remark(scope, 'time-without-offset', 'a time of day without its zone')
+  }
   return time
 }
 
@@ -172,7 +201,7 @@ export function readQuantity(node: XmlNode | undefined): Quantity | undefined {
   if (node === undefined) return undefined
   const value = given(node, 'value')
   if (value !== undefined) {
-    const unit = given(node, 'unit')
+    const unit = given(node, 'unit') ?? given(node, 'currency')
     return unit === undefined ? { value } : { value, unit }
   }
   for (const translation of childrenOf(node, 'translation')) {
@@ -186,10 +215,13 @@ export function readQuantity(node: XmlNode | undefined): Quantity | undefined {
   return undefined
 }
 
+/** Beyond these, ids of one statement are noise. */
+const mostIdentifiers = 64
+
 /** The ids of a statement or role, null ones left out. */
-export function readIdentifiers(node: XmlNode): Identifier[] {
+export function readIdentifiers(node: XmlNode, local = 'id'): Identifier[] {
   const found: Identifier[] = []
-  for (const id of childrenOf(node, 'id')) {
+  for (const id of childrenOf(node, local).slice(0, mostIdentifiers)) {
     const root = given(id, 'root')
     const value = given(id, 'extension')
     if (root === undefined && value === undefined) continue
@@ -209,6 +241,13 @@ export function relatedStatements(node: XmlNode, typeCode?: string): XmlNode[] {
   return found
 }
 
+/** Every clinical statement directly inside another: of its relations and its components. */
+export function innerStatements(node: XmlNode): XmlNode[] {
+  return elements(node)
+    .filter((one) => one.local === 'entryRelationship' || one.local === 'component')
+    .flatMap((one) => elements(one).filter((inner) => inner.ns === node.ns && isStatement(inner)))
+}
+
 const statements = new Set([
   'act',
   'encounter',
@@ -226,10 +265,23 @@ export function isStatement(node: XmlNode): boolean {
   return statements.has(node.local)
 }
 
+/** A boolean as CDA writes it; undefined for anything else. */
+export function isTrue(value: string | undefined): boolean | undefined {
+  const lower = value?.toLowerCase()
+  if (lower === 'true' || lower === '1') return true
+  return lower === 'false' || lower === '0' ? false : undefined
+}
+
 /** Whether a statement says that something is not so: `negationInd` on the statement itself. */
 export function isNegated(node: XmlNode): boolean {
-  const negation = given(node, 'negationInd')?.toLowerCase()
-  return negation === 'true' || negation === '1'
+  return isTrue(given(node, 'negationInd')) === true
+}
+
+/** All concepts of child elements of this name that name something. */
+export function readAllNamed(scope: Scope, node: XmlNode | undefined, local: string): Concept[] {
+  return childrenOf(node, local)
+    .map((one) => readNamed(scope, one))
+    .filter((concept) => concept !== undefined)
 }
 
 /** Product material of a consumable or product. */

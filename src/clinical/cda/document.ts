@@ -1,18 +1,25 @@
-import { child, textOf, type XmlNode } from '../../xml/node.js'
+import type { RecordItem } from '../../direct/clinical.js'
+import type { Identifier } from '../../direct/datatypes.js'
+import { subjectOf } from '../../direct/subject.js'
+import { child, elements, textOf, type XmlNode } from '../../xml/node.js'
 import { type Place, placeAt, placesIn, rootPlace } from '../place.js'
 import { type DocumentHead, note, type Reading } from '../reading.js'
+import { idKeys } from './agents.js'
 import { conduct, learnPeople } from './authors.js'
-import { given, nullFlavorOf, readIdentifiers, readNamed, readWhen, words } from './datatypes.js'
-import { readDemographics } from './demographics.js'
+import { given, isStatement, nullFlavorOf, words } from './datatypes.js'
+import { readDemographics, readHeaderCareTeam } from './demographics.js'
 import { readEncompassing } from './encounters.js'
 import { readEntry } from './entries.js'
+import { headOf } from './header.js'
+import { confidentialityOf, distinct, isSecurityLabel, labelsOf } from './labels.js'
 import { readSectionText } from './notes.js'
 import { at, type Cda, remark, type Scope, type Section } from './scope.js'
 import { kindOfSection } from './sections.js'
+import { isAboutAnother } from './statement.js'
 
 /**
- * Reads a ClinicalDocument (CDA R2) into `reading`: demographics from the header, the entries of every section at every
- * depth, then the encompassing encounter. Never throws for anything in the tree.
+ * Reads a ClinicalDocument (CDA R2) into `reading`: demographics and care team from the header, the entries of every section
+ * at every depth, then the encompassing encounter. Never throws for anything in the tree.
  */
 export function readCda(root: XmlNode, reading: Reading): DocumentHead {
   const cda: Cda = {
@@ -23,33 +30,44 @@ export function readCda(root: XmlNode, reading: Reading): DocumentHead {
     narrative: undefined,
     narrativeChars: reading.limits.narrativeChars,
     mergedInto: undefined,
+    localTimeTold: false,
+    units: new Map(),
+    documentLabels: [],
   }
   const bare: Scope = { cda, place: cda.root, authorship: { authors: [] } }
   learnPeople(bare)
-  const scope: Scope = { ...bare, authorship: conduct(bare, cda.root) }
-  readDemographics(scope)
-  for (const body of placesIn(cda.root, 'component')) {
-    const structured = placeAt(body, 'structuredBody')
-    if (structured) readSections(scope, structured)
+  const bodies = placesIn(cda.root, 'component').map((body) => placeAt(body, 'structuredBody'))
+  for (const body of bodies) if (body) learnDocumentLabels(bare, body)
+  const labels = distinct([...(confidentialityOf(bare, root) ?? []), ...cda.documentLabels])
+  const scope: Scope = {
+    ...bare,
+    authorship: conduct(bare, cda.root),
+    ...(labels.length === 0 ? {} : { labels }),
   }
+  const head = headOf(scope)
+  readDemographics(scope)
+  for (const body of bodies) if (body) readSections(scope, body)
   readEncompassing(scope)
-  return headOf(scope)
+  readHeaderCareTeam(scope)
+  tellReusedIds(reading)
+  return head
 }
 
-function headOf(scope: Scope): DocumentHead {
-  const { node } = scope.cda.root
-  const title = words(scope, textOf(child(node, 'title')))
-  const code = readNamed(scope, child(node, 'code'))
-  const when = readWhen(scope, child(node, 'effectiveTime'))
-  const { recordedAt, authors } = scope.authorship
-  return {
-    ...(title === undefined ? {} : { title }),
-    ...(code === undefined ? {} : { code }),
-    ...(when === undefined ? {} : { when }),
-    ...(recordedAt === undefined ? {} : { recordedAt }),
-    authors,
-    identifiers: readIdentifiers(node),
+/** A section that holds nothing but security labels speaks of the whole document (HL7 DS4P, privacy markings section). */
+function learnDocumentLabels(scope: Scope, body: Place): void {
+  for (const component of placesIn(body, 'component')) {
+    for (const section of placesIn(component, 'section')) {
+      const statements = statementsOf(section.node)
+      if (statements.length === 0 || !statements.every(isSecurityLabel)) continue
+      scope.cda.documentLabels.push(...statements.flatMap((one) => labelsOf(scope, one)))
+    }
   }
+}
+
+function statementsOf(section: XmlNode): XmlNode[] {
+  return elements(section)
+    .filter((one) => one.local === 'entry')
+    .flatMap((entry) => elements(entry).filter((one) => one.ns === entry.ns && isStatement(one)))
 }
 
 /** Sections stand in `component/section`, and may hold further ones the same way. */
@@ -68,14 +86,60 @@ function readSection(scope: Scope): void {
     kind,
     ...(label === undefined ? {} : { label }),
     node,
+    aboutAnother: isAboutAnother(node),
     ...(nullFlavor === undefined ? {} : { nullFlavor }),
   }
-  const here: Scope = { ...scope, section, authorship: conduct(scope, scope.place) }
+  const labels = sectionLabels(scope, node)
+  const here: Scope = {
+    ...scope,
+    section,
+    authorship: conduct(scope, scope.place),
+    ...(labels.length === 0 ? {} : { labels }),
+  }
   if (nullFlavor !== undefined) remark(here, 'section-empty', `the section has nullFlavor ${nullFlavor}`)
   if (kind === 'unknown')
     note(scope.cda.reading, 'unknown-section', scope.place.path, 'neither code, template nor title is known')
   const before = scope.cda.reading.items.length
   for (const entry of placesIn(scope.place, 'entry')) readEntry(at(here, entry))
   readSectionText(here, scope.cda.reading.items.length > before)
-  readSections(scope, scope.place)
+  readSections(here, scope.place)
+}
+
+/** Labels of a section: its confidentialityCode and the label entries in it. None means those conducted from outside. */
+function sectionLabels(scope: Scope, node: XmlNode): RecordItem['labels'] & object {
+  const entries = statementsOf(node).filter(isSecurityLabel)
+  return distinct([...(confidentialityOf(scope, node) ?? []), ...entries.flatMap((one) => labelsOf(scope, one))])
+}
+
+/** One id on two statements that say different things: then the id tells nobody which is meant. */
+function tellReusedIds(reading: Reading): void {
+  const first = new Map<string, ReadonlySet<string>>()
+  for (const item of reading.items) {
+    const said = codesOf(item)
+    if (said.size === 0) continue
+    for (const key of idKeys(item.identifiers.filter(isUsable))) {
+      const known = first.get(key)
+      if (known === undefined) first.set(key, said)
+      else if (![...said].some((code) => known.has(code))) {
+        note(
+          reading,
+          'id-reused',
+          item.provenance.entry,
+          'another statement of this document has this id and another code',
+        )
+        break
+      }
+    }
+  }
+}
+
+function isUsable(id: Identifier): boolean {
+  return id.root !== undefined
+}
+
+function codesOf({ content }: RecordItem): ReadonlySet<string> {
+  const subject = content.type === 'demographics' || content.type === 'care-team' ? undefined : subjectOf(content)
+  if (subject === undefined) return new Set()
+  const codes = subject.codings.map(({ system, code }) => `${system}|${code}`)
+  return new Set(codes.length > 0 || subject.text === undefined ? codes : [subject.text.toLowerCase()])
 }

@@ -1,11 +1,12 @@
-import type { RecordItem } from '../../direct/clinical.js'
-import type { Concept, Identifier } from '../../direct/datatypes.js'
+import type { Encounter, RecordItem } from '../../direct/clinical.js'
+import type { Agent, Concept, When } from '../../direct/datatypes.js'
 import { child, childrenOf, descend, textOf, type XmlNode } from '../../xml/node.js'
 import { placeAt, placesIn } from '../place.js'
 import type { Status } from '../status.js'
+import { agentsOf, idKeys } from './agents.js'
 import { conduct } from './authors.js'
 import {
-  given,
+  isNegated,
   nothing,
   readConcept,
   readIdentifiers,
@@ -15,6 +16,8 @@ import {
   says,
   words,
 } from './datatypes.js'
+import { placesOf } from './locations.js'
+import { indicationsOf } from './medications.js'
 import { readProblem } from './problems.js'
 import { at, type Scope, sdtc } from './scope.js'
 import { emit, intentOf, withNarrative } from './statement.js'
@@ -34,7 +37,7 @@ export function readEncounter(scope: Scope): number {
     const inner = at(scope, place)
     const diagnosis = withNarrative(scope, readConcept(scope, child(place.node, 'value')), place.node)
     if (!says(diagnosis)) continue
-    if (given(place.node, 'negationInd') !== 'true') diagnoses.push(diagnosis)
+    if (!isNegated(place.node) && !(concern && isNegated(concern))) diagnoses.push(diagnosis)
     problems += readProblem({ ...inner, authorship: conduct(inner, place) }, concern)
   }
   // Planned encounters of C-CDA R1.1 may hold an encounter activity that says what and when.
@@ -44,24 +47,44 @@ export function readEncounter(scope: Scope): number {
   const encounter = withNarrative(scope, code, told, column)
   const when = readWhen(scope, child(node, 'effectiveTime') ?? child(told, 'effectiveTime'))
   const intent = intentOf(node)
-  const disposition = readNamed(scope, child(node, 'dischargeDispositionCode', sdtc))
   const subject = says(encounter) || when === undefined ? encounter : { codings: [], text: 'Encounter' }
   return (
     problems +
     emit(scope, {
-      content: {
-        type: 'encounter',
-        encounter,
-        diagnoses,
-        locations: locationsOf(scope, node),
-        ...(disposition === undefined ? {} : { disposition }),
-      },
+      content: { type: 'encounter', encounter, ...classOf(encounter), diagnoses, ...details(scope, node) },
       subject,
       when,
       status: actStatus(scope, node, intent === 'planned') ?? finished(intent, when),
       intent,
     })
   )
+}
+
+/** Codes of HL7 ActEncounterCode, the only ones that say which class an encounter has. */
+const classes = new Set(['AMB', 'EMER', 'FLD', 'HH', 'IMP', 'ACUTE', 'NONAC', 'OBSENC', 'PRENC', 'SS', 'VR'])
+const actCode = '2.16.840.1.113883.5.4'
+
+function classOf(encounter: Concept): { class?: Concept } {
+  const coding = encounter.codings.find(({ code, sourceSystem }) => sourceSystem === actCode && classes.has(code))
+  if (coding === undefined) return {}
+  return { class: { codings: [coding], ...(coding.display === undefined ? {} : { text: coding.display }) } }
+}
+
+type Details = Pick<Encounter, 'indications' | 'locations' | 'locationKinds' | 'disposition'>
+
+function details(scope: Scope, node: XmlNode): Details {
+  const indications = indicationsOf(scope, node)
+  const places = placesOf(scope, node)
+  const kinds = places.map((one) => one.kind).filter((kind) => kind !== undefined)
+  const disposition =
+    readNamed(scope, child(node, 'dischargeDispositionCode', sdtc)) ??
+    readNamed(scope, child(node, 'dischargeDispositionCode'))
+  return {
+    ...(indications.length === 0 ? {} : { indications }),
+    locations: places.map((one) => one.name).filter((name) => name !== undefined),
+    ...(kinds.length === 0 ? {} : { locationKinds: kinds }),
+    ...(disposition === undefined ? {} : { disposition }),
+  }
 }
 
 /** Diagnosis observations in the diagnosis acts of an encounter. */
@@ -82,19 +105,6 @@ function finished(intent: RecordItem['intent'], when: RecordItem['when']): Statu
   return intent === 'performed' && (when?.value || when?.high) ? { folded: 'completed' } : undefined
 }
 
-/** Names of the places where it happened: service delivery locations. */
-function locationsOf(scope: Scope, node: XmlNode): string[] {
-  const names: string[] = []
-  for (const participant of childrenOf(node, 'participant')) {
-    if (given(participant, 'typeCode') !== 'LOC') continue
-    const role = child(participant, 'participantRole')
-    const name =
-      words(scope, textOf(descend(role, 'playingEntity', 'name'))) ?? readNamed(scope, child(role, 'code'))?.text
-    if (name !== undefined) names.push(name)
-  }
-  return names
-}
-
 /**
  * The encounter that the whole document is about (componentOf/encompassingEncounter). Where an entry is the same encounter
  * by id, that one stays and only takes over what it lacks; else this becomes an item of its own.
@@ -104,54 +114,73 @@ export function readEncompassing(scope: Scope): void {
   if (place === undefined) return
   const { node } = place
   const here = at(scope, place)
-  const when = readWhen(here, child(node, 'effectiveTime'))
-  const facility = descend(node, 'location', 'healthCareFacility')
-  const location =
-    words(here, textOf(descend(facility, 'location', 'name'))) ??
-    words(here, textOf(descend(facility, 'serviceProviderOrganization', 'name'))) ??
-    readNamed(here, child(facility, 'code'))?.text
-  const disposition = readNamed(here, child(node, 'dischargeDispositionCode'))
-  const ids = new Set(readIdentifiers(node).map(keyOf))
+  const header = headerEncounter(here)
+  const ids = new Set(idKeys(readIdentifiers(node)))
   const { items } = scope.cda.reading
   const same = items.findIndex(
-    ({ content, identifiers }) =>
-      content.type === 'encounter' && identifiers.some((id) => usable(id) && ids.has(keyOf(id))),
+    ({ content, identifiers }) => content.type === 'encounter' && idKeys(identifiers).some((key) => ids.has(key)),
   )
   const known = items[same]
   if (known?.content.type === 'encounter') {
-    items[same] = {
-      ...known,
-      ...(known.when === undefined && when !== undefined ? { when } : {}),
-      content: {
-        ...known.content,
-        locations: known.content.locations.length > 0 || location === undefined ? known.content.locations : [location],
-        ...(known.content.disposition === undefined && disposition !== undefined ? { disposition } : {}),
-      },
-    }
+    items[same] = completed(known, known.content, header)
     return
   }
-  const encounter = readConcept(here, child(node, 'code')) ?? nothing
-  if (!says(encounter) && when === undefined && location === undefined) return
+  const { encounter, locations } = header.content
+  if (!says(encounter) && header.when === undefined && locations.length === 0) return
   emit(here, {
-    content: {
-      type: 'encounter',
-      encounter,
-      diagnoses: [],
-      locations: location === undefined ? [] : [location],
-      ...(disposition === undefined ? {} : { disposition }),
-    },
+    content: header.content,
     subject: says(encounter) ? encounter : { codings: [], text: 'Encounter' },
-    when,
-    status: finished('performed', when),
+    when: header.when,
+    status: finished('performed', header.when),
     intent: 'performed',
+    performers: header.performers,
   })
 }
 
-function keyOf(id: Identifier): string {
-  return `${id.root?.toLowerCase() ?? ''}|${id.value ?? ''}`
+interface HeaderEncounter {
+  readonly content: Encounter
+  readonly when: When | undefined
+  readonly performers: readonly Agent[]
 }
 
-/** A root without extension tells one thing only where it is a UUID. */
-function usable(id: Identifier): boolean {
-  return id.value !== undefined || id.root?.includes('-') === true
+function headerEncounter(scope: Scope): HeaderEncounter {
+  const { node } = scope.place
+  const facility = descend(node, 'location', 'healthCareFacility')
+  const kind = readNamed(scope, child(facility, 'code'))
+  const location =
+    words(scope, textOf(descend(facility, 'location', 'name'))) ??
+    words(scope, textOf(descend(facility, 'serviceProviderOrganization', 'name'))) ??
+    kind?.text
+  const disposition = readNamed(scope, child(node, 'dischargeDispositionCode'))
+  const encounter = readConcept(scope, child(node, 'code')) ?? nothing
+  return {
+    content: {
+      type: 'encounter',
+      encounter,
+      ...classOf(encounter),
+      diagnoses: [],
+      locations: location === undefined ? [] : [location],
+      ...(kind === undefined ? {} : { locationKinds: [kind] }),
+      ...(disposition === undefined ? {} : { disposition }),
+    },
+    when: readWhen(scope, child(node, 'effectiveTime')),
+    performers: agentsOf(scope, [...childrenOf(node, 'responsibleParty'), ...childrenOf(node, 'encounterParticipant')]),
+  }
+}
+
+/** The entry with what only the header said of the same encounter. */
+function completed(known: RecordItem, entry: Encounter, header: HeaderEncounter): RecordItem {
+  const { content } = header
+  const kept = Object.fromEntries(Object.entries(entry).filter(([, value]) => !isEmpty(value)))
+  const encounter = entry.encounter.codings.length > 0 || !says(content.encounter) ? entry.encounter : content.encounter
+  return {
+    ...known,
+    ...(known.when === undefined && header.when !== undefined ? { when: header.when } : {}),
+    ...(known.performers === undefined && header.performers.length > 0 ? { performers: header.performers } : {}),
+    content: { ...content, ...kept, encounter },
+  }
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0
 }

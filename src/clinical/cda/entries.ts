@@ -39,6 +39,7 @@ export function readEntry(scope: Scope): void {
   const itemsBefore = reading.items.length
   const toldBefore = reading.diagnostics.length
   scope.cda.mergedInto = undefined
+  scope.cda.localTimeTold = false
   readStatement(scope)
   const entry = scope.place.path
   const items = reading.items.slice(itemsBefore).map((item) => item.id)

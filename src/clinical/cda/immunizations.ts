@@ -1,16 +1,20 @@
-import { child, descend, textOf } from '../../xml/node.js'
+import { child, childrenOf, descend, textOf } from '../../xml/node.js'
+import { reactionsOf } from './allergies.js'
 import {
   given,
+  isNegated,
   materialOf,
   nothing,
   readConcept,
   readNamed,
   readQuantity,
+  readTime,
   relatedStatements,
   says,
   words,
 } from './datatypes.js'
-import type { Scope } from './scope.js'
+import { indicationsOf, readInstructions } from './medications.js'
+import { type Scope, sdtc } from './scope.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
 import { isA, templates } from './templates.js'
@@ -32,8 +36,15 @@ export function readImmunization(scope: Scope): number {
   const site = readNamed(scope, child(node, 'approachSiteCode'))
   const dose = readQuantity(child(node, 'doseQuantity'))
   const doseNumber = doseNumberOf(scope)
-  const refused =
-    relatedStatements(node).find((one) => isA(one, templates.refusal)) ?? relatedStatements(node, 'RSON')[0]
+  const reasons = relatedStatements(node, 'RSON').filter((one) => !isA(one, templates.refusal))
+  const refusal = relatedStatements(node).find((one) => isA(one, templates.refusal))
+  // The reason for something that was not done is why not; for what was done or is planned, what for.
+  const refused = refusal ?? (isNegated(node) ? reasons[0] : undefined)
+  const indications = indicationsOf(scope, node).filter(() => !isNegated(node))
+  const reactions = reactionsOf(scope, node)
+  const instructions = readInstructions(scope, node, false)
+  const expiry = child(material, 'expirationTime', sdtc) ?? child(material, 'expirationTime')
+  const expiresAt = readTime(scope, expiry) ?? readTime(scope, child(expiry, 'high'))
   const refusalReason =
     refused && (readNamed(scope, child(refused, 'value')) ?? readNamed(scope, child(refused, 'code')))
   const intent = intentOf(node)
@@ -43,11 +54,15 @@ export function readImmunization(scope: Scope): number {
       vaccine,
       ...(lot === undefined ? {} : { lot }),
       ...(manufacturer === undefined ? {} : { manufacturer }),
+      ...(expiresAt === undefined ? {} : { expiresAt }),
       ...(route === undefined ? {} : { route }),
       ...(site === undefined ? {} : { site }),
       ...(dose === undefined ? {} : { dose }),
       ...(doseNumber === undefined ? {} : { doseNumber }),
       ...(refusalReason === undefined ? {} : { refusalReason }),
+      ...(indications.length === 0 ? {} : { indications }),
+      ...(reactions.length === 0 ? {} : { reactions }),
+      ...(instructions === undefined ? {} : { instructions }),
     },
     subject: vaccine,
     when: readRegimen(scope, node).when,
@@ -56,9 +71,15 @@ export function readImmunization(scope: Scope): number {
   })
 }
 
-/** The place in a series: repeatNumber, else the series number observation (LOINC 30973-2). */
+/** The place in a series: of the act that administers it (C-CDA 22.4.118), repeatNumber, or LOINC 30973-2. */
 function doseNumberOf(scope: Scope): string | undefined {
   const { node } = scope.place
+  for (const relation of childrenOf(node, 'entryRelationship')) {
+    const act = child(relation, 'act')
+    if (act === undefined || !isA(act, templates.administered)) continue
+    const position = given(child(relation, 'sequenceNumber'), 'value')
+    if (position !== undefined) return position
+  }
   const repeat = given(child(node, 'repeatNumber'), 'value')
   if (repeat !== undefined) return repeat
   const series = relatedStatements(node).find(

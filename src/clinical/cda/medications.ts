@@ -1,10 +1,12 @@
-import type { ItemContent } from '../../direct/clinical.js'
-import type { Concept, Quantity } from '../../direct/datatypes.js'
-import { child, childrenOf, textOf, type XmlNode } from '../../xml/node.js'
+import type { Medication } from '../../direct/clinical.js'
+import type { Concept, Quantity, Ratio } from '../../direct/datatypes.js'
+import { child, childrenOf, descend, textOf, type XmlNode } from '../../xml/node.js'
+import { placesIn } from '../place.js'
+import { reactionsOf } from './allergies.js'
+import { conduct } from './authors.js'
 import {
   given,
-  materialOf,
-  nothing,
+  nullFlavorOf,
   readConcept,
   readNamed,
   readQuantity,
@@ -13,67 +15,109 @@ import {
   says,
   words,
 } from './datatypes.js'
-import type { Scope } from './scope.js'
-import { emit, intentOf, withNarrative } from './statement.js'
+import { readProduct } from './products.js'
+import { at, type Scope } from './scope.js'
+import { emit, intentOf, isComment, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
+import { supplyOf } from './supplies.js'
 import { isA, templates } from './templates.js'
 import { readRegimen } from './timing.js'
 
-type Medication = Extract<ItemContent, { type: 'medication' }>
-
-const column = /medication|drug|product|name|substance|description/i
-
 /**
- * One item for a substanceAdministration (C-CDA 22.4.16, CCD 1.24) or a supply that stands alone. In a medication section
- * the mood INT means prescribed or expected, so the item is `ordered`; elsewhere it is `planned`.
+ * One item for a substanceAdministration (C-CDA 22.4.16, CCD 1.24) or a supply that stands alone, and one for each part of a
+ * split or tapered dose (IHE PCC TF-2 §6.3.4.16.2). In a medication section the mood INT means prescribed or expected, so the
+ * item is `ordered`; elsewhere it is `planned`. `outer` is the product of the medication that this is a part of.
  */
-export function readMedication(scope: Scope): number {
+export function readMedication(scope: Scope, outer?: Concept): number {
   const { node } = scope.place
   const supplied = node.local === 'supply'
-  const { product, brand } = readProduct(scope, node)
+  const { product: own, brand } = readProduct(scope, node)
+  const product = says(own) || outer === undefined ? own : outer
   const regimen = readRegimen(scope, node)
   const mood = intentOf(node)
   const intent = mood === 'planned' && scope.section?.kind === 'medications' ? 'ordered' : mood
-  const form = readNamed(scope, child(node, 'administrationUnitCode'))
-  const route = readNamed(scope, child(node, 'routeCode'))
-  const site = readNamed(scope, child(node, 'approachSiteCode'))
-  const rate = readQuantity(child(node, 'rateQuantity')) ?? readQuantity(child(child(node, 'rateQuantity'), 'low'))
-  const instructions = readInstructions(scope, node)
-  const supply = supplied
-    ? node
-    : relatedStatements(node).find((one) => one.local === 'supply' && intentOf(one) === 'planned')
-  return emit(scope, {
+  const supplies = suppliesOf(scope)
+  const order = supplies.find((one) => one.kind === 'order')
+  const reactions = reactionsOf(scope, node)
+  const made = emit(scope, {
     content: {
       type: 'medication',
       product,
       ...(brand === undefined ? {} : { brand }),
-      ...(form === undefined ? {} : { form }),
-      ...doseOf(child(node, 'doseQuantity')),
-      ...(rate === undefined ? {} : { rate }),
-      ...(route === undefined ? {} : { route }),
-      ...(site === undefined ? {} : { site }),
+      ...administered(scope, node),
       timings: regimen.timings,
-      asNeeded: childrenOf(node, 'precondition').some((one) => given(one, 'nullFlavor') === undefined),
-      ...(instructions === undefined ? {} : { instructions }),
+      ...neededFor(scope, node),
+      ...orderedSupply(order),
+      ...(supplied || supplies.length === 0 ? {} : { supplies }),
+      ...(reactions.length === 0 ? {} : { reactions }),
       indications: indicationsOf(scope, node),
-      ...supplyOf(supply),
     },
     subject: product,
     when: regimen.when,
     status: actStatus(scope, node, intent === 'planned'),
     intent,
   })
+  return made + partsOf(scope, product)
 }
 
-/** Code of the material; its name is the brand, or the product where there is no code (HITSP C83 §2.2.2.8). */
-function readProduct(scope: Scope, node: XmlNode): { product: Concept; brand?: Concept } {
-  const consumable = child(node, node.local === 'supply' ? 'product' : 'consumable')
-  const material = materialOf(consumable)
-  const code = readConcept(scope, child(material, 'code'), column)
-  const name = words(scope, textOf(child(material, 'name')))
-  if (says(code)) return name === undefined ? { product: code } : { product: code, brand: { codings: [], text: name } }
-  if (name !== undefined) return { product: { ...code, codings: [], text: name } }
-  return { product: withNarrative(scope, code ?? nothing, node, column) }
+/** Parts of a split, tapered or conditional dose: administrations inside this one, of the same product unless they name another. */
+function partsOf(scope: Scope, product: Concept): number {
+  let made = 0
+  for (const relation of placesIn(scope.place, 'entryRelationship')) {
+    if (given(relation.node, 'typeCode') !== 'COMP') continue
+    for (const place of placesIn(relation, 'substanceAdministration')) {
+      if (isA(place.node, templates.freeTextSig)) continue
+      const inner = at(scope, place)
+      made += readMedication({ ...inner, authorship: conduct(inner, place) }, product)
+    }
+  }
+  return made
+}
+
+type Administered = Pick<
+  Medication,
+  | 'form'
+  | 'manufacturer'
+  | 'dose'
+  | 'doseRange'
+  | 'rate'
+  | 'maxDose'
+  | 'route'
+  | 'site'
+  | 'vehicles'
+  | 'instructions'
+  | 'adherence'
+>
+
+function administered(scope: Scope, node: XmlNode): Administered {
+  const form = readNamed(scope, child(node, 'administrationUnitCode'))
+  const manufacturer = manufacturerOf(scope, node)
+  const route = readNamed(scope, child(node, 'routeCode'))
+  const site = readNamed(scope, child(node, 'approachSiteCode'))
+  const rates = child(node, 'rateQuantity')
+  const rate = readQuantity(rates) ?? readQuantity(child(rates, 'low')) ?? readQuantity(child(rates, 'center'))
+  const maxDose = readRatio(child(node, 'maxDoseQuantity'))
+  const vehicles = vehiclesOf(scope, node)
+  const instructions = readInstructions(scope, node, true)
+  const taken = relatedStatements(node).find((one) => isA(one, templates.adherence))
+  const adherence = taken && readNamed(scope, child(taken, 'value'))
+  return {
+    ...(form === undefined ? {} : { form }),
+    ...(manufacturer === undefined ? {} : { manufacturer }),
+    ...doseOf(child(node, 'doseQuantity')),
+    ...(rate === undefined ? {} : { rate }),
+    ...(maxDose === undefined ? {} : { maxDose }),
+    ...(route === undefined ? {} : { route }),
+    ...(site === undefined ? {} : { site }),
+    ...(vehicles.length === 0 ? {} : { vehicles }),
+    ...(instructions === undefined ? {} : { instructions }),
+    ...(adherence === undefined ? {} : { adherence }),
+  }
+}
+
+function manufacturerOf(scope: Scope, node: XmlNode): string | undefined {
+  const product = child(node, node.local === 'supply' ? 'product' : 'consumable')
+  return words(scope, textOf(descend(product, 'manufacturedProduct', 'manufacturerOrganization', 'name')))
 }
 
 /** A dose as written: a number, or a range. A dose without unit counts units of the product; none is invented. */
@@ -86,31 +130,80 @@ export function doseOf(node: XmlNode | undefined): Pick<Medication, 'dose' | 'do
   return { doseRange: { ...(low === undefined ? {} : { low }), ...(high === undefined ? {} : { high }) } }
 }
 
-/** The sig as free text and the instructions to the patient; in C32 the statement's own text is the sig. */
-function readInstructions(scope: Scope, node: XmlNode): string | undefined {
+function readRatio(node: XmlNode | undefined): Ratio | undefined {
+  const numerator = readQuantity(child(node, 'numerator'))
+  const denominator = readQuantity(child(node, 'denominator'))
+  return numerator && { numerator, ...(denominator === undefined ? {} : { denominator }) }
+}
+
+/** What carries the drug: participants typed CSM that are a vehicle, by template or role (C-CDA 22.4.24). */
+function vehiclesOf(scope: Scope, node: XmlNode): Concept[] {
+  return childrenOf(node, 'participant')
+    .map((participant) => child(participant, 'participantRole'))
+    .filter((role) => role !== undefined)
+    .filter((role) => isA(role, templates.vehicle) || given(child(role, 'code'), 'code') === '412307009')
+    .map((role) => {
+      const entity = child(role, 'playingEntity')
+      const name = words(scope, textOf(child(entity, 'name')))
+      return readNamed(scope, child(entity, 'code')) ?? (name === undefined ? undefined : { codings: [], text: name })
+    })
+    .filter((vehicle) => vehicle !== undefined)
+}
+
+/** Preconditions make it as needed; the criterion says for what (C-CDA 22.4.25). */
+function neededFor(scope: Scope, node: XmlNode): Pick<Medication, 'asNeeded' | 'preconditions'> {
+  const stated = childrenOf(node, 'precondition').filter((one) => nullFlavorOf(one) === undefined)
+  const preconditions = stated
+    .map((one) => child(one, 'criterion'))
+    .filter((criterion) => criterion !== undefined)
+    .map((criterion) => {
+      const concept = readNamed(scope, child(criterion, 'value')) ?? readNamed(scope, child(criterion, 'code'))
+      return withNarrative(scope, concept, criterion)
+    })
+    .filter(says)
+  return { asNeeded: stated.length > 0, ...(preconditions.length === 0 ? {} : { preconditions }) }
+}
+
+/**
+ * The sig as free text and the instructions to the patient (C-CDA 22.4.147, 22.4.20). Where neither is there and `ownText`
+ * is true the statement's own text is the sig, as in C32.
+ */
+export function readInstructions(scope: Scope, node: XmlNode, ownText: boolean): string | undefined {
   const found = new Set<string>()
-  const related = relatedStatements(node)
-  for (const one of related) {
-    if (!isA(one, templates.freeTextSig) && !isA(one, templates.instruction)) continue
+  for (const one of relatedStatements(node)) {
+    if ((!isA(one, templates.freeTextSig) && !isA(one, templates.instruction)) || isComment(one)) continue
     const text = readText(scope, child(one, 'text')) ?? readNamed(scope, child(one, 'code'))?.text
     if (text !== undefined) found.add(text)
   }
   if (found.size > 0) return [...found].join('; ')
-  return readText(scope, child(node, 'text'), /sig|directions|instruction|dos/i)
+  return ownText ? readText(scope, child(node, 'text'), /sig|directions|instruction|dos/i) : undefined
 }
 
-function indicationsOf(scope: Scope, node: XmlNode): Concept[] {
-  return relatedStatements(node, 'RSON')
+/** What something is done for: statements related as its reason (C-CDA 22.4.19), by value, else by code. */
+export function indicationsOf(scope: Scope, node: XmlNode): Concept[] {
+  const indications = relatedStatements(node).filter((one) => isA(one, templates.indication))
+  return [...new Set([...relatedStatements(node, 'RSON'), ...indications])]
+    .filter((one) => !isA(one, templates.refusal) && !isA(one, templates.entryReference))
     .map((one) =>
-      withNarrative(scope, readConcept(scope, child(one, 'value')) ?? readConcept(scope, child(one, 'code')), one),
+      withNarrative(scope, readNamed(scope, child(one, 'value')) ?? readConcept(scope, child(one, 'code')), one),
     )
     .filter(says)
 }
 
+/** Orders and dispenses inside the medication; a supply that stands alone is its own. */
+function suppliesOf(scope: Scope): NonNullable<Medication['supplies']> {
+  const { node } = scope.place
+  const nodes = node.local === 'supply' ? [node] : relatedStatements(node).filter((one) => one.local === 'supply')
+  return nodes.slice(0, mostSupplies).map((one) => supplyOf(scope, one))
+}
+
+const mostSupplies = 64
+
 /** An order's quantity and refills. repeatNumber counts all fills, so refills are one fewer (C-CDA Medication Supply Order). */
-function supplyOf(supply: XmlNode | undefined): Pick<Medication, 'refills' | 'quantity'> {
-  const quantity = readQuantity(child(supply, 'quantity'))
-  const fills = given(child(supply, 'repeatNumber'), 'value')
+function orderedSupply(
+  order: NonNullable<Medication['supplies']>[number] | undefined,
+): Pick<Medication, 'refills' | 'quantity'> {
+  const { quantity, fills } = order ?? {}
   const refills = fills !== undefined && /^\d{1,4}$/.test(fills) ? String(Math.max(0, Number(fills) - 1)) : undefined
   return { ...(refills === undefined ? {} : { refills }), ...(quantity === undefined ? {} : { quantity }) }
 }

@@ -30,7 +30,8 @@ export function indexNarrative(root: XmlNode): NarrativeIndex {
     for (const item of elements(node)) {
       if (node.local === 'section') {
         if (item.local === 'entry') continue
-        visit(item, item.local === 'text' ? node : section, inner)
+        // The title is not narrative, but some refer to it all the same.
+        visit(item, item.local === 'text' || item.local === 'title' ? node : section, inner)
       } else visit(item, section, inner)
     }
   }

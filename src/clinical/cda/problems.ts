@@ -1,10 +1,22 @@
+import type { Problem } from '../../direct/clinical.js'
 import { child, type XmlNode } from '../../xml/node.js'
 import { denies } from '../denial.js'
-import { given, readConcept, readNamed, readQuantity, readWhen, relatedStatements, says } from './datatypes.js'
+import {
+  given,
+  readAllNamed,
+  readConcept,
+  readNamed,
+  readQuantity,
+  readTime,
+  readWhen,
+  relatedStatements,
+  says,
+} from './datatypes.js'
 import type { Scope } from './scope.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { conditionStatus } from './status.js'
 import { isA, templates } from './templates.js'
+import { readValue } from './values.js'
 
 /**
  * One item for a problem observation (C-CDA 22.4.4, CCD 1.28). Onset and end come from the observation's own effective
@@ -16,18 +28,12 @@ export function readProblem(scope: Scope, concern: XmlNode | undefined): number 
   const problem = withNarrative(scope, value, node, /problem|diagnos|condition|name|description/i)
   const kind = readNamed(scope, child(node, 'code'))
   const when = readWhen(scope, child(node, 'effectiveTime'), true)
-  const related = relatedStatements(node)
-  const severe = related.find((one) => isA(one, templates.severity) || given(child(one, 'code'), 'code') === 'SEV')
-  const severity = severe && readNamed(scope, child(severe, 'value'))
-  const aged = related.find(isAgeAtOnset)
-  const ageAtOnset = aged && readQuantity(child(aged, 'value'))
   return emit(scope, {
     content: {
       type: 'problem',
       problem,
       ...(says(kind) ? { kind } : {}),
-      ...(severity ? { severity } : {}),
-      ...(ageAtOnset ? { ageAtOnset } : {}),
+      ...details(scope, node),
     },
     subject: problem,
     when,
@@ -38,8 +44,40 @@ export function readProblem(scope: Scope, concern: XmlNode | undefined): number 
   })
 }
 
-function isAgeAtOnset(node: XmlNode): boolean {
-  return (
-    isA(node, templates.ageAtOnset) || ['445518008', '397659008'].includes(given(child(node, 'code'), 'code') ?? '')
+function details(scope: Scope, node: XmlNode): Omit<Problem, 'type' | 'problem' | 'kind'> {
+  const related = relatedStatements(node)
+  const valueOfFirst = (is: (one: XmlNode) => boolean): XmlNode | undefined => child(related.find(is), 'value')
+  const severity = readNamed(
+    scope,
+    valueOfFirst((one) => isA(one, templates.severity) || codeOf(one) === 'SEV'),
   )
+  const ageAtOnset = readQuantity(valueOfFirst(isAgeAtOnset))
+  const bodySites = readAllNamed(scope, node, 'targetSiteCode')
+  const diagnosed = related.find((one) => isA(one, templates.dateOfDiagnosis) || codeOf(one) === '77975-1')
+  const time = child(diagnosed, 'effectiveTime')
+  const diagnosedAt = readTime(scope, time) ?? readTime(scope, child(time, 'low'))
+  const prognosed = related.find((one) => isA(one, templates.prognosis) || codeOf(one) === '75328-5')
+  const prognosis = readValue(scope, child(prognosed, 'value'))
+  const causedDeath = relatedStatements(node, 'CAUS').some(isDeath)
+  return {
+    ...(severity === undefined ? {} : { severity }),
+    ...(ageAtOnset === undefined ? {} : { ageAtOnset }),
+    ...(bodySites.length === 0 ? {} : { bodySites }),
+    ...(diagnosedAt === undefined ? {} : { diagnosedAt }),
+    ...(prognosis === undefined || prognosis.kind === 'absent' ? {} : { prognosis }),
+    ...(causedDeath ? { causedDeath } : {}),
+  }
+}
+
+function codeOf(node: XmlNode): string | undefined {
+  return given(child(node, 'code'), 'code')
+}
+
+/** Whether an observation says that somebody is dead (C-CDA 22.4.79, 22.4.47, CCD 1.42; SNOMED CT 419099009). */
+export function isDeath(node: XmlNode): boolean {
+  return isA(node, templates.death) || given(child(node, 'value'), 'code') === '419099009'
+}
+
+function isAgeAtOnset(node: XmlNode): boolean {
+  return isA(node, templates.ageAtOnset) || ['445518008', '397659008', '30525-0'].includes(codeOf(node) ?? '')
 }

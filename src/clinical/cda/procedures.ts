@@ -1,40 +1,78 @@
+import type { Procedure } from '../../direct/clinical.js'
 import type { Concept } from '../../direct/datatypes.js'
-import { child, childrenOf, descend, type XmlNode } from '../../xml/node.js'
-import { given, readConcept, readNamed, readWhen, says } from './datatypes.js'
+import { child, childrenOf, type XmlNode } from '../../xml/node.js'
+import { isNegated, readAllNamed, readConcept, readNamed, readWhen, relatedStatements, says } from './datatypes.js'
+import { readProcedureDevices } from './devices.js'
+import { placesOf } from './locations.js'
+import { indicationsOf, readInstructions } from './medications.js'
 import type { Scope } from './scope.js'
+import { specimensOf } from './specimens.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
+import { isA, templates } from './templates.js'
+import { readValue } from './values.js'
 
 /** One item for a procedure, act or observation that was done, or is planned (C-CDA 22.4.14, .12, .13 and 22.4.39, .41, .44). */
 export function readProcedure(scope: Scope): number {
   const { node } = scope.place
   const procedure = withNarrative(scope, readConcept(scope, child(node, 'code'), column), node, column)
   const intent = intentOf(node)
-  return emit(scope, {
+  const made = emit(scope, {
     content: {
       type: 'procedure',
       procedure,
-      bodySites: childrenOf(node, 'targetSiteCode')
-        .map((site) => readNamed(scope, site))
-        .filter((site) => site !== undefined),
-      devices: devicesOf(scope, node),
+      bodySites: readAllNamed(scope, node, 'targetSiteCode'),
+      devices: readProcedureDevices(scope),
+      ...details(scope, node),
     },
     subject: procedure,
     when: readWhen(scope, child(node, 'effectiveTime')),
     status: actStatus(scope, node, intent === 'planned'),
     intent,
   })
+  return made
 }
 
 const column = /procedure|surger|planned|name|description|activity/i
 
-function devicesOf(scope: Scope, node: XmlNode): Concept[] {
-  const devices: Concept[] = []
-  for (const participant of childrenOf(node, 'participant')) {
-    const type = given(participant, 'typeCode')
-    if (type !== 'DEV' && type !== 'PRD') continue
-    const device = readConcept(scope, descend(participant, 'participantRole', 'playingDevice', 'code'))
-    if (says(device)) devices.push(device)
+function details(scope: Scope, node: XmlNode): Omit<Procedure, 'type' | 'procedure' | 'bodySites' | 'devices'> {
+  const negated = isNegated(node)
+  // The reason for something that was not done is why not.
+  const reasons = indicationsOf(scope, node)
+  const refusal = refusalOf(scope, node) ?? (negated ? reasons[0] : undefined)
+  const indications = negated ? [] : reasons
+  const methods = readAllNamed(scope, node, 'methodCode')
+  const approaches = readAllNamed(scope, node, 'approachSiteCode')
+  const specimens = specimensOf(scope, node)
+  const locations = placesOf(scope, node)
+    .map((one) => one.name)
+    .filter((name) => name !== undefined)
+  const instructions = readInstructions(scope, node, false)
+  const value = readValue(scope, childrenOf(node, 'value')[0])
+  const complications = complicationsOf(scope, node)
+  return {
+    ...(indications.length === 0 ? {} : { indications }),
+    ...(methods.length === 0 ? {} : { methods }),
+    ...(approaches.length === 0 ? {} : { approaches }),
+    ...(specimens.length === 0 ? {} : { specimens }),
+    ...(locations.length === 0 ? {} : { locations }),
+    ...(refusal === undefined ? {} : { refusalReason: refusal }),
+    ...(instructions === undefined ? {} : { instructions }),
+    ...(value === undefined || value.kind === 'absent' ? {} : { value }),
+    ...(complications.length === 0 ? {} : { complications }),
   }
-  return devices
+}
+
+function refusalOf(scope: Scope, node: XmlNode): Concept | undefined {
+  const refused = relatedStatements(node).find((one) => isA(one, templates.refusal))
+  return refused && (readNamed(scope, child(refused, 'value')) ?? readNamed(scope, child(refused, 'code')))
+}
+
+/** Problems and reactions that the procedure caused, unless they are denied. */
+function complicationsOf(scope: Scope, node: XmlNode): Concept[] {
+  const caused = new Set([...relatedStatements(node, 'CAUS'), ...relatedStatements(node, 'MFST')])
+  return relatedStatements(node)
+    .filter((one) => !isNegated(one) && (caused.has(one) || isA(one, templates.reaction)))
+    .map((one) => withNarrative(scope, readNamed(scope, child(one, 'value')), one))
+    .filter(says)
 }

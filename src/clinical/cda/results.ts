@@ -1,24 +1,30 @@
 import type { Observation, Panel } from '../../direct/clinical.js'
-import type { Concept, When } from '../../direct/datatypes.js'
-import { child, childrenOf, descend, type XmlNode } from '../../xml/node.js'
+import type { Concept, Value, When } from '../../direct/datatypes.js'
+import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { type Place, placesIn } from '../place.js'
 import { conduct } from './authors.js'
 import {
   given,
+  isNegated,
   isStatement,
-  nullFlavorOf,
+  readAllNamed,
   readConcept,
   readIdentifiers,
   readNamed,
   readQuantity,
   readText,
   readWhen,
+  relatedStatements,
   says,
   typeOf,
 } from './datatypes.js'
-import { at, remark, type Scope } from './scope.js'
-import { emit, intentOf, withNarrative } from './statement.js'
+import { isSecurityLabel } from './labels.js'
+import type { ReadStatement } from './nested.js'
+import { at, type Scope } from './scope.js'
+import { specimensOf } from './specimens.js'
+import { emit, intentOf, isComment, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
+import { isA, templates } from './templates.js'
 import { readValue } from './values.js'
 
 type Observed = Observation['type']
@@ -38,11 +44,11 @@ interface Battery {
  * The observations of a battery, each an item that inherits the battery's code, time and specimen where it has none of its
  * own; a battery without observations is an item by itself: a report (C-CDA 22.4.1, 22.4.26).
  */
-export function readBattery(scope: Scope, type: Observed, outer?: Battery): number {
+export function readBattery(scope: Scope, type: Observed, nested: ReadStatement, outer?: Battery): number {
   const { node } = scope.place
   const code = readNamed(scope, child(node, 'code')) ?? outer?.code
   const when = readWhen(scope, child(node, 'effectiveTime')) ?? outer?.when
-  const specimen = specimenOf(scope, node) ?? outer?.specimen
+  const specimen = specimensOf(scope, node)[0] ?? outer?.specimen
   const panel: Battery = {
     entry: scope.place.path,
     node,
@@ -58,15 +64,16 @@ export function readBattery(scope: Scope, type: Observed, outer?: Battery): numb
     if (place === undefined) continue
     const inner = authored(scope, place)
     if (place.node.local === 'observation') {
+      // A label is on what is around it, and not a finding.
+      if (isSecurityLabel(place.node)) continue
       observations++
-      if (isSecurityLabel(place.node)) remark(inner, 'unmapped-entry', 'a security label, not a finding')
-      else made += readObservation(inner, type, panel)
-    } else if (place.node.local === 'organizer') {
+      made += readObservation(inner, type, panel)
+    } else if (place.node.local === 'organizer' && !isSecurityLabel(place.node)) {
       observations++
-      made += readBattery(inner, type, panel)
-    }
+      made += readBattery(inner, type, nested, panel)
+    } else if (!isComment(place.node) && !isSecurityLabel(place.node)) made += nested(inner)
   }
-  if (observations > 0) return made
+  if (observations > 0 || made > 0) return made
   const test = withNarrative(scope, readConcept(scope, child(node, 'code')), node)
   return emit(scope, {
     content: { type, test, interpretations: [], referenceRanges: [], ...(specimen === undefined ? {} : { specimen }) },
@@ -76,11 +83,6 @@ export function readBattery(scope: Scope, type: Observed, outer?: Battery): numb
     intent: intentOf(node),
     within: outer?.within ?? [],
   })
-}
-
-/** Labels of HL7 DS4P: policy about the battery, in the shape of an observation. */
-function isSecurityLabel(node: XmlNode): boolean {
-  return /^SEC(?:CLASS|CAT|CON|INT|TRST|ALT|DATINT)OBS$/.test(given(child(node, 'code'), 'code') ?? '')
 }
 
 function authored(scope: Scope, place: Place): Scope {
@@ -94,11 +96,12 @@ const column = /test|name|component|vital|analyte|sign|description/i
 export function readObservation(scope: Scope, type: Observed, panel?: Battery): number {
   const { node } = scope.place
   const test = withNarrative(scope, readConcept(scope, child(node, 'code'), column), node, column)
-  const first = childrenOf(node, 'value')[0]
-  const value = readValue(scope, first)
+  const [value, ...others] = valuesOf(scope, node)
   const when = readWhen(scope, child(node, 'effectiveTime')) ?? panel?.when
   const method = readNamed(scope, child(node, 'methodCode'))
-  const specimen = specimenOf(scope, node) ?? panel?.specimen
+  const specimen = specimensOf(scope, node)[0] ?? panel?.specimen
+  const bodySites = readAllNamed(scope, node, 'targetSiteCode')
+  const components = componentsOf(scope, node)
   const intent = intentOf(node)
   return emit(scope, {
     content: {
@@ -106,46 +109,65 @@ export function readObservation(scope: Scope, type: Observed, panel?: Battery): 
       test,
       ...(panel === undefined ? {} : { panel: panelOf(panel) }),
       ...(value === undefined ? {} : { value }),
-      interpretations: childrenOf(node, 'interpretationCode')
-        .map((code) => readNamed(scope, code))
-        .filter((concept) => concept !== undefined),
+      ...(others.length === 0 ? {} : { otherValues: others }),
+      interpretations: readAllNamed(scope, node, 'interpretationCode'),
       referenceRanges: rangesOf(scope, node),
       ...(method === undefined ? {} : { method }),
       ...(specimen === undefined ? {} : { specimen }),
+      ...(bodySites.length === 0 ? {} : { bodySites }),
+      ...(components.length === 0 ? {} : { components }),
     },
     subject: test,
     when,
     status: actStatus(scope, node, intent === 'planned', panel?.node),
     intent,
     within: panel?.within ?? [],
-    nullFlavor: value === undefined ? nullFlavorOf(first) : undefined,
+    nullFlavor: value?.kind === 'absent' ? value.nullFlavor : undefined,
   })
 }
 
+/** Every value that says anything; of nothing but nulls, the first. */
+function valuesOf(scope: Scope, node: XmlNode): Value[] {
+  const all = childrenOf(node, 'value')
+    .slice(0, mostValues)
+    .map((one) => readValue(scope, one))
+    .filter((value) => value !== undefined)
+  const told = all.filter((value) => value.kind !== 'absent')
+  return told.length > 0 ? told : all.slice(0, 1)
+}
+
+const mostValues = 64
+
+/** Observations inside an observation that say more of it: what was affected, how it was measured (typeCode COMP, SPRT, REFR). */
+function componentsOf(scope: Scope, node: XmlNode): NonNullable<Observation['components']>[number][] {
+  const found: NonNullable<Observation['components']>[number][] = []
+  for (const one of relatedStatements(node).slice(0, mostValues)) {
+    if (one.local !== 'observation' || isComment(one) || isSecurityLabel(one) || isNegated(one)) continue
+    if (isA(one, templates.status) || intentOf(one) !== 'performed') continue
+    const test = readNamed(scope, child(one, 'code'))
+    const value = readValue(scope, childrenOf(one, 'value')[0])
+    if (test !== undefined) found.push({ test, ...(value === undefined ? {} : { value }) })
+  }
+  return found
+}
+
 function panelOf({ entry, node, code, when }: Battery): Panel {
+  const status = given(child(node, 'statusCode'), 'code')
   return {
     entry,
     ...(code === undefined ? {} : { code }),
     ...(when === undefined ? {} : { when }),
+    ...(status === undefined ? {} : { status }),
     identifiers: readIdentifiers(node),
   }
 }
 
-function specimenOf(scope: Scope, node: XmlNode): Concept | undefined {
-  const entity = descend(node, 'specimen', 'specimenRole', 'specimenPlayingEntity')
-  const code = readNamed(scope, child(entity, 'code'))
-  if (code !== undefined) return code
-  const text = readText(scope, child(entity, 'name'))
-  return text === undefined ? undefined : { codings: [], text }
-}
-
-/** Ranges of normal results; a range that is labelled as anything else would mislead and is left to the document. */
+/** Every range, each with what it means to lie in it where the source says so (CDA R2 §4.3.6.3: observationRange). */
 function rangesOf(scope: Scope, node: XmlNode): Ranges {
   const ranges: Ranges[number][] = []
-  for (const reference of childrenOf(node, 'referenceRange')) {
+  for (const reference of childrenOf(node, 'referenceRange').slice(0, mostValues)) {
     const range = child(reference, 'observationRange')
-    const label = given(child(range, 'interpretationCode'), 'code')
-    if (range === undefined || (label !== undefined && label !== 'N')) continue
+    const interpretation = readNamed(scope, child(range, 'interpretationCode'))
     const value = child(range, 'value')
     const text = readText(scope, child(range, 'text')) ?? plainRange(scope, value)
     const low = readQuantity(child(value, 'low'))
@@ -155,6 +177,7 @@ function rangesOf(scope: Scope, node: XmlNode): Ranges {
       ...(low === undefined ? {} : { low: bounded(low, child(value, 'low'), '>') }),
       ...(high === undefined ? {} : { high: bounded(high, child(value, 'high'), '<') }),
       ...(text === undefined ? {} : { text }),
+      ...(interpretation === undefined ? {} : { interpretation }),
     })
   }
   return ranges

@@ -1,5 +1,5 @@
 import type { ItemProvenance } from '../../direct/clinical.js'
-import type { Agent, PartialDate } from '../../direct/datatypes.js'
+import type { Agent, Coding, PartialDate } from '../../direct/datatypes.js'
 import type { XmlNode } from '../../xml/node.js'
 import type { Place } from '../place.js'
 import { type Code, note, type Reading } from '../reading.js'
@@ -26,6 +26,12 @@ export interface Cda {
   referred?: ReadonlySet<string>
   /** Id of the item that the entry being read says more of; set by `mergeInto`, reset with every entry. */
   mergedInto: string | undefined
+  /** Whether the entry being read, or the header, already told of a time without zone. */
+  localTimeTold: boolean
+  /** Units already judged, so that each is parsed once. */
+  readonly units: Map<string, boolean>
+  /** Security labels of the whole document that stand in its body. */
+  readonly documentLabels: Coding[]
 }
 
 /** Who wrote something and when: conducted from document to section to entry until someone nearer is named (CDA R2 §4.4). */
@@ -41,6 +47,8 @@ export interface Section {
   readonly label?: string
   readonly node: XmlNode
   readonly nullFlavor?: string
+  /** Whether the section has a subject who is not the patient. */
+  readonly aboutAnother: boolean
 }
 
 /** Where the reader stands: which statement, in which section, said by whom. */
@@ -49,6 +57,8 @@ export interface Scope {
   readonly place: Place
   readonly section?: Section
   readonly authorship: Authorship
+  /** Security labels of the section, else of the document. */
+  readonly labels?: readonly Coding[]
 }
 
 /** The same scope at another element. */

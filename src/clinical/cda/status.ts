@@ -78,10 +78,13 @@ export function conditionStatus(
   const act = given(child(concern, 'statusCode'), 'code')?.toLowerCase()
   if (concept && (concept.codings.length > 0 || concept.text !== undefined)) {
     const folded = foldConcept(concept)
-    if (folded === 'active' && (when?.highUnknown || when?.high)) {
+    const closed = act === 'aborted' || act === 'cancelled' || act === 'nullified'
+    if (folded === 'active' && closed) {
+      remark(scope, 'contradictory-status', 'a status observation says active, the concern was given up')
+    } else if (folded === 'active' && (when?.highUnknown || when?.high)) {
       remark(scope, 'contradictory-status', 'a status observation says active, the effective time has ended')
     }
-    return { folded, source: concept.text ?? concept.codings[0]?.code ?? '' }
+    return { folded, source: concept.text ?? concept.codings[0]?.code ?? '', concept }
   }
   if (when?.high) return { folded: 'resolved', ...source(act) }
   if (when?.highUnknown) {
@@ -102,7 +105,7 @@ export function actStatus(scope: Scope, node: XmlNode, planned: boolean, fallbac
   const ended = lower === 'aborted' || lower === 'cancelled' || lower === 'nullified' || lower === 'completed'
   if (planned && !ended) return { folded: 'planned', ...source(code) }
   if (concept && (concept.codings.length > 0 || concept.text !== undefined)) {
-    return { folded: foldConcept(concept), source: concept.text ?? concept.codings[0]?.code ?? '' }
+    return { folded: foldConcept(concept), source: concept.text ?? concept.codings[0]?.code ?? '', concept }
   }
   return lower === undefined || code === undefined
     ? undefined

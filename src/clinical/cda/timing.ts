@@ -1,6 +1,6 @@
 import type { Timing, When } from '../../direct/datatypes.js'
 import { child, childrenOf, type XmlNode } from '../../xml/node.js'
-import { given, nullFlavorOf, readQuantity, readTime, readWhen, typeOf } from './datatypes.js'
+import { given, nullFlavorOf, readNamed, readQuantity, readTime, readWhen, typeOf } from './datatypes.js'
 import type { Scope } from './scope.js'
 
 /** The effective times of a medication: the period of taking it, and how it is repeated within. */
@@ -29,7 +29,7 @@ export function readRegimen(scope: Scope, node: XmlNode): Regimen {
         return
       }
       case 'event': {
-        const timing = tied(time)
+        const timing = tied(scope, time)
         if (timing) timings.push(timing)
         return
       }
@@ -42,6 +42,8 @@ export function readRegimen(scope: Scope, node: XmlNode): Regimen {
       }
       case 'period': {
         const when = readWhen(scope, time)
+        const width = readQuantity(child(time, 'width'))
+        if (width) timings.push({ text: [width.value, width.unit].filter(Boolean).join(' ') })
         // A second interval narrows the first; what the first left open is taken from it.
         if (when) period = { ...when, ...period }
         return
@@ -60,7 +62,7 @@ function formOf(time: XmlNode): 'parts' | 'repeated' | 'event' | 'moment' | 'per
   if (type === 'SXPR_TS') return 'parts'
   if (type === 'PIVL_TS' || child(time, 'period')) return 'repeated'
   if (type === 'EIVL_TS' || child(time, 'event')) return 'event'
-  if (child(time, 'low') || child(time, 'high') || child(time, 'center')) return 'period'
+  if (child(time, 'low') || child(time, 'high') || child(time, 'center') || child(time, 'width')) return 'period'
   if (given(time, 'value') !== undefined) return 'moment'
   return undefined
 }
@@ -78,8 +80,10 @@ function repeated(time: XmlNode): Timing | undefined {
   }
 }
 
-function tied(time: XmlNode): Timing | undefined {
+function tied(scope: Scope, time: XmlNode): Timing | undefined {
   const event = given(child(time, 'event'), 'code')
+  const words = event === undefined ? readNamed(scope, child(time, 'event'))?.text : undefined
+  if (words !== undefined) return { text: words }
   if (event === undefined || nullFlavorOf(child(time, 'event')) !== undefined) return undefined
   const distance = child(time, 'offset')
   const offset = readQuantity(distance) ?? readQuantity(child(distance, 'low')) ?? readQuantity(child(distance, 'high'))

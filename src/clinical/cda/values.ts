@@ -1,6 +1,18 @@
 import type { Value } from '../../direct/datatypes.js'
 import { child, textOf, type XmlNode } from '../../xml/node.js'
-import { given, readConcept, readQuantity, readText, readTime, says, typeOf, words } from './datatypes.js'
+import {
+  given,
+  isTrue,
+  nullFlavorOf,
+  readConcept,
+  readQuantity,
+  readText,
+  readTime,
+  readWhen,
+  says,
+  typeOf,
+  words,
+} from './datatypes.js'
 import { remark, type Scope } from './scope.js'
 
 /** An IVL_PQ: one bound becomes a comparator, two a range; `inclusive` is true unless said otherwise. */
@@ -9,7 +21,17 @@ export function readQuantityInterval(node: XmlNode): Value | undefined {
   const high = child(node, 'high')
   const from = readQuantity(low)
   const to = readQuantity(high)
-  if (from && to) return { kind: 'range', low: from, high: to }
+  if ([from, to].some((one) => one !== undefined && !isNumber(one.value))) {
+    const bounds = [from, to].filter((one) => one !== undefined)
+    return { kind: 'text', text: bounds.map((one) => [one.value, one.unit].filter(Boolean).join(' ')).join(' - ') }
+  }
+  if (from && to) {
+    return {
+      kind: 'range',
+      low: given(low, 'inclusive') === 'false' ? { ...from, comparator: '>' } : from,
+      high: given(high, 'inclusive') === 'false' ? { ...to, comparator: '<' } : to,
+    }
+  }
   if (from)
     return { kind: 'quantity', quantity: { ...from, comparator: given(low, 'inclusive') === 'false' ? '>' : '>=' } }
   if (to)
@@ -18,58 +40,98 @@ export function readQuantityInterval(node: XmlNode): Value | undefined {
   return single && { kind: 'quantity', quantity: single }
 }
 
-/** An observation's value by its `xsi:type`; inferred, with a diagnostic, where the type is missing. Undefined for a null value. */
+/**
+ * An observation's value by its `xsi:type`; inferred, with a diagnostic, where the type is missing. A null value is `absent`
+ * with its flavor; undefined for an element that says nothing at all.
+ */
 export function readValue(scope: Scope, node: XmlNode | undefined): Value | undefined {
   if (node === undefined) return undefined
   const declared = typeOf(node)
+  const nullFlavor = nullFlavorOf(node)
   if (declared === undefined) {
     if (node.attributes.length === 0 && node.children.length === 0) return undefined
     remark(scope, 'value-without-type', 'the value has no xsi:type; its form was inferred')
   }
-  switch (declared ?? inferredType(node)) {
+  const value = readTyped(scope, node, declared ?? inferredType(node))
+  if (value !== undefined || nullFlavor === undefined) return value
+  return { kind: 'absent', nullFlavor }
+}
+
+function readTyped(scope: Scope, node: XmlNode, type: string): Value | undefined {
+  switch (type) {
     case 'PQ':
     case 'INT':
     case 'REAL':
     case 'MO':
+    case 'QTY':
       return quantityValue(scope, node)
     case 'IVL_PQ':
     case 'IVL_INT':
     case 'IVL_REAL':
-      return readQuantityInterval(node)
+    case 'IVL_MO':
+      return readQuantityInterval(node) ?? wordsOf(scope, node)
     case 'CD':
     case 'CE':
     case 'CV':
     case 'CS':
     case 'CO':
-    case 'CR': {
-      const concept = readConcept(scope, node)
-      return says(concept) ? { kind: 'concept', concept } : undefined
-    }
+    case 'CR':
+      return conceptValue(scope, node)
+    case 'SC':
+      return given(node, 'code') === undefined ? wordsOf(scope, node) : conceptValue(scope, node)
     case 'BL':
+    case 'BN':
       return booleanValue(node)
     case 'TS':
-    case 'IVL_TS':
       return dateValue(scope, node)
+    case 'IVL_TS':
+      return periodValue(scope, node)
     case 'RTO':
     case 'RTO_PQ_PQ':
     case 'RTO_QTY_QTY':
-      return ratioValue(node)
-    default: {
-      const text = readText(scope, node)
-      return text === undefined ? undefined : { kind: 'text', text }
+    case 'RTO_MO_PQ':
+      return ratioValue(scope, node)
+    case 'II':
+    case 'TEL':
+    case 'URL': {
+      const text = given(node, 'extension') ?? given(node, 'value') ?? given(node, 'root')
+      return text === undefined ? wordsOf(scope, node) : { kind: 'text', text }
     }
+    default:
+      return wordsOf(scope, node)
   }
 }
 
+function wordsOf(scope: Scope, node: XmlNode): Value | undefined {
+  const text = readText(scope, child(node, 'originalText')) ?? readText(scope, node)
+  return text === undefined ? undefined : { kind: 'text', text }
+}
+
+/** A coded value; a string with a code (SC) has its words as its text. */
+function conceptValue(scope: Scope, node: XmlNode): Value | undefined {
+  const concept = readConcept(scope, node)
+  if (concept === undefined) return wordsOf(scope, node)
+  if (!says(concept)) return undefined
+  const text = concept.text ?? (child(node, 'translation') ? undefined : words(scope, ownText(node)))
+  return { kind: 'concept', concept: text === undefined ? concept : { ...concept, text } }
+}
+
+function ownText(node: XmlNode): string {
+  return node.children.filter((item) => typeof item === 'string').join(' ')
+}
+
 function inferredType(node: XmlNode): string {
-  if (child(node, 'low') || child(node, 'high')) return 'IVL_PQ'
+  const bound = child(node, 'low') ?? child(node, 'high')
+  if (bound)
+    return /^\d{8}/.test(given(bound, 'value') ?? '') && given(bound, 'unit') === undefined ? 'IVL_TS' : 'IVL_PQ'
   if (given(node, 'code') !== undefined || child(node, 'translation')) return 'CD'
   if (child(node, 'numerator')) return 'RTO'
   const value = given(node, 'value')
   return value !== undefined && isNumber(value) ? 'PQ' : 'ST'
 }
 
-function isNumber(text: string): boolean {
+/** Whether characters are a decimal number as CDA writes it. */
+export function isNumber(text: string): boolean {
   return /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(text)
 }
 
@@ -80,27 +142,38 @@ function quantityValue(scope: Scope, node: XmlNode): Value | undefined {
   if (quantity !== undefined) {
     return { kind: 'text', text: quantity.unit === undefined ? quantity.value : `${quantity.value} ${quantity.unit}` }
   }
+  if (child(node, 'low') || child(node, 'high') || child(node, 'center')) return readQuantityInterval(node)
   const text = readText(scope, child(node, 'originalText')) ?? words(scope, textOf(node))
   return text === undefined ? undefined : { kind: 'text', text }
 }
 
 function booleanValue(node: XmlNode): Value | undefined {
-  const value = given(node, 'value')?.toLowerCase()
-  if (value === 'true' || value === '1') return { kind: 'boolean', value: true }
-  if (value === 'false' || value === '0') return { kind: 'boolean', value: false }
-  return undefined
+  const value = isTrue(given(node, 'value'))
+  return value === undefined ? undefined : { kind: 'boolean', value }
 }
 
 function dateValue(scope: Scope, node: XmlNode): Value | undefined {
   const date = readTime(scope, node)
   if (date !== undefined) return { kind: 'date', date }
-  const bounds = [given(child(node, 'low'), 'value') ?? '', given(child(node, 'high'), 'value') ?? '']
-  const text = given(node, 'value') ?? (bounds.join('') === '' ? undefined : bounds.join(' / '))
+  if (child(node, 'low') || child(node, 'high')) return periodValue(scope, node)
+  const text = given(node, 'value')
   return text === undefined ? undefined : { kind: 'text', text }
 }
 
-function ratioValue(node: XmlNode): Value | undefined {
-  const parts = [readQuantity(child(node, 'numerator')), readQuantity(child(node, 'denominator'))]
-  if (parts.some((part) => part === undefined)) return undefined
-  return { kind: 'text', text: parts.map((part) => [part?.value, part?.unit].filter(Boolean).join(' ')).join(' / ') }
+function periodValue(scope: Scope, node: XmlNode): Value | undefined {
+  const when = readWhen(scope, node)
+  if (when?.value && !when.low && !when.high) return { kind: 'date', date: when.value }
+  return when && { kind: 'period', when }
+}
+
+/** A ratio whose parts are numbers; with anything else in it, words. A denominator of 1 without unit is kept as written. */
+function ratioValue(scope: Scope, node: XmlNode): Value | undefined {
+  const numerator = readQuantity(child(node, 'numerator'))
+  const denominator = readQuantity(child(node, 'denominator'))
+  if (numerator === undefined) return wordsOf(scope, node)
+  if (isNumber(numerator.value) && (denominator === undefined || isNumber(denominator.value))) {
+    return { kind: 'ratio', ratio: { numerator, ...(denominator === undefined ? {} : { denominator }) } }
+  }
+  const parts = [numerator, denominator].filter((part) => part !== undefined)
+  return { kind: 'text', text: parts.map((part) => [part.value, part.unit].filter(Boolean).join(' ')).join(' / ') }
 }
