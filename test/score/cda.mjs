@@ -378,7 +378,7 @@ function medication(out, node, around = []) {
   }
   doseFacts(out, node, id, free)
   for (const relation of relations(node, 'RSON'))
-    for (const one of kids(relation, 'observation')) detail(out, one.path, 'indication', id, kids(one, 'value'), free)
+    for (const one of kids(relation, 'observation')) indication(out, one, id, free)
   for (const one of related(node).filter((inner) => inner.local === 'supply')) {
     const quantity = quantityOf(kid(one, 'quantity'))
     if (quantity !== undefined) out.put('value', one.path, [`supply ${id} ${quantity}`], free)
@@ -390,6 +390,13 @@ function medication(out, node, around = []) {
     medication(inner, one, [node])
     for (const fact of inner.facts) out.put(fact.cat, fact.path, fact.keys, true)
   }
+}
+
+/** Indication (22.4.19): its value; where it has none, its code. */
+function indication(out, node, id, free) {
+  const values = kids(node, 'value')
+  detail(out, node.path, 'indication', id, values, free)
+  if (codeKeys(...values).length === 0) detail(out, node.path, 'indication', id, kids(node, 'code'), true)
 }
 
 const isRepeat = (time) =>
@@ -415,8 +422,8 @@ function immunization(out, node) {
   for (const inner of related(node))
     if (has(inner, roots.refusal)) detail(out, inner.path, 'refusal', id, kids(inner, 'code'), free)
   // C83 tells why in any reason whose code is one of its refusal reasons or of HL7's act reasons.
-  for (const inner of relations(node, 'RSON').flatMap((relation) => kids(relation)))
-    for (const key of codeKeys(...kids(inner, 'code')))
+  for (const inner of related(node))
+    for (const key of codeKeys(...kids(inner, 'code'), ...kids(inner, 'value')))
       if (/^v3-ActReason|11\.19725/.test(key)) out.put('detail', inner.path, [`refusal ${id} ${key}`], true)
 }
 
@@ -431,9 +438,15 @@ function observation(out, node, outer = undefined) {
       }
     return
   }
+  // Security labels say who may see a statement; they are none themselves (HL7 Data Segmentation for Privacy).
+  if (/^SEC\w+OBS$/.test(attr(kid(node, 'code'), 'code') ?? '')) return
   const own = kids(node, 'effectiveTime').filter((time) => attr(time, 'nullFlavor') === undefined)
   const times = own.length > 0 || outer === undefined ? own : kids(outer, 'effectiveTime')
   const around = outer ? [outer] : []
+  if (asksNothing(node) && codeKeys(...kids(node, 'value')).length > 0) {
+    finding(out, node, { around, times })
+    return
+  }
   const { id, free } = tell(out, node, ['observation'], kids(node, 'code'), { times, around })
   for (const value of kids(node, 'value')) valueFacts(out, node.path, id, value, free)
   detail(out, node.path, 'interpretation', id, kids(node, 'interpretationCode'), free)
@@ -447,6 +460,61 @@ function observation(out, node, outer = undefined) {
         out.put('value', value.path, [`range ${id} ${bound} ${edge}`, `range ${id} ${bound} ${sign}${edge}`], free)
     }
   nestedObservations(out, node, id)
+}
+
+const asksNothing = (node) => attr(kid(node, 'code'), 'code') === 'ASSERTION'
+
+/**
+ * An observation whose value is the finding and whose code asks nothing (ASSERTION), or little: what is told of it hangs on
+ * the question, on the finding, or on neither.
+ */
+function finding(out, node, { around = [], times = kids(node, 'effectiveTime') } = {}) {
+  const questions = codeKeys(...kids(node, 'code'))
+  const answers = codeKeys(...kids(node, 'value'))
+  const free = [node, ...around].some((one) => attr(one, 'nullFlavor') !== undefined)
+  const ids = [questions[0] ?? '~', answers[0] ?? '~', '~']
+  for (const key of questions) out.put('code', node.path, [`code observation ${key}`], free || asksNothing(node))
+  for (const key of answers)
+    out.put(
+      'code',
+      node.path,
+      [
+        `value ${ids[0]} ${key}`,
+        `value ~ ${key}`,
+        `value ${key} ${key}`,
+        `code observation ${key}`,
+        `code problem ${key}`,
+      ],
+      free,
+    )
+  for (const key of questions) for (const id of answers) out.put('detail', node.path, [`kind ${id} ${key}`], true)
+  const negated = [node, ...around].some(isNegated)
+  const told = ids.map((id) => {
+    const facts = collector(out.section, out.kind, out.document)
+    for (const time of times) whenFacts(facts, node.path, id, time, free)
+    facts.put('negation', node.path, [`negated ${id} ${negated}`], free)
+    facts.put(
+      'intent',
+      node.path,
+      intents(node).map((one) => `intent ${id} ${one}`),
+      free,
+    )
+    for (const inner of related(node).filter(isAge)) {
+      const age = quantityOf(kid(inner, 'value'))
+      if (age !== undefined) facts.put('value', inner.path, [`age ${id} ${age}`], true)
+    }
+    nestedObservations(facts, node, id)
+    return facts.facts
+  })
+  const [first = []] = told
+  for (const [at, fact] of first.entries())
+    out.put(
+      fact.cat,
+      fact.path,
+      told.flatMap((facts) => facts[at]?.keys ?? []),
+      fact.optional,
+    )
+  authorFacts(out, node, free)
 }
 
 /** What an observation holds inside may be its components or items of their own; both are right. */
@@ -463,6 +531,8 @@ function nestedObservations(out, node, id) {
           found.put('code', inner.path, [`code problem ${key}`, `code observation ${key}`], true)
       }
     }
+    if (inner.local === 'supply') device(found, inner)
+    else if (inner.local === 'act') procedure(found, inner, true)
     nestedObservations(found, inner, id)
     for (const fact of found.facts) for (const key of fact.keys) out.put(fact.cat, fact.path, [key], true)
   }
@@ -476,32 +546,9 @@ function functional(out, node, outer) {
       for (const one of kids(component, 'observation', 'organizer')) functional(out, one, node)
     return
   }
-  const found = collector(out.section, out.kind, out.document)
-  observation(found, node, outer)
-  const values = codeKeys(...kids(node, 'value'))
-  const problemShaped = values.length > 0
-  for (const fact of found.facts) {
-    const asked = fact.keys.every((key) => key.startsWith('code observation'))
-    // Where the value is the finding, the question (Assertion, Finding of functional performance) says little.
-    out.put(fact.cat, fact.path, fact.keys, fact.optional || (problemShaped && !asked))
-  }
-  for (const key of values) {
-    const id = codeKeys(...kids(node, 'code'))[0] ?? '~'
-    out.put('code', node.path, [
-      `value ${id} ${key}`,
-      `value ~ ${key}`,
-      `code observation ${key}`,
-      `code problem ${key}`,
-    ])
-    for (const time of kids(node, 'effectiveTime')) whenFacts(out, node.path, key, time, true)
-    out.put('negation', node.path, [`negated ${key} ${isNegated(node)}`], true)
-    out.put(
-      'intent',
-      node.path,
-      intents(node).map((one) => `intent ${key} ${one}`),
-      true,
-    )
-  }
+  const coded = codeKeys(...kids(node, 'value')).length > 0
+  if (!coded || asksNothing(node)) observation(out, node, outer)
+  else finding(out, node, { around: outer ? [outer] : [] })
 }
 
 /** Procedure Activity in its three shapes (22.4.12, 13, 14): code, sites, method, devices, indications. */
@@ -511,6 +558,7 @@ function procedure(out, node, optional = false) {
   detail(out, node.path, 'method', id, kids(node, 'methodCode'), free)
   detail(out, node.path, 'approach', id, kids(node, 'approachSiteCode'), true)
   for (const part of kids(node, 'participant')) {
+    deviceAsides(out, node, '~')
     const codes = every(part, 'participantRole', 'playingDevice', 'code')
     for (const key of codeKeys(...codes)) {
       out.put('detail', part.path, [`device ${id} ${key}`, `code device ${key}`], free)
@@ -519,7 +567,7 @@ function procedure(out, node, optional = false) {
   }
   for (const value of kids(node, 'value')) valueFacts(out, node.path, id, value, free || node.local !== 'observation')
   for (const relation of relations(node, 'RSON'))
-    for (const one of kids(relation, 'observation')) detail(out, one.path, 'indication', id, kids(one, 'value'), free)
+    for (const one of kids(relation, 'observation')) indication(out, one, id, free)
 }
 
 /** A device that an act put in may be an item beside the act, with the act's time. */
@@ -549,6 +597,7 @@ function encounter(out, node) {
       const aside = collector(out.section, out.kind, out.document)
       problem(aside, one, act === one ? [] : [act])
       for (const fact of aside.facts) for (const key of fact.keys) out.put(fact.cat, fact.path, [key], true)
+      if (codeKeys(...kids(one, 'value')).length === 0) indication(out, one, id, true)
       const isDiagnosis = act.local === 'act' && !isNegated(one)
       const inReason = relations(node, 'RSON').some((relation) => kids(relation).includes(one))
       for (const key of codeKeys(...kids(one, 'value'))) {
@@ -577,7 +626,10 @@ function family(out, node) {
       out.put('negation', one.path, [`relative-negated ${key} ${isNegated(one) || isNegated(node)}`], free)
     }
     const first = codeKeys(...kids(one, 'value'))[0] ?? '~'
-    for (const time of kids(one, 'effectiveTime')) whenFacts(out, one.path, first, time, free || first === '~')
+    for (const time of kids(one, 'effectiveTime')) {
+      whenFacts(out, one.path, first, time, free || first === '~')
+      whenFacts(out, one.path, id, time, true)
+    }
     for (const inner of related(one))
       if (isAge(inner)) {
         const age = quantityOf(kid(inner, 'value'))
@@ -624,7 +676,7 @@ function coverage(out, node) {
 function directive(out, node) {
   if (node.local === 'organizer') {
     for (const one of kids(node, 'component').flatMap((part) => kids(part, 'observation'))) directive(out, one)
-    detail(out, node.path, 'panel', '', kids(node, 'code'), true)
+    tell(out, node, ['directive'], kids(node, 'code'), { optional: true })
     return
   }
   const { id, free } = tell(out, node, ['directive'], kids(node, 'code'))
@@ -664,11 +716,36 @@ function goal(out, node) {
 
 /** Things to be done: planned act, observation, procedure, intervention, instruction (22.4.39, 41, 44, 131, 146, 20). */
 function planned(out, node) {
-  const { id, free } = tell(out, node, ['activity', 'observation'], kids(node, 'code'))
+  // An act that only points to a document outside says nothing of its own.
+  const points = kids(node, 'reference').some((one) => kid(one, 'externalDocument'))
+  const { id, free } = tell(out, node, ['activity', 'observation'], kids(node, 'code'), { optional: points })
   for (const value of kids(node, 'value')) valueFacts(out, node.path, id, value, free)
   detail(out, node.path, 'site', id, kids(node, 'targetSiteCode'), true)
   detail(out, node.path, 'method', id, kids(node, 'methodCode'), true)
   nestedObservations(out, node, id)
+}
+
+/**
+ * Health and risk concerns, interventions (22.4.132, 136, 131, 146): the act itself may be told; what it is about stands in
+ * the statements inside, each by its own template.
+ */
+function wrapper(out, node) {
+  tell(out, node, ['activity', 'problem', 'observation'], kids(node, 'code'), { optional: true })
+  for (const inner of related(node)) {
+    const rule = ruleOf(inner, 'other')
+    const isPointer = has(inner, roots.entryReference)
+    if (rule !== undefined && !isPointer) rules[rule](out, inner)
+    else if (!isPointer) aside(out, inner)
+  }
+}
+
+/** A statement without a rule: its code may be told. */
+function aside(out, node) {
+  const { id } = tell(out, node, ['activity', 'observation', 'problem'], kids(node, 'code'), { optional: true })
+  for (const value of kids(node, 'value')) {
+    valueFacts(out, node.path, id, value, true)
+    tell(out, node, ['problem', 'observation'], [value], { optional: true })
+  }
 }
 
 /** Planned supply (22.4.43): a medicine or a device. */
@@ -677,7 +754,11 @@ function plannedSupply(out, node) {
     ...productsOf(node).flatMap(materialCodes),
     ...kids(node, 'participant').flatMap((part) => every(part, 'participantRole', 'playingDevice', 'code')),
   ]
-  tell(out, node, ['device', 'activity', 'medication', 'immunization'], codes.length > 0 ? codes : kids(node, 'code'))
+  const classes = ['device', 'activity', 'medication', 'immunization']
+  const { id, free } = tell(out, node, classes, codes.length > 0 ? codes : kids(node, 'code'))
+  const quantity = quantityOf(kid(node, 'quantity'))
+  if (quantity !== undefined)
+    out.put('value', node.path, [`supply ${id} ${quantity}`, `quantity ${id} ${quantity}`], free)
 }
 
 /** Care Team Organizer (22.4.500): the names of its members (22.4.500.1). */
@@ -719,6 +800,7 @@ const rules = {
   device,
   goal,
   planned,
+  wrapper,
   'planned-supply': plannedSupply,
   'care-team': careTeam,
   note,
@@ -781,7 +863,30 @@ function header(document) {
   for (const one of kids(role, 'id'))
     if (attr(one, 'nullFlavor') === undefined) put('id', `${attr(one, 'root') ?? ''} ${attr(one, 'extension') ?? ''}`)
   encompassing(out, document)
+  careGivers(out, document)
   return out
+}
+
+/** Who cared for the patient (documentationOf/serviceEvent/performer): the header's care team. */
+function careGivers(out, document) {
+  for (const event of every(document.root, 'documentationOf', 'serviceEvent')) {
+    const performers = kids(event, 'performer')
+    for (const performer of performers) {
+      const assigned = kid(performer, 'assignedEntity')
+      const names = namesOf(assigned)
+      const company = words(down(assigned, 'representedOrganization', 'name'))
+      if (names.length > 0)
+        out.put(
+          'detail',
+          performer.path,
+          names.map((name) => `member ${name}`),
+        )
+      if (company !== '') out.put('detail', performer.path, [`member ${nameKey(company)}`], true)
+    }
+    if (performers.length === 0) continue
+    for (const time of kids(event, 'effectiveTime')) whenFacts(out, event.path, '~', time, true)
+    authorFacts(out, event, true)
+  }
 }
 
 /**

@@ -176,13 +176,14 @@ const statementRules = [
       '2.16.840.1.113883.10.20.34.3.45',
     ],
   ],
+  ['observation', 'observation', [`${ccda}.5`]],
+  ['wrapper', 'act', [`${ccda}.132`, `${ccda}.136`, `${ccda}.131`, `${ccda}.146`]],
   [
     'problem',
     'act observation',
     [
       `${ccda}.3`,
       `${ccda}.4`,
-      `${ccda}.132`,
       `${ccda}.33`,
       `${ccda}.34`,
       `${ccda}.65`,
@@ -274,6 +275,7 @@ export function ruleOf(node, kind) {
 }
 
 export const roots = {
+  entryReference: [`${ccda}.122`],
   allergyObservation: [`${ccda}.7`, `${ccda}.90`, `${ccd}.18`, `${ihe}.4.6`],
   problemObservation: [`${ccda}.4`, `${ccd}.28`, `${ihe}.4.5`],
   reaction: [`${ccda}.9`, `${ccd}.54`],

@@ -96,19 +96,23 @@ function table({ tally }) {
   }
 }
 
+/** Facts that many documents share are one line, the most frequent first, with the first place where it stands. */
 function listFacts({ scored }, most) {
   for (const outcome of ['missing', 'spurious']) {
-    const lines = []
+    const groups = new Map()
+    let total = 0
     for (const { name, sections } of scored)
       for (const section of sections)
-        for (const fact of section[outcome])
-          lines.push(
-            `${fact.cat.padEnd(9)}${section.kind.padEnd(14)}${fact.keys?.join('  or  ') ?? fact.key}\n${''.padEnd(12)}${name}  ${fact.path}`,
-          )
-    // Spread over documents and categories: every n-th of them, so that the first file does not fill the list.
-    const step = Math.max(1, Math.floor(lines.length / most))
-    say(`\n${outcome}: ${lines.length}${lines.length > most ? `, every ${step}th of them` : ''}`)
-    for (const line of lines.filter((_, at) => at % step === 0).slice(0, most)) say(line)
+        for (const fact of section[outcome]) {
+          total++
+          const line = `${fact.cat.padEnd(9)}${section.kind.padEnd(14)}${fact.keys?.join('  or  ') ?? fact.key}`
+          const group = groups.get(line) ?? { count: 0, where: `${name}  ${fact.path}` }
+          groups.set(line, { ...group, count: group.count + 1 })
+        }
+    const sorted = [...groups].sort(([, a], [, b]) => b.count - a.count)
+    say(`\n${outcome}: ${total} facts, ${sorted.length} different`)
+    for (const [line, { count, where }] of sorted.slice(0, most))
+      say(`${String(count).padStart(4)}x ${line}\n${''.padEnd(12)}${where}`)
   }
 }
 

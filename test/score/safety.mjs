@@ -110,6 +110,12 @@ function codesOf(root) {
   const bare = new Set()
   const all = new Set()
   for (const node of walk(root)) {
+    // A class of a role is a code whose system HL7 fixes.
+    const role = attr(node, 'classCode')
+    if (role !== undefined) {
+      all.add(role)
+      bare.add(role)
+    }
     const code = attr(node, 'code')
     if (code === undefined) continue
     all.add(code)
@@ -171,7 +177,9 @@ function dateSafety(item, document, tell) {
     isDate,
   )) {
     const source = one.source.trim()
-    if (!document.moments.has(source))
+    // GS1 writes dates in the device identifier as YYMMDD behind (11) and (17).
+    const inUdi = item.content.type === 'device' && (item.content.udi ?? '').includes(source.slice(-6))
+    if (!document.moments.has(source) && !inUdi)
       tell('precision invented', `${one.text} from ${source}, which the document does not have`)
     else if (moment(source) !== undefined && moment(source) !== answerMoment(one))
       tell('precision invented', `${answerMoment(one)} from ${source}`)
