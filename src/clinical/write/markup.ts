@@ -1,0 +1,68 @@
+import { Buffer } from 'node:buffer'
+
+/** Finished XML. Only `element` makes it, so that a text of a stranger cannot become markup. */
+export interface Markup {
+  readonly markup: string
+}
+
+/** What stands in an element: markup, text to be escaped, or nothing. */
+export type Content = Markup | string | undefined | readonly Content[]
+
+/** Attributes by their names; those that are undefined are left out. */
+export type Attributes = Readonly<Record<string, string | undefined>>
+
+/** Everything that is not a Char of XML 1.0 §2.2: control characters, lone surrogates, U+FFFE and U+FFFF. */
+const notXml = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu
+const special = /[&<>"\r]/
+const references: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  '\t': '&#9;',
+  '\n': '&#10;',
+  '\r': '&#13;',
+}
+
+function escaped(text: string): string {
+  const safe = text.replace(notXml, '\ufffd')
+  return special.test(safe) ? safe.replace(/[&<>"\r]/g, (one) => references[one] ?? one) : safe
+}
+
+/** Line breaks as references too: a parser turns bare ones in an attribute into blanks (XML 1.0 §3.3.3). */
+function escapedAttribute(text: string): string {
+  return text.replace(notXml, '\ufffd').replace(/[&<>"\r\n\t]/g, (one) => references[one] ?? one)
+}
+
+function written(content: Content): string {
+  if (content === undefined) return ''
+  if (typeof content === 'string') return escaped(content)
+  if ('markup' in content) return content.markup
+  let all = ''
+  for (const one of content) all += written(one)
+  return all
+}
+
+/**
+ * One element. Names of elements and attributes are the writer's own; values and texts are anybody's: characters that XML
+ * does not have become U+FFFD, the rest is escaped (XML 1.0 §2.4).
+ */
+export function element(name: string, attributes: Attributes, ...children: readonly Content[]): Markup {
+  let markup = `<${name}`
+  for (const key in attributes) {
+    const value = attributes[key]
+    if (value !== undefined) markup += ` ${key}="${escapedAttribute(value)}"`
+  }
+  const inside = written(children)
+  return { markup: inside === '' ? `${markup}/>` : `${markup}>${inside}</${name}>` }
+}
+
+/** An element with text, or nothing where there is no text. */
+export function textElement(name: string, text: string | undefined): Markup | undefined {
+  return text === undefined || text === '' ? undefined : element(name, {}, text)
+}
+
+/** The bytes of a document with this root element. */
+export function documentBytes(root: Markup): Uint8Array {
+  return Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${root.markup}\n`)
+}
