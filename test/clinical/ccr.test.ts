@@ -10,7 +10,7 @@ const read = async (text: string) => {
   return part
 }
 
-const { item, items, diagnostics } = await read(ccr)
+const { item, items, diagnostics, entries } = await read(ccr)
 const content = (type: string, at: number) => items.filter((one) => one.content.type === type)[at]?.content
 
 describe('a Continuity of Care Record', () => {
@@ -18,16 +18,19 @@ describe('a Continuity of Care Record', () => {
     expect(item).toMatchObject({
       content: { format: 'ccr', title: 'Transfer of care' },
       when: { value: { text: '2010-03-25T13:15:00', offsetMinutes: -300 } },
-      provenance: { authors: ['Dr. Pat Specimen'] },
+      provenance: { authors: [{ kind: 'person', text: 'Dr. Pat Specimen' }] },
     })
   })
 
   it('tells what its body says', () => {
     expect(items.slice(1).map(line)).toEqual([
+      'insurance | Primary Health Insurance {} |  |  | ',
       'problem | Congestive heart failure {icd9cm|428.0 sct|42343007} | 1999-04.. | active | ',
       'problem | Pneumonia {sct|233604007} | 2001..2002-02-03 | resolved | ',
       'problem | Migraine {} | "41 Years" | inactive | ',
+      'social-history | Tobacco Use {} |  |  | ',
       'allergy | Codeine {rxnorm|2670 sct|293597001} | "2 years ago" | active | ',
+      'note | Fall risk {} |  |  | ',
       'allergy | No known food allergies {} |  |  | negated',
       'medication | metformin {rxnorm|6809} | 2005-04-01.. | active | ',
       'immunization | Influenza virus vaccine {cvx|88} | 1999-11 |  | ',
@@ -78,30 +81,48 @@ describe('a Continuity of Care Record', () => {
     expect(content('problem', 2)).toMatchObject({ ageAtOnset: { value: '41', unit: 'Years' } })
     expect(content('encounter', 0)).toMatchObject({
       locations: ['Sample Medical Center'],
-      diagnoses: [{ text: 'Congestive heart failure' }],
+      indications: [{ text: 'Chest pain' }, { text: 'Congestive heart failure' }],
+      diagnoses: [],
     })
   })
 
   it('names the source, the object and the place of each item', () => {
-    expect(items[1]).toMatchObject({
+    expect(items.find((one) => one.content.type === 'problem')).toMatchObject({
       identifiers: [{ value: 'P1' }],
       provenance: {
         entry: 'ContinuityOfCareRecord[1]/Body[1]/Problems[1]/Problem[1]',
         section: 'Problems',
-        authors: ['Dr. Pat Specimen'],
+        authors: [
+          { kind: 'person', text: 'Dr. Pat Specimen', name: { prefix: 'Dr.', given: ['Pat'], family: 'Specimen' } },
+        ],
       },
     })
     expect(items.find((one) => one.content.type === 'medication')?.recordedAt?.text).toBe('2005-03-29')
   })
 
-  it('says what it has no item for', () => {
-    expect(
-      diagnostics.map(({ code, where }) => `${code} ${where.replace('ContinuityOfCareRecord[1]/Body[1]/', '')}`),
-    ).toEqual([
-      'unmapped-entry Payers[1]/Payer[1]',
-      'unmapped-entry SocialHistory[1]/SocialHistoryElement[2]',
-      'unmapped-entry Alerts[1]/Alert[2]',
+  it('says what became of every object', () => {
+    const at = (path: string) => path.replace('ContinuityOfCareRecord[1]/Body[1]/', '')
+    expect(diagnostics).toEqual([])
+    expect(entries.map((one) => `${one.kind} ${at(one.entry)}`)).toEqual([
+      'items Payers[1]/Payer[1]',
+      'items Problems[1]/Problem[1]',
+      'items Problems[1]/Problem[2]',
+      'items Problems[1]/Problem[3]',
+      'merged SocialHistory[1]/SocialHistoryElement[1]',
+      'items SocialHistory[1]/SocialHistoryElement[2]',
+      'items Alerts[1]/Alert[1]',
+      'items Alerts[1]/Alert[2]',
+      'items Alerts[1]/Alert[3]',
+      'items Medications[1]/Medication[1]',
+      'items Immunizations[1]/Immunization[1]',
+      'items VitalSigns[1]/Result[1]',
+      'items Results[1]/Result[1]',
+      'items Procedures[1]/Procedure[1]',
+      'items Encounters[1]/Encounter[1]',
+      'items Encounters[1]/Encounter[2]',
     ])
+    const said = entries.flatMap((one) => (one.kind === 'items' ? one.items : one.kind === 'merged' ? [one.into] : []))
+    expect(new Set(said)).toEqual(new Set(items.map(({ id }) => id)))
   })
 })
 
@@ -116,7 +137,7 @@ describe('a CCR in other clothes', () => {
     const wrapped = await read(feed)
     expect(wrapped.item.content).toMatchObject({ format: 'ccr' })
     expect(wrapped.items.map(line)).toEqual(plain)
-    expect(wrapped.items[1]?.provenance.entry).toBe(
+    expect(wrapped.items.find((one) => one.content.type === 'problem')?.provenance.entry).toBe(
       'feed[1]/entry[1]/content[1]/ContinuityOfCareRecord[1]/Body[1]/Problems[1]/Problem[1]',
     )
   })

@@ -1,10 +1,21 @@
-import type { ItemContent } from '../../direct/clinical.js'
-import type { Identifier, PersonName, PostalAddress, Telecom } from '../../direct/datatypes.js'
+import type { Agent, Concept, Identifier, PersonName, PostalAddress, Telecom } from '../../direct/datatypes.js'
 import { child, childrenOf, descend, type XmlNode } from '../../xml/node.js'
-import { placeAt, placesIn } from '../place.js'
-import { add } from '../reading.js'
-import { type Ccr, type CcrScope, remark, textAt, textIn } from './scope.js'
-import { readCode, readMoment, saying } from './types.js'
+import type { Place } from '../place.js'
+import { note } from '../reading.js'
+import { readMoment } from './moments.js'
+import { type Ccr, type CcrScope, textAt, textIn } from './scope.js'
+import { readCode, saying, together } from './types.js'
+
+/** The actor that a reference or a link names; undefined, with a diagnostic, for one that is not among the actors. */
+export function actorOf(scope: CcrScope, reference: XmlNode | undefined): Place | undefined {
+  const id = textAt(reference, 'ActorID')
+  if (id === undefined) return undefined
+  const actor = scope.ccr.actors.get(id)
+  if (actor === undefined) {
+    note(scope.ccr.reading, 'unresolved-reference', scope.place.path, 'an ActorID that no actor has')
+  }
+  return actor
+}
 
 /** A person, organization or information system by name (ASTM E2369 §5.3). */
 export function actorName(actor: XmlNode): string | undefined {
@@ -12,8 +23,109 @@ export function actorName(actor: XmlNode): string | undefined {
   const display = textAt(name, 'DisplayName')
   if (display !== undefined) return display
   const read = readNames(name)[0]
-  if (read !== undefined) return [read.prefix, ...read.given, read.family, read.suffix].filter(Boolean).join(' ')
-  return textAt(child(actor, 'Organization'), 'Name') ?? textAt(child(actor, 'InformationSystem'), 'Name')
+  if (read !== undefined) return fullName(read)
+  const organization = textAt(child(actor, 'Organization'), 'Name') ?? textIn(child(actor, 'Organization'))
+  if (organization !== undefined) return organization
+  const system = child(actor, 'InformationSystem')
+  const words = [textAt(system, 'Name'), textAt(system, 'Version')].filter((one) => one !== undefined)
+  return words.length === 0 ? textIn(name) : words.join(' ')
+}
+
+function fullName(name: PersonName): string {
+  return name.text ?? [name.prefix, ...name.given, name.family, name.suffix].filter(Boolean).join(' ')
+}
+
+/** How much of an actor an agent tells: who it is, or also where to find it. */
+export type Detail = 'who' | 'where'
+
+/**
+ * The actor that a reference names, in the role that the reference gives it, else with its relation to the patient or its
+ * specialty. Undefined for an actor that nobody can name, unless it is known by its relation.
+ */
+export function readAgent(scope: CcrScope, reference: XmlNode | undefined, detail: Detail = 'who'): Agent | undefined {
+  const actor = actorOf(scope, reference)
+  if (actor === undefined || reference === undefined) return undefined
+  const { node } = actor
+  const role = roleOf(scope, reference, node)
+  const text = actorName(node) ?? (child(node, 'Person') && relationOf(scope, node)?.text)
+  if (text === undefined) return undefined
+  const name = readNames(descend(node, 'Person', 'Name'))[0]
+  const organization = employerOf(scope, node)
+  const telecoms = readTelecoms(node)
+  const addresses = childrenOf(node, 'Address').map(readAddress)
+  return {
+    kind: kindOf(node),
+    text,
+    ...(name === undefined ? {} : { name }),
+    ...(organization === undefined ? {} : { organization }),
+    ...(role === undefined ? {} : { role }),
+    identifiers: readIdentifiers(scope, node),
+    ...(detail === 'who' || telecoms.length === 0 ? {} : { telecoms }),
+    ...(detail === 'who' || addresses.length === 0 ? {} : { addresses }),
+  }
+}
+
+function kindOf(actor: XmlNode): Agent['kind'] {
+  if (child(actor, 'Person') !== undefined) return 'person'
+  return child(actor, 'InformationSystem') === undefined ? 'organization' : 'device'
+}
+
+/** The words by which the same role is known, all ActorRoles of a reference as one concept. */
+export function roleOf(scope: CcrScope, reference: XmlNode, actor: XmlNode): Concept | undefined {
+  const given = together(...childrenOf(reference, 'ActorRole').map((one) => readCode(scope, one)))
+  if (saying(given)) return given
+  const relation = relationOf(scope, actor)
+  if (relation !== undefined) return relation
+  const specialty = readCode(scope, child(actor, 'Specialty'))
+  return saying(specialty) ? specialty : undefined
+}
+
+/** What a person is to the patient. */
+export function relationOf(scope: CcrScope, actor: XmlNode): Concept | undefined {
+  const relation = readCode(scope, child(actor, 'Relation'))
+  return saying(relation) ? relation : undefined
+}
+
+/** The organization that a person's actor links to as the employer, practice or clinic. */
+function employerOf(scope: CcrScope, actor: XmlNode): string | undefined {
+  for (const link of childrenOf(actor, 'InternalCCRLink')) {
+    const linked = scope.ccr.actors.get(textAt(link, 'LinkID') ?? '')
+    if (linked !== undefined && child(linked.node, 'Organization') !== undefined) return actorName(linked.node)
+  }
+  return undefined
+}
+
+/** Agents of a list of references: Practitioners/Practitioner and the like. */
+export function readAgents(scope: CcrScope, references: readonly XmlNode[], detail: Detail = 'who'): Agent[] {
+  return references.map((one) => readAgent(scope, one, detail)).filter((agent) => agent !== undefined)
+}
+
+/** The actors that an object names as its sources, and when they said so: the patient and relatives inform, others write. */
+export function readSources(
+  scope: CcrScope,
+  node: XmlNode,
+): { readonly authors: Agent[]; readonly informants: Agent[] } {
+  const authors: Agent[] = []
+  const informants: Agent[] = []
+  for (const source of childrenOf(node, 'Source')) {
+    const at = readMoment(scope, child(source, 'DateTime'))?.value
+    // The schema has Source/Actor/ActorID; some senders leave the Actor out.
+    const references = child(source, 'ActorID') === undefined ? childrenOf(source, 'Actor') : [source]
+    for (const reference of references) {
+      const agent = readAgent(scope, reference)
+      if (agent === undefined) continue
+      const list = informs(scope, reference) ? informants : authors
+      if (list.some(({ text, role }) => text === agent.text && role?.text === agent.role?.text)) continue
+      list.push(at === undefined ? agent : { ...agent, at })
+    }
+  }
+  return { authors, informants }
+}
+
+function informs(scope: CcrScope, reference: XmlNode): boolean {
+  const id = textAt(reference, 'ActorID') ?? ''
+  const actor = scope.ccr.actors.get(id)
+  return scope.ccr.patientIds.includes(id) || (actor !== undefined && child(actor.node, 'Relation') !== undefined)
 }
 
 function texts(node: XmlNode, local: string): string[] {
@@ -23,7 +135,7 @@ function texts(node: XmlNode, local: string): string[] {
 }
 
 /** Current, birth and additional names, in that order; middle names follow the given ones. */
-function readNames(name: XmlNode | undefined): PersonName[] {
+export function readNames(name: XmlNode | undefined): PersonName[] {
   const names: PersonName[] = []
   for (const [local, use] of [
     ['CurrentName', 'L'],
@@ -45,75 +157,12 @@ function readNames(name: XmlNode | undefined): PersonName[] {
       })
     }
   }
-  const display = textAt(name, 'DisplayName')
+  const display = textAt(name, 'DisplayName') ?? textIn(name)
   return names.length === 0 && display !== undefined ? [{ given: [], text: display }] : names
 }
 
-/** A CCR is about one patient, or two where one is the child of the other (ASTM E2369 §5.2.5). */
-const mostPatients = 2
-
-/** One demographics item for each patient; race, ethnicity, language and marital status stand in the social history. */
-export function readPatients(ccr: Ccr): void {
-  for (const patient of placesIn(ccr.root, 'Patient').slice(0, mostPatients)) {
-    const actor = ccr.actors.get(textAt(patient.node, 'ActorID') ?? '')
-    const scope: CcrScope = { ccr, place: actor ?? patient, section: 'Patient' }
-    if (actor === undefined) {
-      remark(scope, 'unmapped-entry', 'the patient is not among the actors')
-      continue
-    }
-    const content = demographicsOf(scope)
-    add(ccr.reading, {
-      content,
-      negated: false,
-      identifiers: content.identifiers,
-      provenance: { entry: actor.path, section: 'Patient', authors: [] },
-    })
-  }
-}
-
-function demographicsOf(scope: CcrScope): Extract<ItemContent, { type: 'demographics' }> {
-  const { node } = scope.place
-  const person = child(node, 'Person')
-  const birthDate = readMoment(scope, child(person, 'DateOfBirth'))?.value
-  const gender = readCode(scope, child(person, 'Gender'))
-  const social = socialHistory(scope)
-  const [maritalStatus] = social('marital status')
-  return {
-    type: 'demographics',
-    names: readNames(child(person, 'Name')),
-    ...(birthDate === undefined ? {} : { birthDate }),
-    ...(saying(gender) ? { gender } : {}),
-    ...(maritalStatus === undefined ? {} : { maritalStatus }),
-    races: social('race'),
-    ethnicities: social('ethnicity'),
-    languages: social('language')
-      .map((language) => language.text ?? language.codings[0]?.code)
-      .filter((language) => language !== undefined),
-    addresses: childrenOf(node, 'Address').map(readAddress),
-    telecoms: [...childrenOf(node, 'Telephone'), ...childrenOf(node, 'EMail'), ...childrenOf(node, 'URL')]
-      .map(readTelecom)
-      .filter((telecom) => telecom !== undefined),
-    identifiers: childrenOf(node, 'IDs')
-      .map((ids) => readIdentifier(scope, ids))
-      .filter((id) => id.value !== undefined),
-  }
-}
-
-/** Types of social history that demographics take over. */
-export const demographicTypes: readonly string[] = ['race', 'ethnicity', 'language', 'marital status']
-
-function socialHistory(scope: CcrScope) {
-  const list = placeAt(scope.ccr.root, 'Body', 'SocialHistory')
-  const entries = list ? placesIn(list, 'SocialHistoryElement') : []
-  return (type: string) =>
-    entries
-      .filter(({ node }) => textAt(child(node, 'Type'), 'Text')?.toLowerCase() === type)
-      .map(({ node }) => readCode(scope, child(node, 'Description')))
-      .filter(saying)
-}
-
-function readAddress(node: XmlNode): PostalAddress {
-  const lines = ['Line1', 'Line2'].map((local) => textAt(node, local))
+export function readAddress(node: XmlNode): PostalAddress {
+  const lines = ['Line1', 'Line2', 'Line3'].map((local) => textAt(node, local))
   const entry = (key: 'city' | 'state' | 'postalCode' | 'country', local: string) => {
     const text = textAt(node, local)
     return text === undefined ? {} : { [key]: text }
@@ -129,16 +178,46 @@ function readAddress(node: XmlNode): PostalAddress {
   }
 }
 
+/** Telephones, mail addresses and URLs. */
+export function readTelecoms(actor: XmlNode): Telecom[] {
+  return [...childrenOf(actor, 'Telephone'), ...childrenOf(actor, 'EMail'), ...childrenOf(actor, 'URL')]
+    .map(readTelecom)
+    .filter((telecom) => telecom !== undefined)
+}
+
 function readTelecom(node: XmlNode): Telecom | undefined {
   const value = textAt(node, 'Value')
   const use = textAt(child(node, 'Type'), 'Text')
   return value === undefined ? undefined : { value, ...(use === undefined ? {} : { use }) }
 }
 
+/** Words that senders write where they have no identifier. */
+const noId = /^(n\/a|none|null|unknown|-+)$/i
+
+/** One IDs element: its type, its issuer and the identifier. */
+export interface TypedId {
+  readonly type?: string
+  readonly issuer?: string
+  readonly value: string
+}
+
+export function readIds(ccr: Ccr, node: XmlNode | undefined): TypedId[] {
+  return childrenOf(node, 'IDs').flatMap((ids) => {
+    const value = textAt(ids, 'ID')
+    if (value === undefined || noId.test(value)) return []
+    const type = textAt(child(ids, 'Type'), 'Text')
+    const actor = ccr.actors.get(textAt(child(ids, 'IssuedBy'), 'ActorID') ?? '')
+    const issuer = actor && actorName(actor.node)
+    return [{ ...(type === undefined ? {} : { type }), ...(issuer === undefined ? {} : { issuer }), value }]
+  })
+}
+
 /** An identifier with its issuer's name, else its type, as root. */
-function readIdentifier(scope: CcrScope, node: XmlNode): Identifier {
-  const value = textAt(node, 'ID')
-  const issuer = scope.ccr.actors.get(textAt(child(node, 'IssuedBy'), 'ActorID') ?? '')
-  const root = (issuer && actorName(issuer.node)) ?? textAt(child(node, 'Type'), 'Text')
-  return { ...(root === undefined ? {} : { root }), ...(value === undefined ? {} : { value }) }
+export function identifierOf({ type, issuer, value }: TypedId): Identifier {
+  const root = issuer ?? type
+  return { ...(root === undefined ? {} : { root }), value }
+}
+
+export function readIdentifiers(scope: CcrScope, node: XmlNode | undefined): Identifier[] {
+  return readIds(scope.ccr, node).map(identifierOf)
 }

@@ -1,69 +1,87 @@
-import type { Intent, ItemContent, RecordItem } from '../../direct/clinical.js'
-import type { Concept, When } from '../../direct/datatypes.js'
-import { child, childrenOf } from '../../xml/node.js'
-import { add, byName } from '../reading.js'
-import { foldWords } from '../status.js'
-import { actorName } from './actors.js'
+import type { Intent, ItemContent } from '../../direct/clinical.js'
+import type { Agent, Concept, Identifier, When } from '../../direct/datatypes.js'
+import { child } from '../../xml/node.js'
+import { add } from '../reading.js'
+import type { Status } from '../status.js'
+import { readIdentifiers, readSources } from './actors.js'
 import { readWritten } from './dates.js'
-import { type CcrScope, remark, textAt } from './scope.js'
-import { readCode, saying } from './types.js'
+import { attributeNotes, notesOf, referencesOf } from './links.js'
+import { type CcrScope, textAt } from './scope.js'
+import { nearestStatus } from './status.js'
+import { saying } from './types.js'
 
-type Status = NonNullable<RecordItem['status']>
-
-/** The status of an object: free words folded, and kept as they are. */
-export function readStatus(scope: CcrScope): Status | undefined {
-  const status = readCode(scope, child(scope.place.node, 'Status'))
-  const source = status.text ?? status.codings[0]?.code
-  return source === undefined ? undefined : { folded: foldWords(source), source }
-}
-
-interface Finding {
+/** What a reader found in a data object. */
+export interface Finding {
   readonly content: ItemContent
-  /** What the item is about; an item about nothing is not made. */
-  readonly subject: Concept
+  /** What the item is about; an item about nothing is not made. Left out where the content itself says enough. */
+  readonly subject?: Concept
   readonly when?: When | undefined
   readonly status?: Status | undefined
   readonly intent?: Intent
   readonly negated?: boolean
-  /** Names of the sources, where the object is part of one that names them. */
-  readonly authors?: readonly string[]
+  readonly performers?: readonly Agent[]
+  /** Words that no field stands for, each under its own name. */
+  readonly notes?: readonly string[]
+  readonly identifiers?: readonly Identifier[]
+  /** The attributes of the description stand in the content already. */
+  readonly attributed?: boolean
 }
 
-/** Makes the item of a data object; 0, with a diagnostic, for one about nothing. CCRDataObjectID is its identifier. */
-export function emit(scope: CcrScope, finding: Finding): number {
-  if (!saying(finding.subject)) {
-    remark(scope, 'unmapped-entry', 'neither a code nor words')
-    return 0
-  }
-  const id = textAt(scope.place.node, 'CCRDataObjectID')
-  const recordedAt = readWritten(scope)?.value
-  const status = finding.status ?? readStatus(scope)
-  const added = add(scope.ccr.reading, {
+/**
+ * Makes the item of a data object and answers its id, in a list that is empty for an object about nothing. CCRDataObjectID is
+ * an identifier without root, since it means nothing outside the document (ASTM E2369 §5.1.1).
+ */
+export function emit(scope: CcrScope, finding: Finding): string[] {
+  const { ccr, place, section } = scope
+  if (finding.subject !== undefined && !saying(finding.subject)) return []
+  const recordedAt = readWritten(scope) ?? (scope.outer && readWritten(scope.outer))
+  const status = finding.status ?? nearestStatus(scope)
+  const { authors, informants } = sourcesOf(scope)
+  const notes = [
+    ...(finding.notes ?? []),
+    ...(finding.attributed ? [] : attributeNotes(child(place.node, 'Description'))),
+    ...notesOf(scope, place.node),
+  ].map((text) => text.slice(0, ccr.reading.limits.textChars))
+  const references = referencesOf(scope, place.node)
+  const performers = finding.performers ?? []
+  const added = add(ccr.reading, {
     content: finding.content,
     ...(finding.when === undefined ? {} : { when: finding.when }),
     ...(recordedAt === undefined ? {} : { recordedAt }),
     ...(status === undefined ? {} : { status }),
     negated: finding.negated ?? false,
-    intent: finding.intent ?? 'performed',
-    identifiers: id === undefined ? [] : [{ value: id }],
+    intent: finding.intent ?? scope.intent ?? 'performed',
+    ...(performers.length === 0 ? {} : { performers }),
+    ...(notes.length === 0 ? {} : { notes: [...new Set(notes)] }),
+    ...(references.length === 0 ? {} : { references }),
+    identifiers: [...objectId(scope), ...(finding.identifiers ?? readIdentifiers(scope, place.node))],
     provenance: {
-      entry: scope.place.path,
-      section: scope.section,
-      authors: (finding.authors ?? sourceNames(scope)).map(byName),
+      entry: place.path,
+      section,
+      authors,
+      ...(informants.length === 0 ? {} : { informants }),
     },
   })
-  return added ? 1 : 0
+  const made = ccr.reading.items.at(-1)
+  return added && made !== undefined ? [made.id] : []
 }
 
-/** Names of the actors that an object names as its sources. */
-export function sourceNames(scope: CcrScope): string[] {
-  const names = new Set<string>()
-  for (const source of childrenOf(scope.place.node, 'Source')) {
-    for (const actor of childrenOf(source, 'Actor')) {
-      const found = scope.ccr.actors.get(textAt(actor, 'ActorID') ?? '')
-      const name = found && actorName(found.node)
-      if (name !== undefined) names.add(name)
-    }
+function objectId(scope: CcrScope): Identifier[] {
+  const id = textAt(scope.place.node, 'CCRDataObjectID')
+  return id === undefined ? [] : [{ value: id }]
+}
+
+/** Sources of the object, else of the one that it is part of, else of the document: nearest first. */
+export function sourcesOf(scope: CcrScope): {
+  readonly authors: readonly Agent[]
+  readonly informants: readonly Agent[]
+} {
+  let authors: readonly Agent[] = []
+  let informants: readonly Agent[] = []
+  for (let at: CcrScope | undefined = scope; at !== undefined && authors.length === 0; at = at.outer) {
+    const said = readSources(at, at.place.node)
+    authors = said.authors
+    if (informants.length === 0) informants = said.informants
   }
-  return [...names]
+  return { authors: authors.length > 0 ? authors : scope.ccr.senders, informants }
 }

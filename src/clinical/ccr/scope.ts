@@ -1,15 +1,27 @@
-import { child, type XmlNode } from '../../xml/node.js'
+import type { Intent } from '../../direct/clinical.js'
+import type { Agent } from '../../direct/datatypes.js'
+import { child, elements, type XmlNode } from '../../xml/node.js'
 import { type Place, placeAt, placesIn } from '../place.js'
 import { type Code, note, type Reading } from '../reading.js'
 
 export const ccrNamespace = 'urn:astm-org:CCR'
 
-/** One ContinuityOfCareRecord being read, with its actors and objects by their ids, which mean nothing outside it. */
+/** One ContinuityOfCareRecord being read, with what its objects refer to by ids that mean nothing outside it. */
 export interface Ccr {
   readonly reading: Reading
   readonly root: Place
   readonly actors: ReadonlyMap<string, Place>
-  readonly objects: ReadonlyMap<string, XmlNode>
+  readonly objects: ReadonlyMap<string, Place>
+  readonly comments: ReadonlyMap<string, Place>
+  readonly references: ReadonlyMap<string, Place>
+  /** ActorIDs of the patients: a CCR is about one, or about two where one is the child of the other (ASTM E2369 §5.2.5). */
+  readonly patientIds: readonly string[]
+  /** Ids of the demographics items made, in the order of `patientIds`. */
+  readonly patientItems: string[]
+  /** Authors of the document: of every statement that names no source of its own. */
+  readonly senders: Agent[]
+  /** Comments that stand with an item already; the others become notes. */
+  readonly usedComments: Set<string>
   readonly unknownSystems: Set<string>
 }
 
@@ -18,39 +30,71 @@ export interface CcrScope {
   readonly ccr: Ccr
   readonly place: Place
   readonly section: string
+  /** The object that this one is part of: its dates, status and sources hold where there are none nearer. */
+  readonly outer?: CcrScope
+  /** What everything inside a plan is. */
+  readonly intent?: Intent
 }
 
-/** Indexes actors (ActorObjectID) and data objects of the body (CCRDataObjectID), which links and roles refer to. */
+const mostPatients = 2
+
+/** Indexes actors, references, comments and the data objects of the body by their ids, which links and roles refer to. */
 export function openCcr(root: Place, reading: Reading): Ccr {
-  const actors = new Map<string, Place>()
-  const list = placeAt(root, 'Actors')
-  for (const actor of list ? placesIn(list, 'Actor') : []) {
-    const id = textAt(actor.node, 'ActorObjectID')
-    if (id !== undefined && !actors.has(id)) actors.set(id, actor)
+  const objects = new Map<string, Place>()
+  const body = placeAt(root, 'Body')
+  if (body !== undefined) indexObjects(body, objects, reading)
+  const patientIds = placesIn(root, 'Patient')
+    .map(({ node }) => textAt(node, 'ActorID'))
+    .filter((id) => id !== undefined)
+  return {
+    reading,
+    root,
+    actors: indexed(root, 'Actors', 'ActorObjectID'),
+    objects,
+    comments: indexed(root, 'Comments', 'CommentObjectID'),
+    references: indexed(root, 'References', 'ReferenceObjectID'),
+    patientIds: [...new Set(patientIds)].slice(0, mostPatients),
+    patientItems: [],
+    senders: [],
+    usedComments: new Set(),
+    unknownSystems: new Set(),
   }
-  const objects = new Map<string, XmlNode>()
-  const body = child(root.node, 'Body')
-  for (const section of body?.children ?? []) {
-    if (typeof section === 'string') continue
-    for (const object of section.children) {
-      if (typeof object === 'string') continue
-      const id = textAt(object, 'CCRDataObjectID')
-      if (id !== undefined && !objects.has(id)) objects.set(id, object)
+}
+
+function indexed(root: Place, list: string, id: string): Map<string, Place> {
+  const found = new Map<string, Place>()
+  const at = placeAt(root, list)
+  for (const place of at === undefined ? [] : placesIn(at)) {
+    const key = textAt(place.node, id)
+    if (key !== undefined && !found.has(key)) found.set(key, place)
+  }
+  return found
+}
+
+/** Recursion is bounded by the depth limit of the parser. */
+function indexObjects(parent: Place, objects: Map<string, Place>, reading: Reading): void {
+  for (const place of placesIn(parent)) {
+    if (elements(place.node).length === 0) continue
+    const id = textAt(place.node, 'CCRDataObjectID')
+    if (id !== undefined) {
+      if (objects.has(id)) note(reading, 'id-reused', place.path, 'another data object has the same CCRDataObjectID')
+      else objects.set(id, place)
     }
+    indexObjects(place, objects, reading)
   }
-  return { reading, root, actors, objects, unknownSystems: new Set() }
 }
 
 export function remark(scope: CcrScope, code: Code, detail: string): void {
   note(scope.ccr.reading, code, scope.place.path, detail)
 }
 
-/** Folded text of the first child of that name; undefined for none. */
+/** Folded text of the first child of that name, or of the Text in it where a sender wraps its words once too often; undefined for none. */
 export function textAt(node: XmlNode | undefined, local: string): string | undefined {
-  return textIn(child(node, local))
+  const found = child(node, local)
+  return textIn(found) ?? textIn(child(found, 'Text'))
 }
 
-/** Folded text of an element that holds nothing but text; undefined for none. */
+/** Folded text of an element, without that of elements in it; undefined for none. */
 export function textIn(node: XmlNode | undefined): string | undefined {
   if (node === undefined) return undefined
   let text = ''

@@ -1,29 +1,120 @@
-import type { Coding, Concept, PartialDate, Quantity, Value, When } from '../../direct/datatypes.js'
+import type { Coding, Concept, Quantity, QuantityRange } from '../../direct/datatypes.js'
 import { child, childrenOf, type XmlNode } from '../../xml/node.js'
-import { isDate, isTime, offsetOf } from '../calendar.js'
 import { codeSystemOfName } from '../codesystems.js'
 import { type CcrScope, remark, textAt, textIn } from './scope.js'
 
-/** A CodedDescriptionType: its text and its codes, systems by name (ASTM E2369 §5.1.4). */
-export function readCode(scope: CcrScope, node: XmlNode | undefined): Concept {
-  const codings: Coding[] = []
-  for (const code of childrenOf(node, 'Code')) {
-    const value = textAt(code, 'Value')
-    if (value === undefined) continue
-    const name = textAt(code, 'CodingSystem')
-    const system = name === undefined ? undefined : codeSystemOfName(name)
-    if (name !== undefined && system?.known === false && !scope.ccr.unknownSystems.has(name)) {
-      scope.ccr.unknownSystems.add(name)
-      remark(scope, 'unknown-code-system', name.slice(0, 100))
-    }
-    codings.push({
-      ...(system?.uri === undefined ? {} : { system: system.uri }),
-      code: value,
-      ...(name === undefined ? {} : { sourceSystem: name }),
-    })
+/** Names of code systems that only CCRs use, without case, blanks and punctuation; the others stand with all code systems. */
+const systems: ReadonlyMap<string, string> = new Map([
+  ['actcode', '2.16.840.1.113883.5.4'],
+  ['hl7actcode', '2.16.840.1.113883.5.4'],
+  ['administrativegender', '2.16.840.1.113883.5.1'],
+  ['hl7gender', '2.16.840.1.113883.5.1'],
+  ['maritalstatus', '2.16.840.1.113883.5.2'],
+  ['hl7maritalstatus', '2.16.840.1.113883.5.2'],
+  ['religiousaffiliation', '2.16.840.1.113883.5.1076'],
+  ['hl7religiousaffiliation', '2.16.840.1.113883.5.1076'],
+  ['observationinterpretation', '2.16.840.1.113883.5.83'],
+  ['hl7observationinterpretation', '2.16.840.1.113883.5.83'],
+  ['rolecode', '2.16.840.1.113883.5.111'],
+  ['hl7rolecode', '2.16.840.1.113883.5.111'],
+  ['cdcraceandethnicity', '2.16.840.1.113883.6.238'],
+  ['nucc', '2.16.840.1.113883.6.101'],
+  ['snomedclinicalterms', '2.16.840.1.113883.6.96'],
+  ['snomedctcore', '2.16.840.1.113883.6.96'],
+  ['loinccode', '2.16.840.1.113883.6.1'],
+  ['lnc', '2.16.840.1.113883.6.1'],
+  ['rxnormcode', '2.16.840.1.113883.6.88'],
+  ['rxcui', '2.16.840.1.113883.6.88'],
+  ['nationaldrugcode', '2.16.840.1.113883.6.69'],
+  ['ndccode', '2.16.840.1.113883.6.69'],
+  ['currentproceduralterminology', '2.16.840.1.113883.6.12'],
+  ['cptcode', '2.16.840.1.113883.6.12'],
+  ['cpt4code', '2.16.840.1.113883.6.12'],
+  ['hcpcslevelii', '2.16.840.1.113883.6.285'],
+  ['hcpcs2', '2.16.840.1.113883.6.285'],
+  ['icd9cmcode', '2.16.840.1.113883.6.103'],
+  ['icd9code', '2.16.840.1.113883.6.103'],
+  ['icd9cmdiagnosis', '2.16.840.1.113883.6.103'],
+  ['icd9cmprocedure', '2.16.840.1.113883.6.104'],
+  ['icd10cmcode', '2.16.840.1.113883.6.90'],
+  ['cdccvx', '2.16.840.1.113883.12.292'],
+  ['cvxcode', '2.16.840.1.113883.12.292'],
+  ['vaccinecode', '2.16.840.1.113883.12.292'],
+  ['fdaunii', '2.16.840.1.113883.4.9'],
+  ['nci', '2.16.840.1.113883.3.26.1.1'],
+  ['ncithesaurus', '2.16.840.1.113883.3.26.1.1'],
+])
+
+/** Words that senders write where they have no code. */
+const noCode = /^(n\/a|null|none|unknown|-+)$/i
+
+function codingOf(scope: CcrScope, code: XmlNode): Coding | undefined {
+  const value = textAt(code, 'Value')
+  if (value === undefined || noCode.test(value)) return undefined
+  const name = textAt(code, 'CodingSystem')
+  if (name === undefined) return { code: value }
+  const system = codeSystemOfName(systems.get(name.toLowerCase().replace(/[^a-z0-9]/g, '')) ?? name)
+  if (!system.known && !scope.ccr.unknownSystems.has(name)) {
+    scope.ccr.unknownSystems.add(name)
+    remark(scope, 'unknown-code-system', name.slice(0, 100))
   }
-  const text = textAt(node, 'Text')?.slice(0, scope.ccr.reading.limits.textChars)
-  return { codings, ...(text === undefined ? {} : { text }) }
+  return { ...(system.uri === undefined ? {} : { system: system.uri }), code: value, sourceSystem: name }
+}
+
+/** A CodedDescriptionType: its text, all its codes, and coded attributes as qualifiers (ASTM E2369 §5.1.4). */
+export function readCode(scope: CcrScope, node: XmlNode | undefined): Concept {
+  const codings = unique(childrenOf(node, 'Code').map((code) => codingOf(scope, code)))
+  const qualifiers = childrenOf(node, 'ObjectAttribute').flatMap((attribute) => {
+    const name = textAt(attribute, 'Attribute')
+    return childrenOf(attribute, 'AttributeValue').flatMap((value) => {
+      const display = textAt(value, 'Value')
+      return unique(childrenOf(value, 'Code').map((code) => codingOf(scope, code))).map((coding) => ({
+        ...(name === undefined ? {} : { name: { code: name, display: name } }),
+        value: display === undefined ? coding : { ...coding, display },
+      }))
+    })
+  })
+  const text = (textAt(node, 'Text') ?? textIn(node))?.slice(0, scope.ccr.reading.limits.textChars)
+  return {
+    codings,
+    ...(text === undefined ? {} : { text }),
+    ...(qualifiers.length === 0 ? {} : { qualifiers }),
+  }
+}
+
+function unique(codings: readonly (Coding | undefined)[]): Coding[] {
+  const found: Coding[] = []
+  for (const one of codings) {
+    if (one && !found.some(({ code, system }) => code === one.code && system === one.system)) found.push(one)
+  }
+  return found
+}
+
+/** Concepts of one thing as one: all their codings, the first text, which is the name people read. */
+export function together(...concepts: readonly Concept[]): Concept {
+  const text = concepts.find((one) => one.text !== undefined)?.text
+  const qualifiers = concepts.flatMap((one) => one.qualifiers ?? [])
+  return {
+    codings: unique(concepts.flatMap((one) => one.codings)),
+    ...(text === undefined ? {} : { text }),
+    ...(qualifiers.length === 0 ? {} : { qualifiers }),
+  }
+}
+
+/** The concepts of children of that name that say something. */
+export function codesOf(scope: CcrScope, node: XmlNode | undefined, local: string): Concept[] {
+  return childrenOf(node, local)
+    .map((one) => readCode(scope, one))
+    .filter(saying)
+}
+
+/** Attributes that a description has in words, without those whose code makes them qualifiers already. */
+export function attributesOf(node: XmlNode | undefined): { readonly name: string; readonly words: string }[] {
+  return childrenOf(node, 'ObjectAttribute').flatMap((attribute) => {
+    const values = childrenOf(attribute, 'AttributeValue').filter((value) => child(value, 'Code') === undefined)
+    const words = values.map((value) => textAt(value, 'Value') ?? textIn(value)).filter((one) => one !== undefined)
+    return words.length === 0 ? [] : [{ name: textAt(attribute, 'Attribute') ?? 'Attribute', words: words.join(', ') }]
+  })
 }
 
 /** A concept that names something. The mark exists for the compiler alone. */
@@ -33,92 +124,48 @@ export function saying(concept: Concept | undefined): concept is Named {
   return concept !== undefined && (concept.codings.length > 0 || concept.text !== undefined)
 }
 
-const iso =
-  /^(\d{4})(?:-(\d{2})(?:-(\d{2})(?:T(\d{2})(?::(\d{2})(?::(\d{2}(?:\.\d{1,9})?))?)?(Z|[+-]\d{2}:?\d{2})?)?)?)?$/
-
-/** An ISO 8601 date or date and time at its own precision; undefined for anything else and for days that do not exist. */
-export function readIso(source: string): PartialDate | undefined {
-  const match = iso.exec(source.trim())
-  if (match === null) return undefined
-  const [, year = '', month, day, hour, minute, second, zone] = match
-  if (!isDate(Number(year), month, day) || !isTime(hour, minute, second)) return undefined
-  const offsetMinutes = zone === undefined ? null : offsetOf(zone)
-  if (offsetMinutes === undefined) return undefined
-  const precision = second ? 'second' : minute ? 'minute' : hour ? 'hour' : day ? 'day' : month ? 'month' : 'year'
-  return {
-    text: source.trim().replace(/(Z|[+-]\d{2}:?\d{2})$/, (tail) => (hour ? '' : tail)),
-    precision,
-    offsetMinutes,
-    source,
-  }
+/** The words of a concept, else its first code. */
+export function wordsOf(concept: Concept): string | undefined {
+  return concept.text ?? concept.codings[0]?.code
 }
 
-/**
- * A DateTimeType: exact as a date, approximate and age as the words they are, a range as low and high (ASTM E2369 §5.1.6).
- * Approximate words become a date only where they are ISO 8601 already: `5/6/06` is not read one way or the other.
- */
-export function readMoment(scope: CcrScope, node: XmlNode | undefined): When | undefined {
-  if (node === undefined) return undefined
-  const range = child(node, 'DateTimeRange')
-  if (range !== undefined) {
-    const low = readMoment(scope, child(range, 'BeginRange'))
-    const high = readMoment(scope, child(range, 'EndRange'))
-    const text = [low?.text, high?.text].filter((one) => one !== undefined).join(' / ')
-    return present({
-      ...(low?.value ? { low: low.value } : {}),
-      ...(high?.value ? { high: high.value } : {}),
-      ...(text === '' ? {} : { text }),
-    })
-  }
-  const exact = textAt(node, 'ExactDateTime')
-  if (exact !== undefined) {
-    const value = readIso(exact)
-    if (value !== undefined) return { value }
-    remark(scope, 'time-unreadable', 'an exact date that is not ISO 8601')
-    return { text: exact.slice(0, 100) }
-  }
-  const approximate = child(node, 'ApproximateDateTime')
-  const words = textAt(approximate, 'Text') ?? textIn(approximate)
-  if (words !== undefined) {
-    const value = readIso(words)
-    return value === undefined ? { text: words.slice(0, 200) } : { value }
-  }
-  const age = readMeasure(child(node, 'Age'))
-  return age === undefined ? undefined : { text: [age.value, age.unit].filter(Boolean).join(' ') }
+const decimal = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)`
+const bounded = new RegExp(`^(<=|>=|<|>)?\\s*(${decimal})$`)
+const between = /^(\d+\.?\d*|\.\d+)\s*(?:-|–|to)\s*(\d+\.?\d*|\.\d+)$/i
+
+/** A MeasureGroup: its words, and what they are where that is certain. */
+export interface Measure {
+  /** Value and unit as written. */
+  readonly words: string
+  readonly quantity?: Quantity
+  readonly range?: QuantityRange
 }
 
-function present(when: When): When | undefined {
-  return Object.keys(when).length === 0 ? undefined : when
-}
-
-/** Value and unit as written. */
-export function readMeasure(node: XmlNode | undefined): Quantity | undefined {
+/** Value and unit as written: a number, a number with a comparator, two numbers, or words (ASTM E2369 §5.1.7). */
+export function readMeasure(node: XmlNode | undefined): Measure | undefined {
   const value = textAt(node, 'Value')
   if (value === undefined) return undefined
-  const unit = textAt(child(node, 'Units'), 'Unit')
-  return unit === undefined ? { value } : { value, unit }
+  const unit = textAt(child(node, 'Units'), 'Unit') ?? textAt(node, 'Units')
+  const words = unit === undefined ? value : `${value} ${unit}`
+  const quantity = quantityOf(value, unit)
+  if (quantity !== undefined) return { words, quantity }
+  const [, from, to] = between.exec(value) ?? []
+  if (from === undefined || to === undefined || Number(from) > Number(to)) return { words }
+  const measured = (text: string): Quantity => (unit === undefined ? { value: text } : { value: text, unit })
+  return { words, range: { low: measured(from), high: measured(to) } }
 }
 
-const number = /^(<=|>=|<|>)?\s*([+-]?(?:\d+\.?\d*|\.\d+))$/
-
-/** A test result: a number with unit and perhaps a comparator, else words, else a coded description. */
-export function readResult(scope: CcrScope, node: XmlNode | undefined): Value | undefined {
-  const measure = readMeasure(node)
-  if (measure !== undefined) {
-    const [, comparator, value] = number.exec(measure.value) ?? []
-    if (value === undefined) {
-      return { kind: 'text', text: [measure.value, measure.unit].filter(Boolean).join(' ') }
-    }
-    return {
-      kind: 'quantity',
-      quantity: {
-        value,
-        ...(measure.unit === undefined ? {} : { unit: measure.unit }),
-        ...(comparator === undefined ? {} : { comparator: comparator as '<' | '<=' | '>' | '>=' }),
-      },
-    }
+function quantityOf(source: string, unit: string | undefined): Quantity | undefined {
+  const [, comparator, value] = bounded.exec(source) ?? []
+  if (value === undefined) return undefined
+  return {
+    value,
+    ...(unit === undefined ? {} : { unit }),
+    ...(comparator === undefined ? {} : { comparator: comparator as '<' | '<=' | '>' | '>=' }),
   }
-  const concept = readCode(scope, child(node, 'Description'))
-  if (concept.codings.length > 0) return { kind: 'concept', concept }
-  return concept.text === undefined ? undefined : { kind: 'text', text: concept.text }
+}
+
+/** The measure as a plain number with unit, where it is one. */
+export function readQuantity(node: XmlNode | undefined): Quantity | undefined {
+  return readMeasure(node)?.quantity
 }
