@@ -192,7 +192,8 @@ export function quantityOf(node) {
 function valueFacts(out, path, id, value, optional, role = 'value') {
   const put = (cat, text) => out.put(cat, path, [`${role} ${id} ${text}`], optional)
   const type = attr(value, 'xsi:type') ?? ''
-  const keys = codeKeys(value)
+  // The translation of a quantity names its unit again, which is no code of the finding.
+  const keys = /PQ|INT|REAL|MO/.test(type) ? [] : codeKeys(value)
   for (const key of keys) put('code', key)
   if (keys.length > 0 || /^C[DEVSO]$/.test(type)) return
   if (type === 'TS' || type === 'IVL_TS') {
@@ -422,8 +423,8 @@ function immunization(out, node) {
   for (const inner of related(node))
     if (has(inner, roots.refusal)) detail(out, inner.path, 'refusal', id, kids(inner, 'code'), free)
   // C83 tells why in any reason whose code is one of its refusal reasons or of HL7's act reasons.
-  for (const inner of related(node))
-    for (const key of codeKeys(...kids(inner, 'code'), ...kids(inner, 'value')))
+  for (const inner of relations(node, 'RSON').flatMap((relation) => [...walk(relation)]))
+    for (const key of codeKeys(inner))
       if (/^v3-ActReason|11\.19725/.test(key)) out.put('detail', inner.path, [`refusal ${id} ${key}`], true)
 }
 
@@ -468,23 +469,18 @@ const asksNothing = (node) => attr(kid(node, 'code'), 'code') === 'ASSERTION'
  * An observation whose value is the finding and whose code asks nothing (ASSERTION), or little: what is told of it hangs on
  * the question, on the finding, or on neither.
  */
-function finding(out, node, { around = [], times = kids(node, 'effectiveTime') } = {}) {
+function finding(out, node, { around = [], times = kids(node, 'effectiveTime'), over = [] } = {}) {
   const questions = codeKeys(...kids(node, 'code'))
   const answers = codeKeys(...kids(node, 'value'))
   const free = [node, ...around].some((one) => attr(one, 'nullFlavor') !== undefined)
-  const ids = [questions[0] ?? '~', answers[0] ?? '~', '~']
-  for (const key of questions) out.put('code', node.path, [`code observation ${key}`], free || asksNothing(node))
+  const ids = [questions[0] ?? '~', answers[0] ?? '~', '~', ...over]
+  for (const key of questions)
+    out.put('code', node.path, [`code observation ${key}`], free || asksNothing(node) || over.length > 0)
   for (const key of answers)
     out.put(
       'code',
       node.path,
-      [
-        `value ${ids[0]} ${key}`,
-        `value ~ ${key}`,
-        `value ${key} ${key}`,
-        `code observation ${key}`,
-        `code problem ${key}`,
-      ],
+      [...ids.map((id) => `value ${id} ${key}`), `code observation ${key}`, `code problem ${key}`],
       free,
     )
   for (const key of questions) for (const id of answers) out.put('detail', node.path, [`kind ${id} ${key}`], true)
@@ -503,6 +499,9 @@ function finding(out, node, { around = [], times = kids(node, 'effectiveTime') }
       const age = quantityOf(kid(inner, 'value'))
       if (age !== undefined) facts.put('value', inner.path, [`age ${id} ${age}`], true)
     }
+    detail(facts, node.path, 'site', id, kids(node, 'targetSiteCode'), free)
+    detail(facts, node.path, 'interpretation', id, kids(node, 'interpretationCode'), free)
+    detail(facts, node.path, 'method', id, kids(node, 'methodCode'), free)
     nestedObservations(facts, node, id)
     return facts.facts
   })
@@ -519,12 +518,18 @@ function finding(out, node, { around = [], times = kids(node, 'effectiveTime') }
 
 /** What an observation holds inside may be its components or items of their own; both are right. */
 function nestedObservations(out, node, id) {
+  const answers = []
   for (const inner of related(node).filter(
     (one) => one.local === 'observation' || one.local === 'act' || one.local === 'supply',
   )) {
     const found = collector(out.section, out.kind, out.document)
     if (inner.local === 'observation') {
+      // Answers of an assessment scale (22.4.86) are what it was made for.
+      const isAnswer = has(inner, roots.answer)
+      for (const key of isAnswer ? codeKeys(...kids(inner, 'code'), ...kids(inner, 'value')) : [])
+        answers.push({ cat: 'code', path: inner.path, key })
       const own = tell(found, inner, ['observation', 'problem'], kids(inner, 'code'), { optional: true })
+      tell(found, inner, ['observation', 'problem'], kids(inner, 'value'), { optional: true })
       for (const value of kids(inner, 'value')) {
         valueFacts(found, inner.path, own.id, value, true)
         for (const key of codeKeys(value))
@@ -536,6 +541,14 @@ function nestedObservations(out, node, id) {
     nestedObservations(found, inner, id)
     for (const fact of found.facts) for (const key of fact.keys) out.put(fact.cat, fact.path, [key], true)
   }
+  for (const { cat, path, key } of answers) {
+    const asked = out.facts.filter((fact) => fact.path === path).flatMap((fact) => fact.keys)
+    out.put(cat, path, [
+      `code observation ${key}`,
+      `value ~ ${key}`,
+      ...asked.filter((one) => one.startsWith('value ') && one.endsWith(` ${key}`)),
+    ])
+  }
 }
 
 /** Functional and cognitive statuses: the question, or the finding of a problem-shaped observation (22.4.68, 22.4.73). */
@@ -544,6 +557,14 @@ function functional(out, node, outer) {
     detail(out, node.path, 'panel', '', kids(node, 'code'), true)
     for (const component of kids(node, 'component'))
       for (const one of kids(component, 'observation', 'organizer')) functional(out, one, node)
+    return
+  }
+  if (node.local === 'act') {
+    // CCD R1 puts abilities into problem acts.
+    for (const one of related(node).filter(
+      (inner) => inner.local === 'observation' && kid(inner, 'value') && !isStatus(inner),
+    ))
+      finding(out, one, { around: [node] })
     return
   }
   const coded = codeKeys(...kids(node, 'value')).length > 0
@@ -697,6 +718,21 @@ function device(out, node) {
     out.put('value', node.path, [`quantity ${id} ${quantity}`, `supply ${id} ${quantity}`], free)
 }
 
+/** Medical Equipment Organizer (22.4.135): supplies and procedures. */
+function devices(out, node) {
+  detail(out, node.path, 'panel', '', kids(node, 'code'), true)
+  tell(out, node, ['device', 'activity'], kids(node, 'code'), { optional: true })
+  for (const component of kids(node, 'component')) {
+    for (const one of kids(component, 'supply')) device(out, one)
+    for (const one of kids(component, 'procedure')) procedure(out, one)
+  }
+}
+
+/** An indication that stands alone (22.4.19 in Procedure Indications): why something was done. */
+function reason(out, node) {
+  if (codeKeys(...kids(node, 'value')).length > 0) finding(out, node)
+}
+
 /** Goal Observation (22.4.121): the question, and its target. */
 function goal(out, node) {
   const { id, free } = tell(out, node, ['activity', 'observation'], kids(node, 'code'))
@@ -734,6 +770,13 @@ function wrapper(out, node) {
   for (const inner of related(node)) {
     const rule = ruleOf(inner, 'other')
     const isPointer = has(inner, roots.entryReference)
+    // Who is at risk of something does not have it: the risk is a finding, not a problem (Risk Concern Act, 22.4.136).
+    const isRisk =
+      has(node, roots.riskConcern) || ['281694009', '80943009'].includes(attr(kid(inner, 'code'), 'code') ?? '')
+    if (rule === 'problem' && isRisk) {
+      finding(out, inner, { around: [node], over: codeKeys(...kids(node, 'code')).slice(0, 1) })
+      continue
+    }
     if (rule !== undefined && !isPointer) rules[rule](out, inner)
     else if (!isPointer) aside(out, inner)
   }
@@ -798,6 +841,8 @@ const rules = {
   coverage,
   directive,
   device,
+  devices,
+  reason,
   goal,
   planned,
   wrapper,

@@ -176,7 +176,20 @@ const statementRules = [
       '2.16.840.1.113883.10.20.34.3.45',
     ],
   ],
-  ['observation', 'observation', [`${ccda}.5`]],
+  [
+    'observation',
+    'observation',
+    [5, 70, 72, 86, 110, 114, 124, 144, 281, 502, 504, 505, 506].map((n) => `${ccda}.${n}`),
+  ],
+  [
+    'observation',
+    'observation',
+    ['2.16.840.1.113883.10.20.15.3.1', ...[12, 13, 14].map((n) => `2.16.840.1.113883.10.20.6.2.${n}`)],
+  ],
+  ['devices', 'organizer', [`${ccda}.135`]],
+  ['reason', 'observation', [`${ccda}.19`]],
+  ['planned', 'act', [`${ccda}.140`, `${ccda}.141`]],
+  ['coverage', 'act', [`${ccda}.61`, `${ccd}.26`]],
   ['wrapper', 'act', [`${ccda}.132`, `${ccda}.136`, `${ccda}.131`, `${ccda}.146`]],
   [
     'problem',
@@ -240,10 +253,10 @@ const defaults = {
   encounters: { encounter: 'encounter' },
   family: { organizer: 'family', observation: 'family' },
   social: { observation: 'observation', organizer: 'observation' },
-  functional: { observation: 'function', organizer: 'function' },
+  functional: { observation: 'function', organizer: 'function', act: 'function' },
   insurance: { act: 'coverage' },
   directives: { observation: 'directive', organizer: 'directive' },
-  devices: { supply: 'device', procedure: 'procedure' },
+  devices: { supply: 'device', procedure: 'procedure', organizer: 'devices' },
   goals: { observation: 'goal' },
   plan: {
     act: 'planned',
@@ -276,6 +289,7 @@ export function ruleOf(node, kind) {
 
 export const roots = {
   entryReference: [`${ccda}.122`],
+  riskConcern: [`${ccda}.136`],
   allergyObservation: [`${ccda}.7`, `${ccda}.90`, `${ccd}.18`, `${ihe}.4.6`],
   problemObservation: [`${ccda}.4`, `${ccd}.28`, `${ihe}.4.5`],
   reaction: [`${ccda}.9`, `${ccd}.54`],
@@ -286,5 +300,5 @@ export const roots = {
   age: [`${ccda}.31`, `${ccd}.38`],
   policy: [`${ccda}.61`, `${ccd}.26`, `${ihe}.4.18`],
   refusal: [`${ccda}.53`],
-  assessmentScale: [`${ccda}.69`],
+  answer: [`${ccda}.86`],
 }
