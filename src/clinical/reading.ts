@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto'
-import type { Diagnostic, EntryOutcome, ItemContent, ItemProvenance, RecordItem } from '../direct/clinical.js'
+import type {
+  Diagnostic,
+  EntryOutcome,
+  ItemContent,
+  ItemProvenance,
+  RecordItem,
+  RecordItemType,
+} from '../direct/clinical.js'
 import type { Agent, Coding, Concept, Identifier, PartialDate, When } from '../direct/datatypes.js'
 import type { ClinicalLimits } from './limits.js'
 
@@ -83,8 +90,13 @@ export function add(reading: Reading, draft: Draft): boolean {
   return true
 }
 
+/** The id of an item: the same document, path and type give the same one. The document itself has no path. */
+export function itemId(document: string, entry: string, type: RecordItemType): string {
+  return sha256(`${document}\n${entry}\n${type}`).slice(0, 32)
+}
+
 /** The finished item: the same document, path and type give the same id. */
 export function identified(draft: Draft, document: string): RecordItem {
-  const id = sha256(`${document}\n${draft.provenance.entry}\n${draft.content.type}`).slice(0, 32)
+  const id = itemId(document, draft.provenance.entry, draft.content.type)
   return { id, ...draft, provenance: { document, ...draft.provenance } }
 }

@@ -50,7 +50,7 @@ export function readAllergy(scope: Scope, concern: XmlNode | undefined): number 
   const agent = substanceOf(scope, node)
   const { subject, kind } = agent ?? { subject: undefined, kind: undefined }
   const substance = says(subject) ? subject : fallback(scope, node, subject, valueIsKind ? undefined : valueConcept)
-  const sort = kind ?? (valueIsKind ? valueConcept : undefined)
+  const sort = kind ?? (valueIsKind || says(subject) ? valueConcept : undefined)
   const when = readWhen(scope, child(node, 'effectiveTime'), true)
   return emit(scope, {
     content: {

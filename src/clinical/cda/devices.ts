@@ -22,7 +22,6 @@ import { at, type Scope } from './scope.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { actStatus, foldConcept } from './status.js'
 import { isA, templates } from './templates.js'
-import { readTimestamp } from './timestamp.js'
 import { parseUdi, udiRoots } from './udi.js'
 
 const column = /device|equipment|implant|supply|item|name|description|type/i
@@ -47,7 +46,7 @@ export function readDevice(scope: Scope, nested: ReadStatement): number {
 export function readProcedureDevices(scope: Scope): Concept[] {
   const concepts: Concept[] = []
   for (const role of productsOf(scope.place)) {
-    const { content } = deviceOf(scope, role, scope.place)
+    const { content } = deviceOf(scope, role, role)
     if (says(content.device)) concepts.push(content.device)
     // A kind of device without anything that tells one piece from another is no more than the procedure says already.
     if (content.udi !== undefined || content.serial !== undefined || content.lot !== undefined || isInstance(role.node))
@@ -112,7 +111,7 @@ function deviceOf(scope: Scope, role: Place | undefined, as: Place): { content: 
       type: 'device',
       device: conceptOf(scope, playing, as === role),
       ...(udi === undefined ? {} : { udi }),
-      ...identityOf(udi),
+      ...(udi === undefined ? {} : parseUdi(udi)),
       ...printed,
       ...(manufacturer === undefined ? {} : { manufacturer }),
       ...(model === undefined ? {} : { model }),
@@ -148,18 +147,6 @@ function conceptOf(scope: Scope, playing: XmlNode | undefined, own: boolean): Co
 function udiOf(role: XmlNode | undefined): string | undefined {
   if (role === undefined) return undefined
   return readIdentifiers(role).find((id) => id.value !== undefined && udiRoots.has(id.root ?? ''))?.value
-}
-
-function identityOf(udi: string | undefined): Partial<Device> {
-  if (udi === undefined) return {}
-  const { manufactured, expires, ...parts } = parseUdi(udi)
-  const manufacturedAt = manufactured === undefined ? undefined : readTimestamp(manufactured)
-  const expiresAt = expires === undefined ? undefined : readTimestamp(expires)
-  return {
-    ...parts,
-    ...(manufacturedAt === undefined ? {} : { manufacturedAt }),
-    ...(expiresAt === undefined ? {} : { expiresAt }),
-  }
 }
 
 /** The UDI organizer of a device: the one with its id, else the only one. */

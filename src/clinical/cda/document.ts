@@ -32,6 +32,7 @@ export function readCda(root: XmlNode, reading: Reading): DocumentHead {
     mergedInto: undefined,
     localTimeTold: false,
     units: new Map(),
+    referring: new Map(),
     documentLabels: [],
   }
   const bare: Scope = { cda, place: cda.root, authorship: { authors: [] } }
@@ -49,6 +50,7 @@ export function readCda(root: XmlNode, reading: Reading): DocumentHead {
   for (const body of bodies) if (body) readSections(scope, body)
   readEncompassing(scope)
   readHeaderCareTeam(scope)
+  followReferences(scope)
   tellReusedIds(reading)
   return head
 }
@@ -111,16 +113,38 @@ function sectionLabels(scope: Scope, node: XmlNode): RecordItem['labels'] & obje
   return distinct([...(confidentialityOf(scope, node) ?? []), ...entries.flatMap((one) => labelsOf(scope, one))])
 }
 
+/** An entry that only names another by id says more of the item that the other made, wherever in the document that stands. */
+function followReferences({ cda }: Scope): void {
+  if (cda.referring.size === 0) return
+  const byKey = new Map<string, string>()
+  for (const item of cda.reading.items) {
+    for (const key of idKeys(item.identifiers)) if (!byKey.has(key)) byKey.set(key, item.id)
+  }
+  for (const [index, keys] of cda.referring) {
+    const into = keys.map((key) => byKey.get(key)).find((id) => id !== undefined)
+    const outcome = cda.reading.entries[index]
+    if (into !== undefined && outcome !== undefined) {
+      cda.reading.entries[index] = { entry: outcome.entry, kind: 'merged', into }
+      const told = cda.reading.diagnostics.findIndex(
+        ({ code, where }) => code === 'unmapped-entry' && where.startsWith(`${outcome.entry}/`),
+      )
+      if (told >= 0) cda.reading.diagnostics.splice(told, 1)
+    }
+  }
+}
+
 /** One id on two statements that say different things: then the id tells nobody which is meant. */
 function tellReusedIds(reading: Reading): void {
   const first = new Map<string, ReadonlySet<string>>()
+  const told = new Set<string>()
   for (const item of reading.items) {
     const said = codesOf(item)
     if (said.size === 0) continue
     for (const key of idKeys(item.identifiers.filter(isUsable))) {
       const known = first.get(key)
       if (known === undefined) first.set(key, said)
-      else if (![...said].some((code) => known.has(code))) {
+      else if (!told.has(key) && ![...said].some((code) => known.has(code))) {
+        told.add(key)
         note(
           reading,
           'id-reused',

@@ -1,21 +1,24 @@
 import { child } from '../../xml/node.js'
 import { type Place, placesIn } from '../place.js'
-import { record } from '../reading.js'
+import { itemId, record } from '../reading.js'
+import { idKeys } from './agents.js'
 import { readAllergy } from './allergies.js'
 import { conduct } from './authors.js'
-import { given, isStatement } from './datatypes.js'
+import { given, isStatement, readIdentifiers } from './datatypes.js'
+import { readDeath } from './death.js'
 import { readEncounter } from './encounters.js'
 import { furtherBySection, furtherByShape, furtherByTemplate, readFurther } from './further.js'
 import { readImmunization } from './immunizations.js'
+import { isSecurityLabel } from './labels.js'
 import { readMedication } from './medications.js'
-import { nestedIn } from './nested.js'
+import { isReferenceOnly, nestedIn } from './nested.js'
 import { readAttachedNotes } from './notes.js'
 import { readWrapper } from './plans.js'
 import { readProblem } from './problems.js'
 import { readProcedure } from './procedures.js'
 import { readBattery, readObservation } from './results.js'
-import { at, remark, type Scope } from './scope.js'
-import { intentOf } from './statement.js'
+import { at, mergeInto, remark, type Scope } from './scope.js'
+import { intentOf, referredKeys } from './statement.js'
 import { isA, templates } from './templates.js'
 
 /** What one statement is read as. */
@@ -49,8 +52,17 @@ export function readEntry(scope: Scope): void {
   else {
     const told = reading.diagnostics.slice(toldBefore).find((one) => one.code === 'unmapped-entry')
     const reason = told?.detail ?? (reading.full ? 'the document has too many items' : 'not read')
+    const keys = namedKeys(scope)
+    if (keys.length > 0) scope.cda.referring.set(reading.entries.length, keys)
     record(reading, { entry, kind: 'unmapped', reason })
   }
+}
+
+/** Keys of the statements that an entry names by id, being nothing but a reference or an act around references. */
+function namedKeys(scope: Scope): string[] {
+  const node = placesIn(scope.place).find((one) => isStatement(one.node))?.node
+  if (node === undefined) return []
+  return isReferenceOnly(node) ? idKeys(readIdentifiers(node)) : referredKeys(node)
 }
 
 /** A statement's own templates say what it is, before the section it stands in does. */
@@ -64,6 +76,11 @@ function readStatement(scope: Scope): void {
   const inner = at(scope, place)
   const statement = { ...inner, authorship: conduct(inner, place) }
   const before = reading.diagnostics.length
+  if (isSecurityLabel(place.node)) {
+    // The section, or the document, has taken it over already.
+    mergeInto(scope, itemId(reading.document, '', 'document'))
+    return
+  }
   const notes = isA(place.node, templates.note) ? 0 : readAttachedNotes(statement)
   const made = readOneStatement(statement) + notes
   if (made > 0 || scope.cda.mergedInto !== undefined) return
@@ -73,6 +90,7 @@ function readStatement(scope: Scope): void {
 
 /** Reads a statement wherever it stands, inside another one too, as whatever it is; answers how many items it made. */
 function readOneStatement(scope: Scope): number {
+  if (isA(scope.place.node, templates.deceased)) return readDeath(scope)
   const further = furtherByTemplate(scope)
   if (further !== undefined) return readFurther(further, scope, readOneStatement)
   const kind = kindByTemplate(scope)

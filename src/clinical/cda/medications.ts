@@ -183,10 +183,14 @@ export function readInstructions(scope: Scope, node: XmlNode, ownText: boolean):
 export function indicationsOf(scope: Scope, node: XmlNode): Concept[] {
   const indications = relatedStatements(node).filter((one) => isA(one, templates.indication))
   return [...new Set([...relatedStatements(node, 'RSON'), ...indications])]
-    .filter((one) => !isA(one, templates.refusal) && !isA(one, templates.entryReference))
-    .map((one) =>
-      withNarrative(scope, readNamed(scope, child(one, 'value')) ?? readConcept(scope, child(one, 'code')), one),
+    .filter(
+      (one) => ![templates.refusal, templates.entryReference, templates.priority].some((roots) => isA(one, roots)),
     )
+    .map((one) => {
+      // The code of an observation says what sort of finding it is, never which.
+      const code = one.local === 'observation' ? undefined : child(one, 'code')
+      return withNarrative(scope, readNamed(scope, child(one, 'value')) ?? readConcept(scope, code), one)
+    })
     .filter(says)
 }
 

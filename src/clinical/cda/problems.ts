@@ -20,9 +20,9 @@ import { readValue } from './values.js'
 
 /**
  * One item for a problem observation (C-CDA 22.4.4, CCD 1.28). Onset and end come from the observation's own effective
- * time; that of the concern act only says when the concern entered the list.
+ * time; that of the concern act only says when the concern entered the list. `causedDeath` for the cause of a death.
  */
-export function readProblem(scope: Scope, concern: XmlNode | undefined): number {
+export function readProblem(scope: Scope, concern: XmlNode | undefined, causedDeath = false): number {
   const { node } = scope.place
   const value = readConcept(scope, child(node, 'value'), /problem|diagnos|condition|name|description/i)
   const problem = withNarrative(scope, value, node, /problem|diagnos|condition|name|description/i)
@@ -34,6 +34,7 @@ export function readProblem(scope: Scope, concern: XmlNode | undefined): number 
       problem,
       ...(says(kind) ? { kind } : {}),
       ...details(scope, node),
+      ...(causedDeath ? { causedDeath } : {}),
     },
     subject: problem,
     when,

@@ -30,6 +30,8 @@ export interface Cda {
   localTimeTold: boolean
   /** Units already judged, so that each is parsed once. */
   readonly units: Map<string, boolean>
+  /** Entries that made nothing of their own but name others by id, by their place among the outcomes. */
+  readonly referring: Map<number, readonly string[]>
   /** Security labels of the whole document that stand in its body. */
   readonly documentLabels: Coding[]
 }
