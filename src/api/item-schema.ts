@@ -432,15 +432,44 @@ export const clinicalItem = z.object({
   }),
 })
 
+const source = z
+  .object({ messageId: z.string(), spoolId: z.string(), sender: z.string(), mailbox: z.string() })
+  .describe('The message that brought it')
+
+const moment = z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC' })
+
 /** The item with what the record knows about it. */
 export const itemSchema = clinicalItem
   .extend({
+    entryId: z.string().describe('Of the entry that shows this statement; stays while documents come'),
     recordId: z.string(),
-    state: z.enum(['proposed', 'current', 'ignored']),
-    addedAt: z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC' }),
-    source: z
-      .object({ messageId: z.string(), spoolId: z.string(), sender: z.string(), mailbox: z.string() })
-      .describe('The message that brought it'),
+    state: z
+      .enum(['proposed', 'current', 'ignored', 'held', 'superseded'])
+      .describe(
+        'held: its document seems to be about somebody else; superseded: replaced, by its sender or by a person',
+      ),
+    addedAt: moment,
+    source,
+    appearances: z
+      .array(
+        z.object({
+          statement: z.string().describe('Id of the item as that document has it'),
+          document: z.string(),
+          entry: z.string(),
+          addedAt: moment,
+          source,
+          standing: z.enum(['shown', 'same', 'waits', 'superseded']),
+        }),
+      )
+      .describe('Every statement that says the same, the shown one among them'),
+    conflicts: z
+      .array(z.object({ field: z.string(), statements: z.array(z.string()) }))
+      .describe('What statements do not agree on: one statement for each thing said'),
+    review: z
+      .array(z.enum(['new', 'version', 'conflict', 'contradiction', 'withdrawn']))
+      .describe('Why a person should look at it'),
+    withheld: z.boolean().describe('It has a security label for which it leaves only when picked by itself'),
+    version: z.string().describe('Changes with the entry; name it in a decision'),
   })
   .meta({ id: 'RecordItem' })
 

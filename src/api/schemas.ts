@@ -68,9 +68,15 @@ export const messagesQuery = pageQuery.extend({
 })
 
 export const itemTypes = z.enum(recordItemTypes)
-const itemStates = z.enum(['proposed', 'current', 'ignored'])
+const itemStates = z.enum(['proposed', 'current', 'ignored', 'held', 'superseded'])
 
-export const itemsQuery = pageQuery.extend({ type: itemTypes.optional(), state: itemStates.optional() })
+export const itemsQuery = pageQuery.extend({
+  type: itemTypes.optional(),
+  state: itemStates.optional(),
+  document: segment.optional().describe('Only what this document has a part in, by its SHA-256'),
+  review: flag.optional().describe('true: only what a person should look at'),
+  conflicts: flag.optional().describe('true: only entries whose statements do not agree'),
+})
 
 export const flagsBody = z
   .strictObject({

@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { RecordItem } from '../direct/clinical.js'
 import { checkBody, type Family, isMoment, jsonOf, type RowFamily, type RowReader, sound } from '../ports/rows.js'
-import { bytesKey, documentKey, indexKeys, itemKey, ownerOf } from './rows.js'
-
-const states = ['proposed', 'current', 'ignored']
+import { bytesKey, documentKey, headKey, itemKey, ledgerKey, ownerOf } from './rows.js'
 
 function partsOf(key: string): { readonly record: string; readonly id: string } {
   const parts = key.split('/')
@@ -23,18 +21,55 @@ const item: Family<'entry'> = {
     const stored = await opened(row, record, reader)
     const { item } = stored as { readonly item?: RecordItem }
     sound(item?.id === id && stored['recordId'] === record, 'the item is another one')
-    sound(states.includes(String(stored['state'])) && isMoment(stored['addedAt']), 'the item has no state or no time')
-    return indexKeys(record, item).map((key) => ({ kind: 'entry', key }))
+    sound(isMoment(stored['addedAt']), 'the item has no time')
+    // Rows from before there were ledgers get theirs with the next change of the record.
+    return stored['seq'] === undefined ? [] : [{ kind: 'entry', key: ledgerKey(record, item.content.type) }]
   },
 }
 
+const head: Family<'entry'> = {
+  kind: 'entry',
+  name: 'head of a record',
+  form: /^record\/(?<owner>[^/]+)\/head$/,
+  async check(row, reader) {
+    const record = decodeURIComponent(row.key.split('/')[1] ?? '')
+    const { revision, documents, decisions } = await opened(row, record, reader)
+    sound(Number.isInteger(revision) && Array.isArray(documents) && Array.isArray(decisions), 'it is no head')
+    return (documents as { sha256: string }[]).map(({ sha256 }) => ({
+      kind: 'entry',
+      key: documentKey(record, String(sha256)),
+    }))
+  },
+}
+
+/** Which item has a row is said here: a statement whose row is gone is a finding. */
+const ledger: Family<'entry'> = {
+  kind: 'entry',
+  name: 'ledger of a record',
+  form: /^record\/(?<owner>[^/]+)\/ledger\/[^/]+$/,
+  async check(row, reader) {
+    const { record, id: type } = partsOf(row.key)
+    const { facts, decisions } = await opened(row, record, reader)
+    sound(Array.isArray(facts) && Array.isArray(decisions), 'it is no ledger')
+    const all = facts as readonly { readonly id: string; readonly type: string }[]
+    sound(
+      all.every((fact) => fact.type === type),
+      'it has statements of another kind',
+    )
+    return [
+      { kind: 'entry', key: headKey(record) },
+      ...all.map(({ id }) => ({ kind: 'entry' as const, key: itemKey(record, id) })),
+    ]
+  },
+}
+
+/** Lists of items by day, as releases before reconciliation wrote them; nothing reads them any more. */
 const index: Family<'entry'> = {
   kind: 'entry',
   name: 'record index',
   form: /^record\/(?<owner>[^/]+)\/(by-date|by-type\/[^/]+)\/[^/]+\/[^/]+$/,
-  check({ key, value }) {
+  check({ key }) {
     const { record, id } = partsOf(key)
-    sound(states.includes(Buffer.from(value).toString()), 'the row has no state')
     return [{ kind: 'entry', key: itemKey(record, id) }]
   },
 }
@@ -73,4 +108,4 @@ const bytes: Family<'entry'> = {
 }
 
 /** Every row that this room writes. */
-export const recordFamilies: readonly RowFamily[] = [item, index, document, bytes]
+export const recordFamilies: readonly RowFamily[] = [item, head, ledger, index, document, bytes]

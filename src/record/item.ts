@@ -1,8 +1,12 @@
 import type { DirectAddress } from '../direct/address.js'
 import type { Diagnostic, EntryOutcome, RecordItem, RecordItemType } from '../direct/clinical.js'
+import type { Batch } from '../ports/store.js'
+import type { PatientMatch } from './match.js'
+import type { Decision, ReconcileMode } from './reconcile/decision.js'
+import type { EntryState, ReviewReason } from './reconcile/reconcile.js'
 
-/** How an item stands in the record. Import only proposes; a person makes it current or ignores it. */
-export type ItemState = 'proposed' | 'current' | 'ignored'
+/** How an entry stands in the record. Import proposes; a person, or a mode that a person set, makes it current. */
+export type ItemState = EntryState
 
 /** Where an item came from, beyond the document that its own provenance names. */
 export interface ItemSource {
@@ -48,6 +52,8 @@ export interface RecordEntry {
   /** All statements of the entry, the shown one among them. */
   readonly appearances: readonly Appearance[]
   readonly conflicts: readonly Conflict[]
+  /** Why a person should look at it; empty where nothing waits. */
+  readonly review: readonly ReviewReason[]
   /** It carries a security label for which it leaves only when picked by itself. */
   readonly withheld: boolean
   /** Changes whenever anything of the entry does. */
@@ -61,10 +67,11 @@ export interface CurrentQuery {
   readonly to?: string
 }
 
-/** An item with what the record knows about it. */
+/** An item as it lies in its row, as it was read; what the record makes of it is worked out from the ledgers. */
 export interface StoredItem {
   readonly recordId: string
-  readonly state: ItemState
+  /** Revision of the record that brought it; absent in rows from before reconciliation. */
+  readonly seq?: number
   /** Unix milliseconds. */
   readonly addedAt: number
   readonly source: ItemSource
@@ -91,11 +98,66 @@ export interface StoredDocument {
   readonly addedAt: number
   readonly source: ItemSource
   readonly diagnostics: readonly Diagnostic[]
+  /** What became of each of its clinical statements; absent in rows from before this was told. */
+  readonly entries?: readonly EntryOutcome[]
+}
+
+/** A document with how it stands in the record. */
+export interface DocumentView extends Omit<StoredDocument, 'entries'> {
+  readonly entries: readonly EntryOutcome[]
+  /** Whether it is about the patient of the record. */
+  readonly match: PatientMatch
+  /** `held`: about somebody else as it seems, until a person decides; `rejected`: a person said so. */
+  readonly standing: 'live' | 'held' | 'rejected' | 'superseded'
+}
+
+/** How documents become part of records, where nobody said otherwise. */
+export interface RecordPolicy {
+  readonly mode: ReconcileMode
+  /** Codes of security labels whose items leave only when picked one by one. */
+  readonly withheldLabels: readonly string[]
+}
+
+export type { Decision, ReconcileMode } from './reconcile/decision.js'
+
+/** What a person asks for. `version` is that of the entry as it was seen: the request fails where it changed since. */
+export type DeedRequest =
+  | { readonly kind: 'add' | 'ignore'; readonly entry: string; readonly version?: string }
+  | { readonly kind: 'replace'; readonly entry: string; readonly replaces: string; readonly version?: string }
+  | { readonly kind: 'merge'; readonly entry: string; readonly with: string; readonly version?: string }
+  | {
+      readonly kind: 'split'
+      readonly entry: string
+      readonly statements: readonly string[]
+      readonly version?: string
+    }
+  | { readonly kind: 'choose'; readonly entry: string; readonly statement: string; readonly version?: string }
+  /** Adds every proposed entry that the document has a part in. */
+  | { readonly kind: 'add-document' | 'release' | 'reject'; readonly document: string }
+  | { readonly kind: 'mode'; readonly sender: string; readonly mode: ReconcileMode }
+  | { readonly kind: 'undo'; readonly decision: string }
+
+export type DecideOutcome =
+  /** `decisions` are the ids, one for each that was made. */
+  | { readonly kind: 'decided'; readonly parts: Batch; readonly decisions: readonly string[] }
+  /** Nothing is decided: the request at `index` names nothing, or what it names changed, or it cannot be done. */
+  | { readonly kind: 'missing' | 'stale' | 'not-possible'; readonly index: number; readonly detail: string }
+
+/** A decision as people are told of it; it is undone by its id. */
+export interface DecisionView extends Decision {
+  readonly undone: boolean
 }
 
 export interface ItemQuery {
   readonly type?: RecordItemType
+  /** Without it every state but `held`, which is nobody's business until it is released. */
   readonly state?: ItemState
+  /** Only what a person should look at. */
+  readonly review?: boolean
+  /** Only entries whose statements do not agree. */
+  readonly conflicts?: boolean
+  /** Only entries with a statement of this document. */
+  readonly document?: string
   /** 1 to 200, default 50. */
   readonly limit?: number
   /** `next` of the page before. */
@@ -105,10 +167,10 @@ export interface ItemQuery {
 export type ItemPage =
   | {
       readonly kind: 'page'
-      readonly items: readonly StoredItem[]
+      readonly items: readonly RecordEntry[]
       /** Ids of items whose rows are damaged: named, never skipped in silence. */
       readonly unreadable: readonly string[]
-      /** Where the next page starts; absent at the end. A page filtered by state may be short and still have one. */
+      /** Where the next page starts; absent at the end. */
       readonly next?: string
     }
   | { readonly kind: 'bad-cursor' }
@@ -116,8 +178,15 @@ export type ItemPage =
 export const recordLimits = {
   pageDefault: 50,
   pageMax: 200,
-  /** Index rows read for one page when the state filter passes few of them. */
-  rowsPerPage: 2000,
+  /** Deeds in one request: all proposals of a large document at once. */
+  deedsPerRequest: 500,
+  /** Decisions on one type: some forty years of deciding daily; beyond it the ledger would no longer be quick to open. */
+  decisionsPerType: 15_000,
+  /** Statements of one type: beyond it the ledger would no longer be quick to open, and documents are kept without items. */
+  statementsPerType: 60_000,
+  /** Records whose entries are remembered while nothing changes, and the statements one of them may have. */
+  rememberedRecords: 8,
+  rememberedStatements: 20_000,
   /** One batch must stay small enough to commit; the largest C-CDA seen has some 3,000 entries. */
   itemsPerProposal: 20_000,
   /** Kept per document; the reader has its own, lower limit. */

@@ -1,70 +1,78 @@
-import type { Store } from '../ports/store.js'
-import { within } from '../ports/store.js'
-import type { Vault } from '../ports/vault.js'
 import { VaultFailed } from '../ports/vault.js'
-import type { ItemPage, ItemQuery, recordLimits, StoredItem } from './item.js'
-import { indexPrefix, isId, openJson, ownerOf } from './rows.js'
+import { openEntries, type Shown } from './entries.js'
+import type { CurrentQuery, ItemPage, ItemQuery, RecordEntry, RecordPolicy, recordLimits } from './item.js'
+import type { BookPorts } from './ledger.js'
+import type { Reconciled } from './reconcile/reconcile.js'
+import { isId } from './rows.js'
+
+/** What a list is made from. */
+export interface Lists extends BookPorts {
+  readonly policy: RecordPolicy
+  readonly limits: typeof recordLimits
+  shownIn(recordId: string): Promise<Shown>
+}
 
 /**
- * One page, newest clinical date first. The cursor is a position in the index, so items that are added meanwhile neither
- * repeat nor hide one; it is validated, and the scan stays inside the record whatever it says.
+ * One page, newest clinical date first. The cursor is a position in that order, so entries that are added meanwhile neither
+ * repeat nor hide one.
  */
-export async function listItems(
-  { store, vault }: { readonly store: Store; readonly vault: Vault },
-  recordId: string,
-  query: ItemQuery,
-  limits: typeof recordLimits,
-): Promise<ItemPage> {
+export async function listItems(lists: Lists, recordId: string, query: ItemQuery): Promise<ItemPage> {
   if (!isId(recordId)) return { kind: 'page', items: [], unreadable: [] }
-  const prefix = indexPrefix(recordId, query.type)
   const position = query.cursor === undefined ? undefined : readCursor(query.cursor)
   if (query.cursor !== undefined && position === undefined) return { kind: 'bad-cursor' }
 
+  const { limits, policy } = lists
   const size = Math.min(Math.max(1, Math.trunc(query.limit ?? limits.pageDefault)), limits.pageMax)
-  const ids: string[] = []
-  let lt = position === undefined ? within(prefix).lt : prefix + position
-  let more = false
-  let budget = limits.rowsPerPage
-  scan: for (;;) {
-    const asked = Math.min(budget, query.state ? limits.pageMax : size - ids.length + 1)
-    const rows = await store.range({ gte: prefix, lt, limit: asked, reverse: true })
-    for (const { key, value } of rows) {
-      const passes = query.state === undefined || Buffer.from(value).toString() === query.state
-      if (passes && ids.length === size) {
-        more = true
-        break scan
-      }
-      if (passes) ids.push(key.slice(key.lastIndexOf('/') + 1))
-      lt = key
-    }
-    budget -= rows.length
-    more = rows.length === asked
-    if (!more || budget === 0) break
-  }
-  const { items, unreadable } = await openItems(store, vault, recordId, ids)
-  const page = { kind: 'page', items, unreadable } as const
-  return more ? { ...page, next: Buffer.from(lt.slice(prefix.length)).toString('base64url') } : page
+  const { entries, documents } = await lists.shownIn(recordId)
+  const passing = newestFirst(entries.filter((entry) => passes(entry, query)))
+  const rest = position === undefined ? passing : passing.filter((entry) => placeOf(entry) < position)
+  const page = rest.slice(0, size)
+  const answer = { kind: 'page' as const, ...(await openEntries(lists, recordId, page, documents, policy)) }
+  const last = page.at(-1)
+  if (!last || rest.length <= size) return answer
+  return { ...answer, next: Buffer.from(placeOf(last)).toString('base64url') }
 }
 
-/** The items of these ids in their order; those whose rows are damaged are named, never skipped in silence. */
-async function openItems(store: Store, vault: Vault, recordId: string, ids: readonly string[]) {
-  const items: StoredItem[] = []
-  const unreadable: string[] = []
-  const keys = ids.map((id) => `${ownerOf(recordId)}/item/${id}`)
-  const rows = await Promise.all(keys.map((key) => store.get(key)))
-  for (const [index, row] of rows.entries()) {
-    try {
-      if (!row) throw new VaultFailed('An indexed item has no row')
-      items.push(await openJson<StoredItem>(vault, ownerOf(recordId), row.key, row.value))
-    } catch (error) {
-      if (!(error instanceof VaultFailed || error instanceof SyntaxError)) throw error
-      unreadable.push(decodeURIComponent(ids[index] ?? ''))
-    }
+/** What the record shows today. Throws VaultFailed at an entry whose row is damaged: a list without it would be a lie. */
+export async function* currentEntries(
+  lists: Lists,
+  recordId: string,
+  { types, from = '', to }: CurrentQuery,
+): AsyncIterable<RecordEntry> {
+  if (!isId(recordId)) return
+  const { entries, documents } = await lists.shownIn(recordId)
+  const inside = ({ shown: { day } }: Reconciled) =>
+    day.startsWith('0000') || (day >= from && (to === undefined || day.slice(0, to.length) <= to))
+  const wanted = entries.filter(
+    (entry) => entry.state === 'current' && (!types || types.includes(entry.type)) && inside(entry),
+  )
+  const ordered = newestFirst(wanted)
+  for (let at = 0; at < ordered.length; at += lists.limits.pageMax) {
+    const some = ordered.slice(at, at + lists.limits.pageMax)
+    const { items, unreadable } = await openEntries(lists, recordId, some, documents, lists.policy)
+    if (unreadable.length > 0) throw new VaultFailed('An entry of the record cannot be read')
+    yield* items
   }
-  return { items, unreadable }
+}
+
+function passes(entry: Reconciled, { type, state, review, conflicts, document }: ItemQuery): boolean {
+  if (type !== undefined && entry.type !== type) return false
+  if (state === undefined ? entry.state === 'held' : entry.state !== state) return false
+  if (review === true && entry.review.length === 0) return false
+  if (conflicts === true && entry.conflicts.length === 0) return false
+  return document === undefined || entry.members.some(({ fact }) => fact.document === document)
+}
+
+/** Where an entry stands in a list: its day, and its id between those of one day. */
+function placeOf({ shown, id }: Reconciled): string {
+  return `${shown.day}/${id}`
+}
+
+function newestFirst(entries: readonly Reconciled[]): readonly Reconciled[] {
+  return [...entries].sort((a, b) => (placeOf(a) < placeOf(b) ? 1 : -1))
 }
 
 function readCursor(text: string): string | undefined {
   const position = Buffer.from(text, 'base64url').toString('latin1')
-  return /^\d{4}-\d\d-\d\dT\d\d:\d\d\/[\w.~%!'()*-]{1,600}$/.test(position) ? position : undefined
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d\/[\x21-\x7e]{1,600}$/.test(position) ? position : undefined
 }

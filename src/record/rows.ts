@@ -3,14 +3,15 @@ import type { PartialDate } from '../direct/datatypes.js'
 import type { Vault } from '../ports/vault.js'
 
 /**
- * Rows of a record. Keys hold the kind of an item and its day, because an order cannot be read from ciphertext; what
- * the item says is sealed.
+ * Rows of a record. What its items say is sealed; keys tell which kinds of item it has.
+ *
+ * What an entry shows is worked out from the ledgers, in `reconcile/`: no row says which statement is current.
  *
  * | key                                           | value                                 |
  * |-----------------------------------------------|---------------------------------------|
  * | `record/<record>/item/<id>`                   | the stored item, sealed               |
- * | `record/<record>/by-date/<date>/<id>`         | its state                             |
- * | `record/<record>/by-type/<type>/<date>/<id>`  | its state                             |
+ * | `record/<record>/head`                        | revision, documents, modes, sealed    |
+ * | `record/<record>/ledger/<type>`               | facts and decisions of a type, sealed |
  * | `record/<record>/document/<sha256>`           | what is known of the document, sealed |
  * | `record/<record>/bytes/<sha256>`              | its bytes, sealed (see ports/body)    |
  */
@@ -26,14 +27,19 @@ export function bytesKey(recordId: string, sha256: string): string {
   return `${ownerOf(recordId)}/bytes/${segment(sha256)}`
 }
 
-export function indexPrefix(recordId: string, type: RecordItemType | undefined): string {
-  return `${ownerOf(recordId)}/${type ? `by-type/${type}` : 'by-date'}/`
+/** Changes with everything that is written to the record. */
+export function headKey(recordId: string): string {
+  return `${ownerOf(recordId)}/head`
 }
 
-/** Both index rows of an item. */
-export function indexKeys(recordId: string, item: RecordItem): readonly string[] {
-  const position = `${dayOf(item)}/${segment(item.id)}`
-  return [indexPrefix(recordId, undefined) + position, indexPrefix(recordId, item.content.type) + position]
+/** What reconciliation needs of all items of one type. */
+export function ledgerKey(recordId: string, type: RecordItemType): string {
+  return `${ownerOf(recordId)}/ledger/${type}`
+}
+
+/** Where the items lie. */
+export function itemPrefix(recordId: string): string {
+  return `${ownerOf(recordId)}/item/`
 }
 
 /** Owner of the record's data key. */

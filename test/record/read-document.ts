@@ -6,7 +6,7 @@ import type { ReadDocument } from '../../src/record/item.js'
 export function item(id: string, given: Partial<RecordItem> = {}): RecordItem {
   return {
     id,
-    content: { type: 'problem', problem: { codings: [], text: 'canary condition' } },
+    content: { type: 'problem', problem: { codings: [], text: `canary condition ${id}` } },
     negated: false,
     identifiers: [],
     provenance: { document: 'd', entry: '/x[1]', authors: [] },

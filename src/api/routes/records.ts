@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { Principal } from '../../directory/directory.js'
-import type { StoredItem } from '../../record/item.js'
+import type { RecordEntry } from '../../record/item.js'
 import { attachmentDisposition, safeMediaType } from '../download.js'
 import { itemSchema, itemsSchema } from '../item-schema.js'
 import type { ApiPorts } from '../ports.js'
@@ -11,7 +11,7 @@ import { route } from '../route.js'
 import { documentParams, itemParams, itemsQuery, pageQuery, recordParams, recordsSchema } from '../schemas.js'
 
 /** Refuses a record that the principal may not see exactly as one that does not exist. */
-async function mustSee({ addresses }: ApiPorts, principal: Principal, recordId: string): Promise<void> {
+export async function mustSee({ addresses }: ApiPorts, principal: Principal, recordId: string): Promise<void> {
   if (principal.address === '*') return
   const own = await addresses.get(principal.address)
   if (own?.record === undefined || own.record !== recordId) throw new Problem('not-found')
@@ -27,8 +27,15 @@ async function isKnown({ addresses }: ApiPorts, recordId: string): Promise<boole
   }
 }
 
-function itemView({ recordId, state, addedAt, source, item }: StoredItem) {
-  return { ...item, recordId, state, addedAt: new Date(addedAt).toISOString(), source }
+/** An entry as clients read it: the statement it shows, under the entry's own id beside the statement's. */
+export function entryView({ id, item, addedAt, appearances, ...entry }: RecordEntry) {
+  return {
+    ...item,
+    ...entry,
+    entryId: id,
+    addedAt: new Date(addedAt).toISOString(),
+    appearances: appearances.map((one) => ({ ...one, addedAt: new Date(one.addedAt).toISOString() })),
+  }
 }
 
 export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
@@ -66,6 +73,8 @@ export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
     access: 'record:read',
     action: 'items.list',
     summary: 'Items of a record, newest clinical date first',
+    description:
+      'Each is one entry: one whole statement, and every document that says the same in `appearances`. Without `state`, every state but `held`.',
     tag,
     params: recordParams,
     query: itemsQuery,
@@ -73,19 +82,22 @@ export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
     async handle({ principal, params: { recordId }, query, subject }) {
       subject['record'] = recordId
       await mustSee(ports, principal, recordId)
-      const { limit, cursor, type, state } = query
+      const { limit, cursor, type, state, document, review, conflicts } = query
       const page = await ports.record.list(recordId, {
         limit,
         ...(cursor === undefined ? {} : { cursor }),
         ...(type === undefined ? {} : { type }),
         ...(state === undefined ? {} : { state }),
+        ...(document === undefined ? {} : { document }),
+        ...(review === 'true' ? { review: true } : {}),
+        ...(conflicts === 'true' ? { conflicts: true } : {}),
       })
       if (page.kind === 'bad-cursor') throw new Problem('invalid-cursor')
       if (page.items.length === 0 && principal.address === '*' && !(await isKnown(ports, recordId))) {
         throw new Problem('not-found')
       }
       subject['count'] = String(page.items.length)
-      const items = page.items.map(itemView)
+      const items = page.items.map(entryView)
       return { items, unreadable: page.unreadable, ...(page.next === undefined ? {} : { next: page.next }) }
     },
   })
@@ -96,15 +108,17 @@ export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
     access: 'record:read',
     action: 'item.read',
     summary: 'One item',
+    description: 'By the id of the entry or of any statement in it: a merge leaves no id behind.',
     tag,
     params: itemParams,
     answers: itemSchema,
-    async handle({ principal, params: { recordId, id }, subject }) {
+    async handle({ principal, params: { recordId, id }, subject, reply }) {
       Object.assign(subject, { record: recordId, item: id })
       await mustSee(ports, principal, recordId)
       const stored = await ports.record.get(recordId, id)
       if (!stored) throw new Problem('not-found')
-      return itemView(stored)
+      reply.header('etag', `"${stored.version}"`)
+      return entryView(stored)
     },
   })
 

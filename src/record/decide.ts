@@ -1,0 +1,223 @@
+import type { RecordItemType } from '../direct/clinical.js'
+import { recordItemTypes } from '../direct/clinical.js'
+import type { Clock } from '../ports/world.js'
+import { entriesOf, entryNamed, type Shown } from './entries.js'
+import type { DecideOutcome, DecisionView, DeedRequest, recordLimits } from './item.js'
+import { type BookPorts, type Books, bookParts, type Ledger, openBooks, standingOf } from './ledger.js'
+import { type Decision, type Deed, standing } from './reconcile/decision.js'
+import type { Reconciled } from './reconcile/reconcile.js'
+import { isId } from './rows.js'
+
+type Refused = { readonly kind: 'missing' | 'stale' | 'not-possible'; readonly detail: string }
+
+/** A deed with the type whose ledger keeps it; without one it is about documents or senders. */
+interface Placed {
+  readonly type?: RecordItemType
+  readonly deed: Deed
+}
+
+/**
+ * Decides as asked, all of it or nothing, and answers what must be committed. Every request is judged by the record as it
+ * is now; a later one on the same entry goes over an earlier one. The head's version is required: on a conflict call it
+ * again.
+ */
+export async function decide(
+  ports: BookPorts & { readonly clock: Clock },
+  recordId: string,
+  requests: readonly DeedRequest[],
+  by: string,
+  limits: typeof recordLimits,
+): Promise<DecideOutcome> {
+  const refuse = (detail: string) => ({ kind: 'not-possible' as const, index: 0, detail })
+  if (!isId(recordId)) return { kind: 'missing', index: 0, detail: 'no such record' }
+  if (requests.length === 0 || requests.length > limits.deedsPerRequest)
+    return refuse(`1 to ${limits.deedsPerRequest} at once`)
+  const books = await openBooks(ports, recordId)
+  const shown = await entriesOf(books)
+  const placed: Placed[] = []
+  for (const [index, request] of requests.entries()) {
+    const outcome = await placedDeeds(request, shown)
+    if ('kind' in outcome) return { ...outcome, index }
+    placed.push(...outcome)
+  }
+
+  const { head } = books
+  const seq = head.revision + 1
+  const at = ports.clock.now()
+  const decisions = placed.map(({ type, deed }, index) => {
+    const id = `${seq}.${String(index).padStart(5, '0')}`
+    return { type, decision: { id, seq, at, by, deed } }
+  })
+  const changed = new Map<RecordItemType, Ledger>()
+  for (const { type, decision } of decisions) {
+    if (type === undefined) continue
+    const ledger = changed.get(type) ?? (await books.ledger(type))
+    if (ledger.decisions.length >= limits.decisionsPerType)
+      return refuse('too many decisions were made on this kind of entry')
+    changed.set(type, { ...ledger, decisions: [...ledger.decisions, decision] })
+  }
+  const ofHead = decisions.flatMap(({ type, decision }) => (type === undefined ? [decision] : []))
+  if (head.decisions.length + ofHead.length > limits.decisionsPerType) return refuse('too many decisions were made')
+  const next = { ...head, revision: seq, decisions: [...head.decisions, ...ofHead] }
+  const parts = await bookParts(ports, recordId, books, next, changed)
+  return { kind: 'decided', parts, decisions: decisions.map(({ decision }) => decision.id) }
+}
+
+async function placedDeeds(request: DeedRequest, shown: Shown): Promise<readonly Placed[] | Refused> {
+  switch (request.kind) {
+    case 'mode':
+      return [{ deed: { kind: 'mode', sender: request.sender, mode: request.mode } }]
+    case 'undo':
+      return undoing(request.decision, shown.books)
+    case 'release':
+    case 'reject':
+    case 'add-document':
+      return ofDocument(request.kind, request.document, shown)
+    default:
+      return ofEntry(request, shown)
+  }
+}
+
+async function undoing(id: string, books: Books): Promise<readonly Placed[] | Refused> {
+  for (const { type, decision, undone } of await allDecisions(books)) {
+    if (decision.id !== id) continue
+    if (decision.deed.kind === 'undo') return notPossible('what was undone is decided again, not undone twice')
+    if (undone) return notPossible('it is undone already')
+    return [{ ...(type && { type }), deed: { kind: 'undo', decision: id } }]
+  }
+  return { kind: 'missing', detail: 'no such decision' }
+}
+
+function ofDocument(
+  kind: 'release' | 'reject' | 'add-document',
+  sha256: string,
+  { documents, entries, books }: Shown,
+): readonly Placed[] | Refused {
+  if (!documents.has(sha256)) return { kind: 'missing', detail: 'no such document' }
+  const { held, rejected } = standingOf(books.head)
+  const outside = held.has(sha256) || rejected.has(sha256)
+  if (kind === 'add-document') {
+    if (outside) return notPossible('the document has to be released first')
+    const wanted = entries.filter(
+      ({ state, members }) => state === 'proposed' && members.some(({ fact }) => fact.document === sha256),
+    )
+    return wanted.map((entry) => ({ type: entry.type, deed: { kind: 'add', statements: idsOf(entry) } }))
+  }
+  if (kind === 'release' && !outside) return notPossible('it is not held')
+  if (kind === 'reject' && rejected.has(sha256)) return notPossible('it is rejected already')
+  return [{ deed: { kind, document: sha256 } }]
+}
+
+type OfEntry = Extract<DeedRequest, { readonly entry: string }>
+
+function ofEntry(request: OfEntry, shown: Shown): readonly Placed[] | Refused {
+  const entry = entryNamed(shown, request.entry)
+  if (!entry) return { kind: 'missing', detail: 'no such entry' }
+  if (request.version !== undefined && request.version !== entry.version) {
+    return { kind: 'stale', detail: 'the entry changed since it was read' }
+  }
+  if (entry.state === 'held') return notPossible('its document has to be released first')
+  const deed = deedOn(entry, request, shown)
+  return 'detail' in deed ? deed : [{ type: entry.type, deed }]
+}
+
+function deedOn(entry: Reconciled, request: OfEntry, shown: Shown): Deed | Refused {
+  const statements = idsOf(entry)
+  switch (request.kind) {
+    case 'add':
+    case 'ignore':
+      return { kind: request.kind, statements }
+    case 'replace': {
+      const other = partner(entry, request.replaces, shown)
+      if ('detail' in other) return other
+      if (other.state !== 'current') return notPossible('only a current entry is replaced')
+      return { kind: 'replace', statements, replaced: idsOf(other) }
+    }
+    case 'merge': {
+      const other = partner(entry, request.with, shown)
+      if ('detail' in other) return other
+      // What happened and what did not, what is planned and what was done, are never one (nor in FHIR, nor in CDA R2).
+      if (other.shown.pole !== entry.shown.pole) return notPossible('one denies or plans what the other does not')
+      return { kind: 'merge', one: entry.shown.id, other: other.shown.id }
+    }
+    case 'split': {
+      const out = request.statements.filter((id) => statements.includes(id))
+      const from = statements.filter((id) => !out.includes(id))
+      if (out.length !== new Set(request.statements).size) return notPossible('a statement is not of this entry')
+      if (out.length === 0 || from.length === 0) return notPossible('some statements go, and some stay')
+      return { kind: 'split', statements: out, from }
+    }
+    case 'choose':
+      if (!statements.includes(request.statement)) return notPossible('the statement is not of this entry')
+      return { kind: 'choose', statement: request.statement }
+  }
+}
+
+/** Another entry of the same kind. */
+function partner(entry: Reconciled, id: string, shown: Shown): Reconciled | Refused {
+  const other = entryNamed(shown, id)
+  if (!other) return { kind: 'missing', detail: 'no such other entry' }
+  if (other.id === entry.id) return notPossible('both are the same entry')
+  if (other.type !== entry.type) return notPossible('the other entry is of another kind')
+  return other.state === 'held' ? notPossible('the other document has to be released first') : other
+}
+
+function notPossible(detail: string) {
+  return { kind: 'not-possible' as const, detail }
+}
+
+function idsOf({ members }: Reconciled): readonly string[] {
+  return members.map(({ fact }) => fact.id)
+}
+
+interface Logged {
+  readonly type?: RecordItemType
+  readonly decision: Decision
+  readonly undone: boolean
+}
+
+async function allDecisions(books: Books): Promise<readonly Logged[]> {
+  const logged = withUndone(books.head.decisions)
+  for (const type of recordItemTypes) {
+    const { decisions } = await books.ledger(type)
+    logged.push(...withUndone(decisions).map((one) => ({ ...one, type })))
+  }
+  return logged
+}
+
+function withUndone(decisions: readonly Decision[]): Logged[] {
+  const stand = new Set(standing(decisions).map(({ id }) => id))
+  return decisions.map((decision) => ({
+    decision,
+    undone: decision.deed.kind !== 'undo' && !stand.has(decision.id),
+  }))
+}
+
+/** Every decision on a record, newest first; of one entry where it is named, whatever its statements belonged to then. */
+export async function decisionsOn(books: Books, entry?: Reconciled): Promise<readonly DecisionView[]> {
+  const ids = entry && new Set(idsOf(entry))
+  const all = (await allDecisions(books)).map(({ decision, undone }) => ({ ...decision, undone }))
+  const own = new Set(ids && all.filter(({ deed }) => statementsIn(deed).some((id) => ids.has(id))).map(({ id }) => id))
+  const wanted = ids
+    ? all.filter(({ id, deed }) => own.has(id) || (deed.kind === 'undo' && own.has(deed.decision)))
+    : all
+  return wanted.sort((a, b) => b.seq - a.seq || (a.id < b.id ? 1 : -1))
+}
+
+function statementsIn(deed: Deed): readonly string[] {
+  switch (deed.kind) {
+    case 'add':
+    case 'ignore':
+      return deed.statements
+    case 'replace':
+      return [...deed.statements, ...deed.replaced]
+    case 'split':
+      return [...deed.statements, ...deed.from]
+    case 'merge':
+      return [deed.one, deed.other]
+    case 'choose':
+      return [deed.statement]
+    default:
+      return []
+  }
+}

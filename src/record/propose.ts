@@ -1,0 +1,206 @@
+import type { Diagnostic, RecordItem, RecordItemType } from '../direct/clinical.js'
+import { keepBody } from '../ports/body.js'
+import { type Batch, together } from '../ports/store.js'
+import { entriesOf, openEntry } from './entries.js'
+import type { ItemSource, ReadDocument, RecordPolicy, recordLimits, StoredDocument, StoredItem } from './item.js'
+import { type Books, bookParts, type HeadDocument, type Ledger, modeOf, openBooks } from './ledger.js'
+import { matchPatient } from './match.js'
+import { documentFact } from './reconcile/documents.js'
+import { type Fact, factOf } from './reconcile/fact.js'
+import { reusesId } from './reconcile/relate.js'
+import type { Proposal, RecordPorts } from './record.js'
+import { bytesKey, dayOf, documentKey, isId, itemKey, ownerOf, sealJson } from './rows.js'
+
+/**
+ * Seals documents and the statements in them and answers what must be committed: their rows, the ledgers that have them
+ * now, and the head, whose version is required. What the record has already is left alone.
+ */
+export async function propose(
+  ports: RecordPorts,
+  recordId: string,
+  { documents, sender, mailbox, messageId, spoolId }: Proposal,
+  policy: RecordPolicy,
+  limits: typeof recordLimits,
+) {
+  if (!isId(recordId)) throw new Error('Not the id of a record')
+  const books = await openBooks(ports, recordId)
+  const { head } = books
+  const told: Told = {
+    ...{ seq: head.revision + 1, addedAt: ports.clock.now() },
+    source: { messageId, spoolId, sender, mailbox },
+  }
+  const { ids, kept } = withinLimit(documents, limits)
+  const known = await knownPatient(ports, recordId, books, policy)
+  const heads = new Map(head.documents.map((document) => [document.sha256, document]))
+  const fresh = new Map<RecordItemType, Fact[]>()
+  const parts: Batch[] = []
+  const added = new Set<string>()
+
+  for (const [sha256, document] of new Map(kept.map((one) => [one.item.provenance.document, one]))) {
+    const before = heads.get(sha256)
+    const seen: HeadDocument = before ?? {
+      ...documentFact(document.item, sender),
+      ...told,
+      match: matchPatient(patientOf(document), known),
+    }
+    heads.set(sha256, seen)
+    const auto = seen.match.kind === 'match' && modeOf(head, sender, policy.mode) === 'automatic'
+    const { items, diagnostics } = await newItems(
+      books,
+      document,
+      fresh,
+      (item) => factOf(item, dayOf(item), told.seq, auto),
+      limits,
+    )
+    if (!before) parts.push(await documentParts(ports, recordId, sha256, document, diagnostics, told, limits))
+    parts.push(...(await inOrder(items, (item) => itemParts(ports, recordId, item, told))))
+    for (const { id } of items) added.add(id)
+  }
+  if (parts.length === 0) return { parts: {}, itemIds: ids, addedIds: [] }
+
+  const changed = new Map<RecordItemType, Ledger>()
+  for (const [type, facts] of fresh) {
+    const ledger = await books.ledger(type)
+    changed.set(type, { ...ledger, facts: [...ledger.facts, ...facts] })
+  }
+  const next = { ...head, revision: told.seq, documents: [...heads.values()] }
+  parts.push(await bookParts(ports, recordId, books, next, changed))
+  return { parts: together(...parts), itemIds: ids, addedIds: ids.filter((id) => added.has(id)) }
+}
+
+interface Told {
+  readonly seq: number
+  readonly addedAt: number
+  readonly source: ItemSource
+}
+
+/** The documents with as many of their items as one batch may have, saying so where that is not all. */
+function withinLimit(documents: readonly ReadDocument[], limits: typeof recordLimits) {
+  const items = new Set<string>()
+  for (const { item } of documents) items.add(item.id)
+  const kept = documents.map((document) => {
+    const fitting = document.items.slice(0, Math.max(0, limits.itemsPerProposal - items.size))
+    for (const item of fitting) items.add(item.id)
+    if (fitting.length === document.items.length) return document
+    const detail = `${fitting.length} of ${document.items.length} items were taken`
+    const note: Diagnostic = { code: 'limit-exceeded', where: '', detail }
+    return { ...document, items: fitting, diagnostics: [note, ...document.diagnostics] }
+  })
+  return { ids: [...items], kept }
+}
+
+function patientOf({ items }: ReadDocument) {
+  const contents = items.map(({ content }) => content)
+  return contents.find((content) => content.type === 'demographics')
+}
+
+/** Whom the record is about: its current demographics. */
+async function knownPatient(ports: RecordPorts, recordId: string, books: Books, policy: RecordPolicy) {
+  const { entries, documents } = await entriesOf(books, ['demographics'])
+  const current = entries.find(({ state }) => state === 'current')
+  if (!current) return undefined
+  const { item } = await openEntry(ports, recordId, current, documents, policy)
+  return item.content.type === 'demographics' ? item.content : undefined
+}
+
+/**
+ * Those of a document's items that the record does not have yet, which is none or all of them, unless it was kept unread
+ * or a better reader finds more; their facts go to `fresh`. Diagnostics are told of identifiers that name several things.
+ */
+async function newItems(
+  books: Books,
+  { item, items, diagnostics }: ReadDocument,
+  fresh: Map<RecordItemType, Fact[]>,
+  make: (item: RecordItem) => Fact,
+  limits: typeof recordLimits,
+): Promise<{ readonly items: readonly RecordItem[]; readonly diagnostics: readonly Diagnostic[] }> {
+  const taken: RecordItem[] = []
+  const notes: Diagnostic[] = []
+  const shelves = new Map<RecordItemType, { readonly ids: Set<string>; readonly named: Map<string, Fact[]> }>()
+  let full = false
+  for (const one of [item, ...items]) {
+    const { type } = one.content
+    const shelf = shelves.get(type) ?? shelfOf([...(await books.ledger(type)).facts, ...(fresh.get(type) ?? [])])
+    shelves.set(type, shelf)
+    if (shelf.ids.has(one.id)) continue
+    if (shelf.ids.size >= limits.statementsPerType) {
+      full = true
+      continue
+    }
+    const fact = make(one)
+    const rival = fact.ids.flatMap((id) => shelf.named.get(id) ?? []).find((other) => reusesId(fact, other))
+    if (rival) {
+      const where = rival.document === fact.document ? 'this document' : 'another document'
+      notes.push({ code: 'id-reused', where: fact.path, detail: `its identifier names something else in ${where}` })
+    }
+    addTo(shelf, fact)
+    listed(fresh, type).push(fact)
+    taken.push(one)
+  }
+  if (full) notes.unshift({ code: 'limit-exceeded', where: '', detail: 'the record has no room for more of a kind' })
+  return { items: taken, diagnostics: [...notes, ...diagnostics] }
+}
+
+function shelfOf(facts: readonly Fact[]) {
+  const shelf = { ids: new Set<string>(), named: new Map<string, Fact[]>() }
+  for (const fact of facts) addTo(shelf, fact)
+  return shelf
+}
+
+function addTo(shelf: { readonly ids: Set<string>; readonly named: Map<string, Fact[]> }, fact: Fact): void {
+  shelf.ids.add(fact.id)
+  for (const id of fact.ids) listed(shelf.named, id).push(fact)
+}
+
+/** The list under a name, there from now on. */
+function listed<Name, One>(lists: Map<Name, One[]>, name: Name): One[] {
+  const list = lists.get(name) ?? []
+  lists.set(name, list)
+  return list
+}
+
+/** Items sealed at once: enough to keep the disk busy, few enough that one document holds up nobody. */
+const atOnce = 64
+
+/** Works through all, `atOnce` at a time; the answers in their order. */
+async function inOrder<From, To>(all: readonly From[], work: (one: From) => Promise<To>): Promise<To[]> {
+  const done: To[] = []
+  for (let at = 0; at < all.length; at += atOnce)
+    done.push(...(await Promise.all(all.slice(at, at + atOnce).map(work))))
+  return done
+}
+
+async function itemParts({ vault }: RecordPorts, recordId: string, item: RecordItem, told: Told): Promise<Batch> {
+  const key = itemKey(recordId, item.id)
+  const stored: StoredItem = { recordId, ...told, item }
+  return { put: [{ key, value: await sealJson(vault, ownerOf(recordId), key, stored) }] }
+}
+
+/** The document's bytes and what is known of it. */
+async function documentParts(
+  ports: RecordPorts,
+  recordId: string,
+  sha256: string,
+  { item, bytes, entries }: ReadDocument,
+  diagnostics: readonly Diagnostic[],
+  { addedAt, source }: Told,
+  limits: typeof recordLimits,
+): Promise<Batch> {
+  const key = documentKey(recordId, sha256)
+  const { content } = item
+  const stored: StoredDocument = {
+    sha256,
+    itemId: item.id,
+    mediaType: content.type === 'document' ? content.mediaType : 'application/octet-stream',
+    ...(content.type === 'document' && content.name !== undefined ? { name: content.name } : {}),
+    sizeBytes: bytes.length,
+    addedAt,
+    source,
+    diagnostics: diagnostics.slice(0, limits.diagnosticsPerDocument),
+    entries: entries.slice(0, limits.itemsPerProposal),
+  }
+  return together(await keepBody(ports, ownerOf(recordId), bytesKey(recordId, sha256), bytes), {
+    require: [{ key, version: 'absent' }],
+    put: [{ key, value: await sealJson(ports.vault, ownerOf(recordId), key, stored) }],
+  })
+}

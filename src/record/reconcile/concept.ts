@@ -1,0 +1,90 @@
+import type { Coding, Concept } from '../../direct/datatypes.js'
+
+/**
+ * Terminologies whose codes are definitions, the most telling first. Where two concepts both have a code of one of these,
+ * it alone decides; classifications and local codes group what these tell apart.
+ */
+const deciding: readonly string[] = [
+  'http://www.nlm.nih.gov/research/umls/rxnorm',
+  'http://snomed.info/sct',
+  'http://loinc.org',
+  'http://hl7.org/fhir/sid/cvx',
+  'http://fdasis.nlm.nih.gov',
+  'http://www.ama-assn.org/go/cpt',
+  'http://www.cms.gov/Medicare/Coding/ICD10',
+  'http://hl7.org/fhir/sid/icd-10-cm',
+  'http://hl7.org/fhir/sid/icd-10',
+  'http://hl7.org/fhir/sid/icd-9-cm',
+]
+
+/** What a concept is recognised by: its codings as `system|code`, and its words without case and punctuation; both sorted. */
+export interface ConceptKey {
+  readonly codes: readonly string[]
+  readonly words: readonly string[]
+}
+
+export type Sameness = 'same' | 'different' | 'unknown'
+
+/** The key of a concept; its words are kept beside the codes, since others may have written nothing but words. */
+export function conceptKey(concept: Concept | undefined): ConceptKey {
+  if (!concept) return { codes: [], words: [] }
+  const codes = concept.codings.flatMap(codeKey)
+  const words = [concept.text, ...concept.codings.map(({ display }) => display)].map((text) => plainWords(text ?? ''))
+  return { codes: sorted(codes), words: sorted(words.filter((text) => text !== '')) }
+}
+
+function sorted(texts: readonly string[]): readonly string[] {
+  return [...new Set(texts)].sort()
+}
+
+/** A coding without its display; a system that has no URI counts under the source's own word for it. */
+function codeKey({ system, code, sourceSystem }: Coding): readonly string[] {
+  const bare = code.trim()
+  if (bare === '') return []
+  const from = system ?? sourceSystem?.trim().toLowerCase() ?? ''
+  return [`${from}|${from === icd10 || from === icd9 ? bare.replaceAll('.', '').toUpperCase() : bare}`]
+}
+
+// Senders write classification codes with and without their dot.
+const icd10 = 'http://hl7.org/fhir/sid/icd-10-cm'
+const icd9 = 'http://hl7.org/fhir/sid/icd-9-cm'
+
+/** Words as they are compared: compatibility forms folded, lower case, letters and digits only. */
+export function plainWords(text: string): string {
+  return text
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}%+<>.]+/gu, ' ')
+    .replace(/(?<!\d)\.|\.(?!\d)/g, ' ')
+    .replace(/ +/g, ' ')
+    .trim()
+}
+
+/**
+ * Whether two concepts are one. Codes of the first deciding terminology that both use settle it; else any code in common;
+ * else, where one of them has no codes, the words. Other words and other terminologies say nothing either way.
+ */
+export function sameConcept(one: ConceptKey, other: ConceptKey): Sameness {
+  if (one.codes.length === 0 || other.codes.length === 0) {
+    return one.words.some((text) => other.words.includes(text)) ? 'same' : 'unknown'
+  }
+  for (const system of deciding) {
+    const mine = one.codes.filter((code) => code.startsWith(`${system}|`))
+    const theirs = other.codes.filter((code) => code.startsWith(`${system}|`))
+    if (mine.length === 0 || theirs.length === 0) continue
+    return mine.some((code) => theirs.includes(code)) ? 'same' : 'different'
+  }
+  if (one.codes.some((code) => other.codes.includes(code))) return 'same'
+  return systemsOf(one).some((system) => systemsOf(other).includes(system)) ? 'different' : 'unknown'
+}
+
+function systemsOf({ codes }: ConceptKey): readonly string[] {
+  return codes.map((code) => code.slice(0, code.lastIndexOf('|')))
+}
+
+/** Whether two lists name the same concepts, in any order; a list that is missing is an empty one. */
+export function sameConcepts(one: readonly ConceptKey[], other: readonly ConceptKey[]): boolean {
+  const within = (some: readonly ConceptKey[], all: readonly ConceptKey[]) =>
+    some.every((concept) => all.some((each) => sameConcept(concept, each) === 'same'))
+  return one.length === other.length && within(one, other) && within(other, one)
+}
