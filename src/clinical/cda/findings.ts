@@ -4,6 +4,7 @@ import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import type { Status } from '../status.js'
 import { given, isNegated, nullFlavorOf, readConcept, readIdentifiers, readNamed, readWhen, says } from './datatypes.js'
 import { isReferenceOnly, nestedIn, type ReadStatement } from './nested.js'
+import { rangesOf } from './results.js'
 import type { Scope } from './scope.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { actStatus, conditionStatus } from './status.js'
@@ -55,7 +56,7 @@ export function readFinding(scope: Scope, type: Observed, nested: ReadStatement,
         ...(value === undefined ? {} : { value }),
         ...(others.length === 0 ? {} : { otherValues: others }),
         interpretations: named(scope, node, 'interpretationCode'),
-        referenceRanges: [],
+        referenceRanges: rangesOf(scope, node),
         ...(method === undefined ? {} : { method }),
         ...(bodySites.length === 0 ? {} : { bodySites }),
         ...(components.length === 0 ? {} : { components }),
@@ -146,7 +147,8 @@ export function readFindings(scope: Scope, type: Observed, nested: ReadStatement
   return parts > 0 ? made : readFinding(scope, type, nested, outer)
 }
 
-function panelOf(scope: Scope, node: XmlNode): Panel {
+/** The panel that an organizer, or a concern, is to what stands in it. */
+export function panelOf(scope: Scope, node: XmlNode): Panel {
   const code = readNamed(scope, child(node, 'code'))
   const when = readWhen(scope, child(node, 'effectiveTime'))
   const status = given(child(node, 'statusCode'), 'code')

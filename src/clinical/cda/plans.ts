@@ -2,7 +2,7 @@ import type { Goal, Plan } from '../../direct/clinical.js'
 import type { Concept } from '../../direct/datatypes.js'
 import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { given, materialOf, readConcept, readNamed, readText, readWhen, relatedStatements, says } from './datatypes.js'
-import { answerOf } from './findings.js'
+import { answerOf, panelOf, readFinding } from './findings.js'
 import { isReferenceOnly, nestedIn, type ReadStatement } from './nested.js'
 import { noteText, readNote } from './notes.js'
 import { remark, type Scope } from './scope.js'
@@ -145,6 +145,7 @@ export function readWrapper(scope: Scope, nested: ReadStatement, before = 0): nu
   let references = 0
   for (const inner of nestedIn(scope)) {
     if (isReferenceOnly(inner.place.node)) references++
+    else if (isA(inner.place.node, templates.priority)) made += readPriority(scope, inner, nested)
     else if (isOwn(inner.place.node)) made += nested(inner)
   }
   const code = given(child(node, 'code'), 'code')
@@ -156,6 +157,12 @@ export function readWrapper(scope: Scope, nested: ReadStatement, before = 0): nu
   if (tells || references === 0) return emitActivity(scope)
   remark(scope, 'unmapped-entry', 'it only refers to other entries')
   return 0
+}
+
+/** How much a concern matters to somebody (C-CDA 22.4.143): what it is tracking stands beside it in the same panel. */
+function readPriority(scope: Scope, inner: Scope, nested: ReadStatement): number {
+  const { node } = scope.place
+  return readFinding(inner, 'functional-status', nested, { panel: panelOf(scope, node), within: [node] })
 }
 
 /** What was done is a procedure; what is meant to be, a plan. */

@@ -163,7 +163,7 @@ function panelOf({ entry, node, code, when }: Battery): Panel {
 }
 
 /** Every range, each with what it means to lie in it where the source says so (CDA R2 §4.3.6.3: observationRange). */
-function rangesOf(scope: Scope, node: XmlNode): Ranges {
+export function rangesOf(scope: Scope, node: XmlNode): Ranges {
   const ranges: Ranges[number][] = []
   for (const reference of childrenOf(node, 'referenceRange').slice(0, mostValues)) {
     const range = child(reference, 'observationRange')

@@ -106,10 +106,19 @@ function carried(
 
 function performersOf(scope: Scope, nodes: readonly XmlNode[]): Agent[] {
   for (const node of nodes) {
-    const found = agentsOf(scope, childrenOf(node, 'performer'))
+    const found = agentsOf(
+      scope,
+      childrenOf(node, 'performer').filter((one) => !pays(one)),
+    )
     if (found.length > 0) return found
   }
   return []
+}
+
+/** Payers and guarantors stand with the insurance: they did nothing (C-CDA 22.4.87, 22.4.88). */
+function pays(performer: XmlNode): boolean {
+  const role = given(child(child(performer, 'assignedEntity'), 'code'), 'code')
+  return role === 'PAYOR' || role === 'GUAR' || isA(performer, templates.payer) || isA(performer, templates.guarantor)
 }
 
 function labelling(scope: Scope, nodes: readonly XmlNode[]): readonly Coding[] {

@@ -85,6 +85,7 @@ export const templates = {
   wound: [`${ccda}.114`],
   coverage: [`${ccda}.60`, `${ccda}.129`, `${ccd}.20`, `${ihe}.17`],
   policy: [`${ccda}.61`, `${ccd}.26`, `${c83}.5`, `${c32}.5`, `${ihe}.18`],
+  payer: [`${ccda}.87`],
   guarantor: [`${ccda}.88`],
   authorization: [`${ccd}.19`],
   advanceDirective: [`${ccda}.48`, `${ccda}.108`, `${ccd}.17`, `${c83}.12`, `${c32}.13`, `${ihe}.13.7`],

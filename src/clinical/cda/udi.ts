@@ -1,10 +1,13 @@
-/** What a unique device identifier says of a device; dates as HL7 v3 writes them (YYYYMMDD, or YYYYMM where no day is given). */
+import type { PartialDate } from '../../direct/datatypes.js'
+import { readTimestamp } from './timestamp.js'
+
+/** What a unique device identifier says of a device. */
 export interface DeviceIdentity {
   readonly deviceIdentifier?: string
   readonly lot?: string
   readonly serial?: string
-  readonly manufactured?: string
-  readonly expires?: string
+  readonly manufacturedAt?: PartialDate
+  readonly expiresAt?: PartialDate
 }
 
 /** Issuing agencies whose root may stand on a UDI: FDA, GS1, HIBCC, ICCBBA. */
@@ -42,19 +45,20 @@ function readGs1(udi: string): DeviceIdentity {
   const deviceIdentifier = fields.get('01')
   const lot = fields.get('10')
   const serial = fields.get('21')
-  const manufactured = sixDigits(fields.get('11'))
-  const expires = sixDigits(fields.get('17'))
+  const manufacturedAt = sixDigits(fields.get('11'))
+  const expiresAt = sixDigits(fields.get('17'))
   return {
     ...(deviceIdentifier === undefined ? {} : { deviceIdentifier }),
     ...(lot === undefined ? {} : { lot }),
     ...(serial === undefined ? {} : { serial }),
-    ...(manufactured === undefined ? {} : { manufactured }),
-    ...(expires === undefined ? {} : { expires }),
+    ...(manufacturedAt === undefined ? {} : { manufacturedAt }),
+    ...(expiresAt === undefined ? {} : { expiresAt }),
   }
 }
 
-/** YYMMDD, the day 00 where only the month is known. Device identifiers began in 2013, so every year is one of this century. */
-function sixDigits(value: string | undefined): string | undefined {
-  if (value === undefined || !/^\d{6}$/.test(value)) return undefined
-  return value.endsWith('00') ? `20${value.slice(0, 4)}` : `20${value}`
+/** YYMMDD, the day 00 where only the month is known. Device identifiers began in 2013: every year is one of this century. */
+function sixDigits(source: string | undefined): PartialDate | undefined {
+  if (source === undefined || !/^\d{6}$/.test(source)) return undefined
+  const date = readTimestamp(source.endsWith('00') ? `20${source.slice(0, 4)}` : `20${source}`)
+  return date && { ...date, source }
 }
