@@ -175,9 +175,12 @@ function entryOf(group: readonly Fact[], words: ReadonlyMap<string, Word>, docum
   }
 }
 
+/** The last word on any of them; where one decision took one and put another aside, what it took counts. */
 function latest(members: readonly Fact[], words: ReadonlyMap<string, Word>): Word | undefined {
+  const later = (one: Word, other: Word) =>
+    one.seq === other.seq ? (one.kind === 'add' ? one : other) : one.seq > other.seq ? one : other
   const said = members.flatMap(({ id }) => words.get(id) ?? [])
-  return said.reduce<Word | undefined>((best, word) => (best && best.seq > word.seq ? best : word), undefined)
+  return said.reduce<Word | undefined>((best, word) => (best ? later(best, word) : word), undefined)
 }
 
 interface Standing {
