@@ -103,6 +103,13 @@ const timing = z.object({
   moment: partialDate.exactOptional(),
   text: z.string().exactOptional(),
 })
+const direction = z.object({
+  dose: quantity.exactOptional(),
+  doseRange: z.object(bounds).exactOptional(),
+  route: concept.exactOptional(),
+  timings: z.array(timing),
+  text: z.string(),
+})
 const reaction = z.object({
   manifestation: concept,
   severity: concept.exactOptional(),
@@ -209,6 +216,7 @@ const content = z.discriminatedUnion('type', [
     product: concept,
     brand: concept.exactOptional(),
     strength: quantity.exactOptional(),
+    strengths: z.array(quantity).exactOptional(),
     form: concept.exactOptional(),
     manufacturer: z.string().exactOptional(),
     dose: quantity.exactOptional(),
@@ -220,6 +228,7 @@ const content = z.discriminatedUnion('type', [
     vehicles: z.array(concept).exactOptional(),
     timings: z.array(timing),
     asNeeded: z.boolean(),
+    directions: z.array(direction).exactOptional(),
     preconditions: z.array(concept).exactOptional(),
     instructions: z.string().exactOptional(),
     indications: z.array(concept),

@@ -115,11 +115,23 @@ export interface Supply {
   readonly identifiers: readonly Identifier[]
 }
 
+/** One of several directions of a medication: a step of a taper, a line of a sliding scale. */
+export interface Direction {
+  readonly dose?: Quantity
+  readonly doseRange?: QuantityRange
+  readonly route?: Concept
+  readonly timings: readonly Timing[]
+  /** The whole direction in words, with its condition and what leads to the next one. */
+  readonly text: string
+}
+
 export interface Medication {
   readonly type: 'medication'
   readonly product: Concept
   readonly brand?: Concept
   readonly strength?: Quantity
+  /** All strengths, where the product holds several substances; none of them alone is its `strength`. */
+  readonly strengths?: readonly Quantity[]
   readonly form?: Concept
   readonly manufacturer?: string
   readonly dose?: Quantity
@@ -133,6 +145,8 @@ export interface Medication {
   /** Each timing selected by its type, not its position (PIVL, EIVL, moments); the period is in `when`. */
   readonly timings: readonly Timing[]
   readonly asNeeded: boolean
+  /** In their order, where the source has several; dose and route above stand only where all agree on them. */
+  readonly directions?: readonly Direction[]
   /** What it is needed for, where it is taken as needed. */
   readonly preconditions?: readonly Concept[]
   readonly instructions?: string
