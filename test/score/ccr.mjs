@@ -91,7 +91,14 @@ function visit(node, put, free) {
     }
     if (local === 'InternalCCRLink')
       for (const linked of linkedTo(one))
-        for (const code of every(linked, 'Description', 'Code')) put('code', one, `code ${codeOf(code)}`, true)
+        for (const code of [...walk(linked)].filter((inner) => inner.local === 'Code'))
+          put('code', one, `code ${codeOf(code)}`, true)
+    if (local === 'ActorID') for (const actor of actorsOf(one)) told(actor, one, put)
+    if (local === 'Normal') for (const edge of edgesOf(one)) put('value', one, `measure ${edge}`, true)
+    if (local === 'ApproximateDateTime') {
+      const at = certainDate(words(one))
+      if (at !== undefined) put('date', one, `date ${at}`, true)
+    }
     if (local === 'Code') put('code', one, `code ${codeOf(one)}`, true)
     if (local === 'ExactDateTime') {
       const at = isoMoment(words(one))
@@ -112,10 +119,39 @@ function visit(node, put, free) {
   }
 }
 
+/** What stands elsewhere may be told again where it is linked from. */
+function told(linked, link, put) {
+  for (const one of walk(linked)) {
+    if (one.local === 'Code') put('code', link, `code ${codeOf(one)}`, true)
+    const at = one.local === 'ExactDateTime' ? isoMoment(words(one)) : undefined
+    if (at !== undefined) put('date', link, `date ${at}`, true)
+  }
+}
+
+const rootOf = (node) => (node.parent === undefined ? node : rootOf(node.parent))
+
+function actorsOf(link) {
+  const root = rootOf(link)
+  root.actors ??= [...walk(root)].filter((one) => one.local === 'Actor' && kid(one, 'ActorObjectID'))
+  return root.actors.filter((one) => words(kid(one, 'ActorObjectID')) === words(link))
+}
+
+/** Bounds of a range that is written in one value: "3.5 - 5.3", "<200". */
+export function edgesOf(normal) {
+  const unit = words(down(normal, 'Units', 'Unit'))
+  return (words(kid(normal, 'Value')).match(/[\d.]+/g) ?? []).map((number) => `${number} ${unit}`.trim())
+}
+
+/** A date in American figures that can only be read one way: a day beyond the twelfth, or like the month; a whole year. */
+export function certainDate(text) {
+  const [, month, day, year] = /^(\d{1,2})\/(\d{1,2})\/(\d{4})$/.exec(text) ?? []
+  if (year === undefined || Number(month) > 12 || (Number(day) <= 12 && day !== month)) return undefined
+  return `${year}-${month.padStart(2, '0')}-${day.padStart(2, '0')}`
+}
+
 /** Data objects that a link names; what they say may be told again where they are linked from. */
 function linkedTo(link) {
-  let root = link
-  while (root.parent !== undefined) root = root.parent
+  const root = rootOf(link)
   root.objects ??= [...walk(root)].filter((one) => kid(one, 'CCRDataObjectID'))
   const ids = new Set(kids(link, 'LinkID').map(words))
   return root.objects.filter((one) => ids.has(words(kid(one, 'CCRDataObjectID'))))
@@ -149,10 +185,13 @@ function patientFacts(record) {
 
 // ---- the reader's side -----------------------------------------------------------------------------------------------
 
+/** Numbers of identifiers, telephones and postal codes are no measures. */
+const numbered = new Set(['identifiers', 'memberIdentifiers', 'telecoms', 'addresses'])
+
 function* objects(value, test) {
   if (value === null || typeof value !== 'object') return
   if (!Array.isArray(value) && test(value)) yield value
-  for (const inner of Object.values(value)) yield* objects(inner, test)
+  for (const [name, inner] of Object.entries(value)) if (!numbered.has(name)) yield* objects(inner, test)
 }
 
 const only = (names) => (one) => Object.keys(one).every((key) => names.includes(key))
@@ -165,20 +204,28 @@ const codingKey = (one) => `${systemName(one.sourceSystem ?? one.system)}|${one.
 /** Facts of one item of a CCR. */
 export function ccrItemFacts(item, patientFactsOf) {
   const { content } = item
-  if (content.type === 'demographics')
-    return patientFactsOf(item).filter(({ key }) => /^patient (given|family|born|city|zip)/.test(key))
   const facts = []
   const put = (cat, key) => facts.push({ cat, key, path: item.provenance.entry })
-  const said = { content, when: item.when, status: item.status }
-  for (const one of objects(said, isCoding)) put('code', `code ${codingKey(one)}`)
-  for (const one of objects(said, isDate)) put('date', `date ${answerMoment(one)}`)
-  for (const one of objects(said, isQuantity))
+  if (content.type === 'demographics') {
+    wordsOf(content, put)
+    return [...facts, ...patientFactsOf(item).filter(({ key }) => /^patient (given|family|born|city|zip)/.test(key))]
+  }
+  const own = { content: { ...content, timings: [] }, when: item.when, status: item.status }
+  for (const one of objects(item, isDate)) put('words', `date ${answerMoment(one)}`)
+  for (const one of objects(own, isCoding)) put('code', `code ${codingKey(one)}`)
+  for (const one of objects(own, isDate)) put('date', `date ${answerMoment(one)}`)
+  for (const one of objects(own, isQuantity))
     put('value', `measure ${one.value}${one.unit === undefined ? '' : ` ${one.unit}`}`)
-  for (const one of objects({ content, notes: item.notes }, () => true))
-    for (const [name, text] of Object.entries(one))
-      if (typeof text === 'string' && ['text', 'display', 'instructions', 'planName', 'name', 'title'].includes(name))
-        put('words', `words ${tidy(text).toLowerCase()}`)
+  wordsOf({ content, notes: item.notes }, put)
   return facts
+}
+
+/** Every text of an item, and every amount that is written in one: a scale of doses is told in words. */
+function wordsOf(value, put) {
+  if (typeof value === 'string') {
+    put('words', `words ${said(value)}`)
+    for (const [, amount] of value.matchAll(/(?=\b(\d[\d.]* [^\s;,()]+))/g)) put('words', `measure ${amount}`)
+  } else if (value !== null && typeof value === 'object') for (const inner of Object.values(value)) wordsOf(inner, put)
 }
 
 // ---- safety and conservation -----------------------------------------------------------------------------------------
@@ -189,7 +236,8 @@ export function ccrSafety(document, part) {
   const codes = [...walk(document.root)].filter((one) => one.local === 'Code')
   const pairs = new Set(codes.map(codeOf))
   const values = new Set(codes.map((one) => words(kid(one, 'Value'))))
-  const measures = new Set([...walk(document.root)].filter((one) => kid(one, 'Value')).map(measureOf))
+  const measured = [...walk(document.root)].filter((one) => kid(one, 'Value'))
+  const measures = new Set(measured.flatMap((one) => [measureOf(one), ...edgesOf(one)]))
   const moments = new Set([...walk(document.root)].filter((one) => one.local === 'ExactDateTime').map(words))
   const texts = said(words(document.root))
   for (const item of part.items) {
@@ -204,7 +252,7 @@ export function ccrSafety(document, part) {
       if (!values.has(one.code)) tell('code invented', one.code)
       else if (!pairs.has(codingKey(one))) tell('unknown OID dropped', `${one.code} of ${one.system ?? 'no system'}`)
     }
-    const { panel: _, ...content } = item.content
+    const { panel: _, timings: __, ...content } = item.content
     for (const one of objects(content, isQuantity)) {
       if (one.unit === undefined) continue
       const pair = `${one.value} ${one.unit}`

@@ -29,11 +29,14 @@ function statementsAround(node) {
   return found
 }
 
+/** Numbers of identifiers and telephones are no measures. */
+const numbered = new Set(['identifiers', 'memberIdentifiers', 'telecoms', 'addresses'])
+
 /** Every object below a value that a test accepts. */
 function* objects(value, test) {
   if (value === null || typeof value !== 'object') return
   if (!Array.isArray(value) && test(value)) yield value
-  for (const inner of Object.values(value)) yield* objects(inner, test)
+  for (const [name, inner] of Object.entries(value)) if (!numbered.has(name)) yield* objects(inner, test)
 }
 
 const isCoding = (one) =>

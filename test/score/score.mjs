@@ -23,7 +23,7 @@ export function scoreDocument(bytes, part) {
     sections: compare(
       sections,
       part,
-      isCda ? {} : { keyOf: ccrSectionKeyOf, tell: (item) => ccrItemFacts(item, factsOf) },
+      isCda ? {} : { keyOf: ccrSectionKeyOf, tell: (item) => ccrItemFacts(item, factsOf), shared: 'header' },
     ),
     safety: isCda ? cdaSafety(document, part) : ccrSafety(document, part),
     conservation: isCda ? cdaConservation(document, part) : ccrConservation(document, part),
