@@ -20,6 +20,7 @@ import { apiLimits } from './ports.js'
 import type { FieldError } from './problem.js'
 import { Problem, problemBody, problems, problemType } from './problem.js'
 import { eventRoutes } from './routes/events.js'
+import { asksFhir, fhirRoutes, fhirType, outcomeOf } from './routes/fhir.js'
 import { healthRoutes } from './routes/health.js'
 import { messageRoutes } from './routes/messages.js'
 import { authorityFileRoutes } from './routes/pki.js'
@@ -73,6 +74,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   eventRoutes(app, ports)
   trustRoutes(app, ports)
   authorityFileRoutes(app, ports)
+  fhirRoutes(app, ports)
   return app
 }
 
@@ -184,11 +186,12 @@ async function answerProblem(
   }
   for (const header of ['content-length', 'content-disposition', 'etag']) reply.removeHeader(header)
   // Serialised here: the schema of the route's own 503 or 404 must not reshape it.
-  const body = JSON.stringify(problemBody(problem.code, request.id, problem.errors))
+  const fhir = asksFhir(request)
+  const body = fhir ? outcomeOf(problem) : JSON.stringify(problemBody(problem.code, request.id, problem.errors))
   return reply
     .code(status)
     .headers({ ...problem.headers })
-    .type(problemType)
+    .type(fhir ? fhirType : problemType)
     .serializer(String)
     .send(body)
 }

@@ -2,6 +2,7 @@ import type { Addresses, Principal } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
 import type { HealthCheck } from '../observe/health.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
+import type { Fhir } from '../pipeline/fhir.js'
 import type { Queues } from '../pipeline/queue.js'
 import type { SubmitOutcome, SubmitRequest } from '../pipeline/submit.js'
 import type { Audit } from '../ports/audit.js'
@@ -26,6 +27,8 @@ export interface Sending {
 export interface ApiPorts {
   readonly mailbox: Mailbox
   readonly record: PatientRecord
+  /** The record as FHIR; without it, made over `record`. */
+  readonly fhir?: Fhir
   readonly trail: Trail
   readonly quarantine: Quarantine
   readonly addresses: Pick<Addresses, 'get' | 'list'>

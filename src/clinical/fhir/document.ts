@@ -21,7 +21,7 @@ import {
   whenText,
   wordsOf,
 } from './datatypes.js'
-import type { JsonObject, Resource } from './json.js'
+import type { Json, JsonObject, Resource } from './json.js'
 import { anybody, type Context, finish, openCast, patientOf, type Sourced, some } from './make.js'
 
 const ihe = 'http://ihe.net/fhir/ihe.formatcode.fhir/CodeSystem/formatcode'
@@ -43,8 +43,8 @@ const relations: Readonly<Record<string, string>> = { RPLC: 'replaces', APND: 'a
 
 const clinicalNote = `${usCore.replace('StructureDefinition', 'CodeSystem')}/us-core-documentreference-category`
 
-/** The original as it came: a DocumentReference whose attachment is the Binary of its bytes. `sha1` in base64, where known. */
-export function documentReference(from: Sourced, content: ClinicalDocument, context: Context, sha1?: string): Resource {
+/** The original as it came: a DocumentReference whose attachment is the Binary of its bytes. Its hash comes with `withHash`. */
+export function documentReference(from: Sourced, content: ClinicalDocument, context: Context): Resource {
   const { item } = from
   const cast = openCast()
   const when = period(item.when) ?? (item.when?.value ? { start: dateTime(item.when.value) } : undefined)
@@ -78,7 +78,6 @@ export function documentReference(from: Sourced, content: ClinicalDocument, cont
             contentType: mediaType(content.mediaType),
             url: `${context.base}/Binary/${content.sha256}`,
             size: content.sizeBytes < 2 ** 31 ? content.sizeBytes : undefined,
-            hash: sha1,
             title: content.title ?? content.name,
             creation: dateTime(item.recordedAt),
           },
@@ -88,6 +87,24 @@ export function documentReference(from: Sourced, content: ClinicalDocument, cont
       context: when ? { period: when } : undefined,
     },
   })
+}
+
+/** The SHA-256 that a DocumentReference of ours names in its attachment; undefined for any other resource. */
+export function binaryOf({ resourceType, content }: Resource): string | undefined {
+  if (resourceType !== 'DocumentReference') return undefined
+  const url = attachmentOf(content)['url']
+  return typeof url === 'string' ? /\/Binary\/([0-9a-f]{64})$/.exec(url)?.[1] : undefined
+}
+
+/** The same with the SHA-1 of its bytes in base64, which is what FHIR R4 §2.24.0.16 asks for. */
+export function withHash(resource: Resource, sha1: string): Resource {
+  const [first] = resource['content'] as readonly JsonObject[]
+  return { ...resource, content: [{ ...first, attachment: { ...attachmentOf(resource['content']), hash: sha1 } }] }
+}
+
+function attachmentOf(content: Json | undefined): JsonObject {
+  const [first] = (content ?? []) as readonly JsonObject[]
+  return (first?.['attachment'] ?? {}) as JsonObject
 }
 
 function authors(all: readonly Agent[], refer: ReturnType<typeof openCast>['refer']): JsonObject[] {
@@ -148,7 +165,7 @@ export function provenance(target: Resource, of: readonly Sourced[], context: Co
   const [first] = of
   if (!first) return undefined
   const cast = openCast()
-  const { item, source, addedAt } = first
+  const { item, addedAt } = first
   const type = (code: string) => coded('http://terminology.hl7.org/CodeSystem/provenance-participant-type', code)
   const agents: JsonObject[] = []
   const told: readonly (readonly [string, readonly Agent[]])[] = [
@@ -165,12 +182,12 @@ export function provenance(target: Resource, of: readonly Sourced[], context: Co
       agents.push({ type: type(role), who: cast.refer(agent, anybody), onBehalfOf })
     }
   }
-  if (source) {
+  for (const address of sendersOf(first)) {
     const sender: Agent = {
       kind: 'organization',
-      text: source.sender,
+      text: address,
       identifiers: [],
-      telecoms: [{ value: `mailto:${source.sender}`, use: 'WP' }],
+      telecoms: [{ value: `mailto:${address}`, use: 'WP' }],
     }
     agents.push({ type: type('transmitter'), who: cast.refer(sender) })
   }
@@ -180,19 +197,40 @@ export function provenance(target: Resource, of: readonly Sourced[], context: Co
     id: `p-${target.id}`,
     of: [first],
     cast,
-    words: [`Source of ${target.resourceType}`, source?.sender, ...item.provenance.authors.map(({ text }) => text)],
+    words: [
+      `Source of ${target.resourceType}`,
+      ...sendersOf(first),
+      ...item.provenance.authors.map(({ text }) => text),
+    ],
     fields: {
       target: [{ reference: `${target.resourceType}/${target.id}` }],
       occurredDateTime: dateTime(item.recordedAt),
       ...(recorded === undefined ? { _recorded: absent() } : { recorded }),
       activity: coded('http://terminology.hl7.org/CodeSystem/v3-DataOperation', 'CREATE'),
       agent: agents.length === 0 ? [{ type: type('author'), who: { display: 'Unknown' } }] : agents,
-      entity: of.map((one) => sourceOf(one, context)),
+      entity: of.flatMap((one) => [...placesOf(one)].map((place) => sourceOf(place, context))),
     },
   })
 }
 
-function sourceOf({ item: { provenance: from } }: Sourced, { documents }: Context): JsonObject {
+/** The Direct addresses that sent the statement, and the same in other documents. */
+function sendersOf({ source, appearances = [] }: Sourced): Set<string> {
+  return new Set([source, ...appearances.map((one) => one.source)].flatMap((one) => (one ? [one.sender] : [])))
+}
+
+interface SourcePlace {
+  readonly document: string
+  readonly entry: string
+  readonly section?: string
+}
+
+/** Where the statement stands: in its own document first, then wherever else it was said. */
+function placesOf({ item: { provenance: own }, appearances = [] }: Sourced): SourcePlace[] {
+  const others = appearances.filter(({ document, entry }) => document !== own.document || entry !== own.entry)
+  return [own, ...others]
+}
+
+function sourceOf(from: SourcePlace, { documents }: Context): JsonObject {
   const id = documents.get(from.document)
   return {
     extension: [

@@ -10,6 +10,12 @@ export interface Sourced {
   readonly source?: { readonly sender: string; readonly messageId: string }
   /** When the record took it, in Unix milliseconds. */
   readonly addedAt?: number
+  /** Wherever the same was said: other documents, other senders. */
+  readonly appearances?: readonly {
+    readonly document: string
+    readonly entry: string
+    readonly source: { readonly sender: string }
+  }[]
 }
 
 /** What all resources of one record share. */

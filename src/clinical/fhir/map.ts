@@ -28,10 +28,6 @@ export interface MapOptions {
   readonly record: string
   /** Where the server stands, without a final slash. */
   readonly base: string
-  /** SHA-1 of documents in base64 by their SHA-256, where the caller knows it. */
-  readonly sha1?: ReadonlyMap<string, string>
-  /** Ids of the document items by SHA-256, where `items` holds only some of the record. */
-  readonly documents?: ReadonlyMap<string, string>
 }
 
 /** One resource and the items it was made of. */
@@ -42,6 +38,7 @@ export interface Mapped {
 
 export interface Mapping {
   readonly resources: readonly Mapped[]
+  readonly context: Context
   /** Items that say nothing that FHIR could hold, by id: no information is not a finding. */
   readonly skipped: readonly { readonly id: string; readonly reason: string }[]
 }
@@ -86,7 +83,7 @@ export const sourcesOf: Readonly<Record<string, readonly RecordItemType[]>> = {
  * give the same resources. Nothing denied comes out as a finding, nothing planned as done, nothing unknown as known.
  */
 export function toFhir(items: readonly Sourced[], options: MapOptions): Mapping {
-  const documents = new Map(options.documents)
+  const documents = new Map<string, string>()
   for (const { item } of items) if (item.content.type === 'document') documents.set(item.content.sha256, item.id)
   const context: Context = { record: options.record, base: options.base, documents }
   const mapped: { resource: Resource; of: readonly Sourced[] }[] = []
@@ -98,22 +95,18 @@ export function toFhir(items: readonly Sourced[], options: MapOptions): Mapping 
     const reason = nothingSaid(from)
     if (reason !== undefined) skipped.push({ id: from.item.id, reason })
     else if (isObserved(from) && !isRequest(from.item) && from.item.intent !== 'goal') observed.push(from)
-    else for (const resource of resourcesOf(from, context, options)) mapped.push({ resource, of: [from] })
+    else for (const resource of resourcesOf(from, context)) mapped.push({ resource, of: [from] })
   }
   mapped.push(...observations(observed, context))
   return {
+    context,
     resources: [patientFrom(items, context), ...mapped].map((one) => ({ ...one, resource: claimed(one.resource) })),
     skipped,
   }
 }
 
 /** The Provenance of mapped resources; those without a source of their own have none. */
-export function provenancesOf(mapped: readonly Mapped[], options: MapOptions): Mapped[] {
-  const documents = new Map(options.documents)
-  for (const { of } of mapped) {
-    for (const { item } of of) if (item.content.type === 'document') documents.set(item.content.sha256, item.id)
-  }
-  const context: Context = { record: options.record, base: options.base, documents }
+export function provenancesOf(mapped: readonly Mapped[], context: Context): Mapped[] {
   return mapped.flatMap(({ resource, of }) => {
     const made = provenance(resource, of, context)
     return made ? [{ resource: claimed(made), of }] : []
@@ -131,7 +124,7 @@ function nothingSaid({ item: { content, negated, status } }: Sourced): string | 
   return 'it names nothing'
 }
 
-function resourcesOf(from: Sourced, context: Context, options: MapOptions): Resource[] {
+function resourcesOf(from: Sourced, context: Context): Resource[] {
   const { item } = from
   const { content } = item
   const toCome = isRequest(item)
@@ -172,7 +165,7 @@ function resourcesOf(from: Sourced, context: Context, options: MapOptions): Reso
     case 'note':
       return [note(from, content, context)]
     case 'document':
-      return [documentReference(from, content, context, options.sha1?.get(content.sha256))]
+      return [documentReference(from, content, context)]
   }
 }
 

@@ -153,7 +153,7 @@ export function patient(
     fields: {
       identifier: [
         { use: 'usual', system: `${context.base}/Patient`, value: context.record },
-        ...identifiers(content?.identifiers ?? []),
+        ...identifiers(content?.identifiers ?? []).map(complete),
       ],
       name: given.length === 0 ? [absent()] : given.map(humanName),
       telecom: (content?.telecoms ?? []).map(telecom),
@@ -170,6 +170,15 @@ export function patient(
       managingOrganization: cast.refer(content?.provider, ['organization']),
     },
   })
+}
+
+/** US Core wants a system and a value of every identifier of a patient. */
+function complete(one: JsonObject): JsonObject {
+  return {
+    ...one,
+    ...(one['system'] === undefined && { _system: absent() }),
+    ...(one['value'] === undefined && one['_value'] === undefined && { _value: absent() }),
+  }
 }
 
 function contactOf({ kind, text, name, role, telecoms = [], addresses = [] }: Agent): JsonObject {

@@ -1,0 +1,222 @@
+import { Readable } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { Principal } from '../../directory/directory.js'
+import {
+  type Fhir,
+  type FhirQuery,
+  type FhirSearch,
+  fhirBinary,
+  fhirCapability,
+  fhirOutcome,
+  openFhir,
+} from '../../pipeline/fhir.js'
+import { attachmentDisposition, safeMediaType } from '../download.js'
+import type { ApiPorts } from '../ports.js'
+import { Problem, type ProblemCode, problems } from '../problem.js'
+import { route } from '../route.js'
+
+const fhirJson = 'application/fhir+json'
+const answers = { description: 'FHIR R4', content: { [fhirJson]: { schema: z.string() } } }
+const typeParams = z.object({ type: z.string().regex(/^[A-Z][A-Za-z]{2,40}$/) })
+const idPattern = /^[A-Za-z0-9.-]{1,64}$/
+const readParams = typeParams.extend({ id: z.string().regex(idPattern) })
+const idParams = z.object({ id: z.string().regex(idPattern) })
+const binaryParams = z.object({ id: z.string().regex(/^[0-9a-f]{64}$/) })
+
+/** A Binary as JSON is held in memory whole, a third longer than the document. */
+const binaryJsonBytes = 16 * 1024 * 1024
+
+/** IssueType of FHIR for each of our problems. */
+const issues: Partial<Record<ProblemCode, string>> = {
+  'invalid-request': 'invalid',
+  'invalid-cursor': 'invalid',
+  unauthenticated: 'login',
+  'missing-scope': 'forbidden',
+  'tls-required': 'security',
+  'not-found': 'not-found',
+  'too-large': 'too-long',
+  'too-many-requests': 'throttled',
+  unavailable: 'transient',
+}
+
+/** The body of a problem as FHIR tells it: an OperationOutcome. */
+export function outcomeOf(problem: Problem): string {
+  const said = problem.errors?.map(({ where, detail }) => `${where}: ${detail}`).join('; ')
+  const { detail } = problems[problem.code]
+  return fhirOutcome('error', issues[problem.code] ?? 'exception', said ? `${detail} ${said}` : detail)
+}
+
+/** Whether a request is one of the FHIR side, whose errors are OperationOutcomes. */
+export function asksFhir({ url }: Pick<FastifyRequest, 'url'>): boolean {
+  return /^\/fhir(\/|\?|$)/.test(url)
+}
+
+export const fhirType = `${fhirJson}; charset=utf-8`
+
+/**
+ * The record that a request is about: that of the token's address, and no other. A token of the whole gateway names it by
+ * `patient`. Refuses what the token may not see exactly as what does not exist. The only place where FHIR requests are authorized.
+ */
+async function recordFor({ addresses }: ApiPorts, principal: Principal, named: string | undefined): Promise<string> {
+  if (principal.address === '*') {
+    if (named === undefined)
+      throw invalid('patient', 'A token of the whole gateway names the patient: patient=<record>')
+    return named
+  }
+  const own = await addresses.get(principal.address)
+  if (own?.record === undefined || (named !== undefined && named !== own.record)) throw new Problem('not-found')
+  return own.record
+}
+
+function invalid(where: string, detail: string): Problem {
+  return new Problem('invalid-request', {}, [{ where: `query.${where}`, detail }])
+}
+
+/** All parameters of the query in their order, as they repeat. */
+function queryOf({ url }: FastifyRequest): FhirQuery {
+  const at = url.indexOf('?')
+  return at < 0 ? [] : [...new URLSearchParams(url.slice(at + 1))]
+}
+
+/** The one patient that `patient`, `subject` or `patient:Patient` names; a full URL or a reference counts by its id. */
+function patientIn(query: FhirQuery): string | undefined {
+  const named = query.filter(([name]) => /^(patient|subject)(:Patient)?$/.test(name)).map(([, value]) => value)
+  const ids = new Set(named.map((value) => value.slice(value.lastIndexOf('/') + 1)))
+  if (ids.size > 1) throw new Problem('not-found')
+  const [id] = ids
+  if (id !== undefined && !idPattern.test(id)) throw new Problem('not-found')
+  return id
+}
+
+/** Only JSON is spoken; `_format` wins over Accept (FHIR R4 §3.1.0.1.11). */
+function mustSpeakJson(query: FhirQuery): void {
+  const format = query.find(([name]) => name === '_format')?.[1]
+  if (format !== undefined && !/^(json|(application\/(fhir[+ ])?json)(;.*)?)$/i.test(format))
+    throw invalid('_format', 'Only JSON is spoken')
+}
+
+function baseOf({ protocol, host }: FastifyRequest): string {
+  return `${protocol}://${/^[\w.:[\]-]{1,255}$/.test(host) ? host : 'localhost'}/fhir`
+}
+
+function told(reply: FastifyReply, json: string): string {
+  reply.header('content-type', fhirType)
+  return json
+}
+
+function bundleOf(found: FhirSearch): Extract<FhirSearch, { kind: 'bundle' }> {
+  if (found.kind === 'bundle') return found
+  if (found.kind === 'unknown-type') throw new Problem('not-found')
+  throw new Problem('invalid-request', {}, [{ where: 'query', detail: found.detail }])
+}
+
+/** FHIR R4, for reading: what is current in a record. Every error is an OperationOutcome. */
+export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
+  let opened: Fhir | undefined
+  const fhir = (): Fhir => {
+    opened ??= ports.fhir ?? openFhir({ record: ports.record })
+    return opened
+  }
+  const tag = 'fhir'
+  const shared = { method: 'GET', access: 'record:read', tag, answers } as const
+
+  app.route({
+    method: 'GET',
+    url: '/fhir/metadata',
+    config: { access: 'public' },
+    schema: {
+      operationId: 'fhirMetadata',
+      summary: 'What the FHIR side does: its CapabilityStatement',
+      tags: [tag],
+      security: [],
+      response: { 200: answers },
+    },
+    handler: async (request, reply) => reply.type(fhirType).send(fhirCapability(baseOf(request), ports.clock.now())),
+  })
+
+  route(app, ports, {
+    ...shared,
+    path: '/fhir/:type',
+    action: 'fhir.search',
+    summary: 'Resources of a type, newest first, as a Bundle',
+    description:
+      'Parameters of FHIR R4 and US Core as the CapabilityStatement names them; `patient` is wanted of tokens of the whole gateway.',
+    params: typeParams,
+    async handle({ principal, params: { type }, request, reply, subject }) {
+      const query = queryOf(request)
+      mustSpeakJson(query)
+      const own = type === 'Patient' ? query.find(([name]) => name === '_id')?.[1] : undefined
+      const record = await recordFor(
+        ports,
+        principal,
+        patientIn(query) ?? (principal.address === '*' ? own : undefined),
+      )
+      Object.assign(subject, { record, type })
+      const strict = /handling\s*=\s*"?strict/i.test(String(request.headers['prefer'] ?? ''))
+      const found = bundleOf(await fhir().search({ record, base: baseOf(request) }, type, query, strict))
+      subject['count'] = String(found.count)
+      return told(reply, found.json)
+    },
+  })
+
+  route(app, ports, {
+    ...shared,
+    path: '/fhir/:type/:id',
+    action: 'fhir.read',
+    summary: 'One resource',
+    params: readParams,
+    async handle({ principal, params: { type, id }, request, reply, subject }) {
+      const query = queryOf(request)
+      mustSpeakJson(query)
+      const record = await recordFor(ports, principal, type === 'Patient' ? id : patientIn(query))
+      Object.assign(subject, { record, type, item: id })
+      const json = await fhir().read({ record, base: baseOf(request) }, type, id)
+      if (json === undefined) throw new Problem('not-found')
+      return told(reply, json)
+    },
+  })
+
+  route(app, ports, {
+    ...shared,
+    path: '/fhir/Patient/:id/$everything',
+    action: 'fhir.everything',
+    summary: 'All resources of a patient with their sources, in pages',
+    params: idParams,
+    async handle({ principal, params: { id }, request, reply, subject }) {
+      const query = queryOf(request)
+      mustSpeakJson(query)
+      const record = await recordFor(ports, principal, id)
+      subject['record'] = record
+      const found = bundleOf(await fhir().everything({ record, base: baseOf(request) }, query))
+      subject['count'] = String(found.count)
+      return told(reply, found.json)
+    },
+  })
+
+  route(app, ports, {
+    ...shared,
+    path: '/fhir/Binary/:id',
+    action: 'fhir.binary',
+    summary: 'The bytes of a document, exactly as they came, or a Binary for clients that accept only FHIR',
+    params: binaryParams,
+    answers: { ...answers, content: { ...answers.content, 'application/octet-stream': { schema: z.string() } } },
+    async handle({ principal, params: { id }, request, reply, subject }) {
+      const query = queryOf(request)
+      const record = await recordFor(ports, principal, patientIn(query))
+      Object.assign(subject, { record, document: id })
+      const found = await fhir().binary({ record, base: baseOf(request) }, id)
+      if (!found) throw new Problem('not-found')
+      const { document, bytes } = found
+      const type = safeMediaType(document.mediaType)
+      const wantsFhir =
+        query.some(([name]) => name === '_format') ||
+        /^application\/fhir\+json\s*(;|$)/i.test(request.headers.accept ?? '')
+      if (wantsFhir && document.sizeBytes <= binaryJsonBytes) return told(reply, await fhirBinary(found, type))
+      reply.header('content-type', type)
+      reply.header('content-length', document.sizeBytes)
+      reply.header('content-disposition', attachmentDisposition(document.name, `document-${id.slice(0, 8)}`))
+      return Readable.from(bytes, { objectMode: false })
+    },
+  })
+}

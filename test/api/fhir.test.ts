@@ -1,0 +1,234 @@
+import { createHash } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import type { DirectAddress } from '../../src/direct/address.js'
+import type { RecordItem } from '../../src/direct/clinical.js'
+import { openFhir } from '../../src/pipeline/fhir.js'
+import type { RecordEntry } from '../../src/record/item.js'
+import { faultsOf } from '../clinical/fhir-judge.js'
+import { item } from '../record/read-document.js'
+import { alice, bob, openGateway } from './gateway.js'
+
+const sha256 = 'ab'.repeat(32)
+const document: RecordItem = item('d'.repeat(32), {
+  content: { type: 'document', mediaType: 'text/xml', name: 'ccd.xml', sizeBytes: 12, sha256, format: 'c-cda' },
+  provenance: { document: sha256, entry: '', authors: [] },
+})
+const at = (text: string) => ({ value: { text, precision: 'day' as const, offsetMinutes: null, source: text } })
+const from = { document: sha256, entry: '/x[1]', authors: [] }
+const problem = item('1'.repeat(32), { when: at('2015-06-22'), provenance: from })
+const weights = ['2020-01-01', '2021-01-01', '2022-01-01'].map((day, index) =>
+  item(String(index + 2).repeat(32), {
+    content: {
+      type: 'vital-sign',
+      test: { codings: [{ system: 'http://loinc.org', code: '29463-7' }] },
+      value: { kind: 'quantity', quantity: { value: '70.50', unit: 'kg' } },
+      interpretations: [],
+      referenceRanges: [],
+    },
+    when: at(day),
+    provenance: from,
+  }),
+)
+const secret = item('9'.repeat(32), {
+  content: { type: 'problem', problem: { codings: [], text: 'withheld words' } },
+  provenance: { ...from, document: 'cd'.repeat(32) },
+})
+
+function entry(of: RecordItem, withheld = false): RecordEntry {
+  const source = { messageId: 'm', spoolId: 's', sender: 'dr@far.example' as DirectAddress, mailbox: alice }
+  const appearance = {
+    statement: of.id,
+    document: of.provenance.document,
+    entry: of.provenance.entry,
+    addedAt: 0,
+    source,
+    standing: 'shown' as const,
+  }
+  return {
+    ...{ id: of.id, recordId: 'r', state: 'current', item: of, addedAt: 1_700_000_000_000, source },
+    ...{ appearances: [appearance], conflicts: [], review: [], withheld, version: '1' },
+  }
+}
+
+/** A gateway whose records all show the same few entries. */
+async function open(entries: readonly RecordEntry[] = [document, problem, ...weights].map((one) => entry(one))) {
+  const asked: string[] = []
+  const fhir = openFhir({
+    record: {
+      async *current(record) {
+        asked.push(record)
+        yield* entries
+      },
+      document: async () => ({ sha256, mediaType: 'text/xml', name: 'ccd.xml', sizeBytes: 12 }),
+      documentBytes: async () =>
+        (async function* () {
+          yield Buffer.from('<Clinical/>\n')
+        })(),
+    },
+  })
+  const gateway = await openGateway({}, { fhir })
+  const own = await gateway.token(alice, ['record:read'])
+  const all = await gateway.token('*', ['record:read'])
+  const get = async (path: string, headers: Record<string, string> = own.headers) => {
+    const response = await gateway.app.inject({ method: 'GET', url: `/fhir/${path}`, headers })
+    return {
+      status: response.statusCode,
+      type: response.headers['content-type'],
+      body: response.body,
+      json: () => JSON.parse(response.body),
+    }
+  }
+  return {
+    ...gateway,
+    asked,
+    get,
+    own,
+    all,
+    recordId: gateway.patients.alice.recordId,
+    other: gateway.patients.bob.recordId,
+  }
+}
+
+describe('the FHIR side of the API', () => {
+  test('says what it does, to anybody, and says it in sound FHIR', async () => {
+    const { get } = await open()
+    const { status, type, json } = await get('metadata', {})
+    expect(status).toBe(200)
+    expect(type).toBe('application/fhir+json; charset=utf-8')
+    expect(faultsOf(json())).toEqual([])
+  })
+
+  test('reads the patient of the record, and no other', async () => {
+    const { get, recordId, other } = await open()
+    const mine = await get(`Patient/${recordId}`)
+    expect(mine.json()).toMatchObject({ resourceType: 'Patient', id: recordId })
+    expect((await get(`Patient/${other}`)).status).toBe(404)
+    expect((await get(`Patient/${other}/$everything`)).status).toBe(404)
+    expect((await get(`Condition?patient=${other}`)).status).toBe(404)
+    expect((await get(`Condition?patient=${recordId}&patient=${other}`)).status).toBe(404)
+    expect((await get(`Condition/${problem.id}?patient=${other}`)).status).toBe(404)
+  })
+
+  test('a token of the whole gateway names the patient', async () => {
+    const { get, all, asked, other } = await open()
+    expect((await get('Condition', all.headers)).status).toBe(400)
+    expect((await get(`Condition?patient=Patient/${other}`, all.headers)).status).toBe(200)
+    expect((await get(`Patient/${other}`, all.headers)).status).toBe(200)
+    expect(new Set(asked)).toEqual(new Set([other]))
+  })
+
+  test('every error is an OperationOutcome, and sound', async () => {
+    const { get, token } = await open()
+    const weak = await token(bob, ['messages:read'])
+    const errors = [
+      await get('Condition', {}),
+      await get('Condition', { authorization: 'Bearer nobody' }),
+      await get('Condition', weak.headers),
+      await get(`Condition/${'0'.repeat(32)}`),
+      await get('Nothing'),
+      await get('no/such/thing/at/all'),
+      await get('Observation?date=yesterday'),
+      await get('Observation?code:above=1'),
+      await get('Observation?_count=many'),
+      await get('Observation?_cursor=x'),
+      await get('Observation?_format=xml'),
+      await get('Observation/%00'),
+    ]
+    expect(errors.map(({ status }) => status)).toEqual([401, 401, 403, 404, 404, 404, 400, 400, 400, 400, 400, 400])
+    for (const { type, json } of errors) {
+      expect(type).toBe('application/fhir+json; charset=utf-8')
+      expect(json().resourceType).toBe('OperationOutcome')
+      expect(faultsOf(json())).toEqual([])
+    }
+  })
+
+  test('pages are joined by links, newest first, each resource once', async () => {
+    const { get, recordId } = await open()
+    const dates: string[] = []
+    let path: string | undefined = `Observation?patient=${recordId}&category=vital-signs&_count=2`
+    for (let pages = 0; path !== undefined && pages < 5; pages++) {
+      const bundle = (await get(path)).json()
+      expect(faultsOf({ ...bundle, entry: undefined })).toEqual(['Bundle.entry is nothing'])
+      expect(bundle.total).toBe(3)
+      dates.push(
+        ...bundle.entry.map((one: { resource: { effectiveDateTime: string } }) => one.resource.effectiveDateTime),
+      )
+      path = bundle.link.find((one: { relation: string }) => one.relation === 'next')?.url.split('/fhir/')[1]
+    }
+    expect(dates).toEqual(['2022-01-01', '2021-01-01', '2020-01-01'])
+  })
+
+  test('searches by code, date and id; a decimal leaves as it was written', async () => {
+    const { get } = await open()
+    const ids = async (query: string) =>
+      ((await get(`Observation?${query}`)).json().entry ?? []).map(
+        (one: { resource: { id: string } }) => one.resource.id[0],
+      )
+    expect(await ids('code=http://loinc.org|29463-7')).toEqual(['4', '3', '2'])
+    expect(await ids('code=http://snomed.info/sct|29463-7')).toEqual([])
+    expect(await ids('code=1234-5,29463-7&date=ge2021-01-01')).toEqual(['4', '3'])
+    expect(await ids('date=ge2021&date=lt2022')).toEqual(['3'])
+    expect(await ids('date=2020')).toEqual(['2'])
+    expect(await ids(`_id=${'3'.repeat(32)}`)).toEqual(['3'])
+    expect(await ids('status:not=final')).toEqual([])
+    expect(await ids('_lastUpdated=ge2030')).toEqual([])
+    expect((await get('Observation')).body).toContain('"value":70.50,')
+  })
+
+  test('what is not supported is said, or refused where the client wants it strict', async () => {
+    const { get, own } = await open()
+    const lenient = (await get('Condition?nonsense=1')).json()
+    expect(lenient.entry.at(-1)).toMatchObject({
+      search: { mode: 'outcome' },
+      resource: { resourceType: 'OperationOutcome' },
+    })
+    expect(lenient.link[0].url).not.toContain('nonsense')
+    expect((await get('Condition?nonsense=1', { ...own.headers, prefer: 'handling=strict' })).status).toBe(400)
+  })
+
+  test('brings the sources when asked, and all of a patient at once', async () => {
+    const { get, recordId } = await open()
+    const found = (await get('Condition?_revinclude=Provenance:target')).json()
+    expect(found.entry.map((one: { search: { mode: string } }) => one.search.mode)).toEqual(['match', 'include'])
+    const provenance = found.entry[1].resource
+    expect(provenance.target[0].reference).toBe(`Condition/${problem.id}`)
+    expect((await get(`Provenance/${provenance.id}`)).json()).toEqual(provenance)
+    const everything = (await get(`Patient/${recordId}/$everything`)).json()
+    const types = everything.entry.map((one: { resource: { resourceType: string } }) => one.resource.resourceType)
+    expect(new Set(types)).toEqual(new Set(['Patient', 'Condition', 'Observation', 'DocumentReference', 'Provenance']))
+    for (const { resource } of everything.entry) expect(faultsOf(resource)).toEqual([])
+  })
+
+  test('gives the bytes of a document, or a Binary to who asks for FHIR', async () => {
+    const { get, own } = await open()
+    const [{ resource }] = (await get('DocumentReference')).json().entry
+    const { attachment } = resource.content[0]
+    expect(attachment.hash).toBe(createHash('sha1').update('<Clinical/>\n').digest('base64'))
+    const bytes = await get(attachment.url.split('/fhir/')[1])
+    expect([bytes.status, bytes.type, bytes.body]).toEqual([200, 'text/xml', '<Clinical/>\n'])
+    const binary = await get(`Binary/${sha256}`, { ...own.headers, accept: 'application/fhir+json' })
+    expect(faultsOf(binary.json())).toEqual([])
+    expect(Buffer.from(binary.json().data, 'base64').toString()).toBe('<Clinical/>\n')
+    expect((await get(`Binary/${'00'.repeat(32)}`)).status).toBe(404)
+  })
+
+  test('what is withheld does not leave, and neither does the document that holds it', async () => {
+    const holder = {
+      ...document,
+      id: 'e'.repeat(32),
+      content: { ...document.content, sha256: 'cd'.repeat(32) },
+    } as RecordItem
+    const { get, recordId } = await open([entry(problem), entry(holder), entry(secret, true)])
+    const everything = await get(`Patient/${recordId}/$everything`)
+    expect(everything.body).not.toContain('withheld words')
+    expect(everything.body).not.toContain(holder.id)
+    expect((await get(`Condition/${secret.id}`)).status).toBe(404)
+    expect((await get(`Binary/${'cd'.repeat(32)}`)).status).toBe(404)
+  })
+
+  test('a record without anything current still has its patient', async () => {
+    const { get, recordId } = await open([])
+    expect(faultsOf((await get(`Patient/${recordId}`)).json())).toEqual([])
+    expect((await get('Condition')).json()).toMatchObject({ total: 0 })
+  })
+})
