@@ -147,7 +147,7 @@ export function allergyEntry(entry: Entry, allergy: Allergy): Markup {
     textReference(ref),
     status('completed'),
     period('effectiveTime', item.when, { begins: true }),
-    kind ? code('value', kind, { type: 'CD' }) : fixedValue('419199007', snomed, 'Allergy to substance'),
+    kind ? code('value', kind, { type: 'CD' }) : fixedValue('420134006', snomed, 'Propensity to adverse reactions'),
     participations(item),
     element(
       'participant',

@@ -101,8 +101,9 @@ const timestamp = /^\d{4}(\d{2}){0,4}(\d{2}(\.\d{1,9})?)?([+-]\d{2}(\d{2})?)?$/
 
 /** A point in time at the precision of its source (HL7 v3, TS): neither cut nor filled up. */
 export function timeOf(date: PartialDate): string {
-  if (timestamp.test(date.source)) return date.source
   const digits = date.text.replace(/[-T:]/g, '')
+  // `1997-01` of a CCR looks like 1997 one hour west.
+  if (date.source.startsWith(digits) && timestamp.test(date.source)) return date.source
   const { offsetMinutes } = date
   if (offsetMinutes === null || !date.text.includes('T')) return digits
   const minutes = Math.abs(offsetMinutes)

@@ -1,0 +1,436 @@
+import type { RecordItem } from '../../../direct/clinical.js'
+import type { Concept, Value } from '../../../direct/datatypes.js'
+import { directionWords } from '../directions.js'
+import { type Content, element, type Markup, textElement } from '../markup.js'
+import { listed, rangeWords, timingWords, valueWords, wordsOf } from '../words.js'
+import { type Actors, dateTime, described, ids, measure, measured, moment, span, words } from './datatypes.js'
+
+/** An item with the id of its object, and the actors that it may name. */
+export interface CcrEntry {
+  readonly item: RecordItem
+  readonly ref: string
+  readonly actors: Actors
+}
+
+interface Told {
+  readonly type?: Content
+  readonly about?: Content
+  readonly dates?: Content
+  /** Status in other words than the item's own. */
+  readonly status?: string
+}
+
+/** What every data object has: id, dates, ids, type, description, status and sources (ASTM E2369 CCRCodedDataObjectType). */
+function object(local: string, entry: CcrEntry, told: Told, ...parts: readonly Content[]): Markup {
+  const { item, ref } = entry
+  const state = told.status ?? item.status?.source ?? item.status?.folded
+  return element(
+    local,
+    {},
+    element('CCRDataObjectID', {}, ref),
+    told.dates,
+    dateTime('Recorded date', item.recordedAt),
+    ids(item.identifiers),
+    told.type,
+    told.about,
+    told.status === undefined && item.status?.concept
+      ? described('Status', item.status.concept)
+      : words('Status', state),
+    sources(entry),
+    item.notes?.map((_, at) => element('CommentID', {}, `${ref}-n${at}`)),
+    ...parts,
+  )
+}
+
+/** The original authors and informants, with their times. */
+function sources({ item, actors }: CcrEntry): Content {
+  const { authors, informants } = item.provenance
+  const all = [...authors, ...(informants ?? [])]
+  if (all.length === 0) return element('Source', {}, words('Description', 'Unknown'))
+  return all.map((agent) =>
+    element(
+      'Source',
+      {},
+      dateTime(undefined, agent.at),
+      element('Actor', {}, element('ActorID', {}, actors.idOf(agent)), described('ActorRole', agent.role)),
+    ),
+  )
+}
+
+function practitioners({ item, actors }: CcrEntry): Content {
+  const { performers } = item
+  if (performers === undefined || performers.length === 0) return undefined
+  return element(
+    'Practitioners',
+    {},
+    performers.map((agent) =>
+      element('Practitioner', {}, element('ActorID', {}, actors.idOf(agent)), described('ActorRole', agent.role)),
+    ),
+  )
+}
+
+function indications(all: readonly Concept[] | undefined): Content {
+  if (all === undefined || all.length === 0) return undefined
+  return element(
+    'Indications',
+    {},
+    all.map((one) => element('Indication', {}, described('Description', one))),
+  )
+}
+
+function reactions(all: readonly { manifestation: Concept; severity?: Concept }[] | undefined): Content {
+  return all?.map(({ manifestation, severity }) =>
+    element('Reaction', {}, described('Description', manifestation), described('Severity', severity)),
+  )
+}
+
+/** A result in numbers where it is one, else as a code or words. */
+function testResult(value: Value | undefined): Content {
+  if (value === undefined || value.kind === 'absent') return undefined
+  if (value.kind === 'quantity') return element('TestResult', {}, measured(value.quantity))
+  if (value.kind === 'concept') return element('TestResult', {}, described('Description', value.concept))
+  return element('TestResult', {}, words('Description', valueWords(value)))
+}
+
+function test(entry: CcrEntry): Content {
+  const { content } = entry.item
+  if (!('test' in content)) return undefined
+  const { value, otherValues, components, interpretations, referenceRanges, method } = content
+  const more = [
+    ...(otherValues ?? []).map(valueWords),
+    ...(components ?? []).map((one) => listed([wordsOf(one.test), valueWords(one.value)], ': ')),
+  ]
+  return object(
+    'Test',
+    entry,
+    { about: described('Description', content.test), dates: moment(entry.item.when, 'Collection start date') },
+    method && element('Method', {}, described('Description', method)),
+    testResult(value),
+    more.map((text) => element('TestResult', {}, words('Description', text))),
+    referenceRanges.length === 0
+      ? undefined
+      : element(
+          'NormalResult',
+          {},
+          referenceRanges.map((range) =>
+            element(
+              'Normal',
+              {},
+              words('Description', listed([wordsOf(range.interpretation), range.text, rangeWords(range)], ' ')),
+            ),
+          ),
+        ),
+    interpretations.map((one) => described('Flag', one)),
+  )
+}
+
+/** Results and vital signs: a Result for each panel, a Test for each observation. */
+export function resultObject(group: readonly CcrEntry[]): Content {
+  const [first] = group
+  if (first === undefined) return undefined
+  const { content, provenance } = first.item
+  const panel = 'panel' in content ? content.panel : undefined
+  const specimen = 'specimen' in content ? content.specimen : undefined
+  const bare: CcrEntry = {
+    ...first,
+    ref: `${first.ref}-p`,
+    item: { ...first.item, identifiers: panel?.identifiers ?? [], notes: [], provenance },
+  }
+  return object(
+    'Result',
+    bare,
+    { about: described('Description', panel?.code), dates: moment(panel?.when, 'Collection start date') },
+    described('Substance', specimen),
+    group.map(test),
+  )
+}
+
+/** Alerts, problems, medications and all else that is an object by itself; undefined for what the CCR has no object for. */
+export function dataObject(entry: CcrEntry): Markup | undefined {
+  const { item, actors } = entry
+  const { content, when } = item
+  switch (content.type) {
+    case 'problem':
+      return object('Problem', entry, {
+        dates: span(when),
+        type: described('Type', content.kind) ?? words('Type', 'Problem'),
+        about: described('Description', content.problem),
+      })
+    case 'allergy':
+      return object(
+        'Alert',
+        entry,
+        { dates: span(when), type: described('Type', content.kind) ?? words('Type', 'Allergy') },
+        element(
+          'Agent',
+          {},
+          element(
+            'Products',
+            {},
+            element('Product', {}, element('Product', {}, described('ProductName', content.substance))),
+          ),
+        ),
+        reactions(content.reactions),
+      )
+    case 'medication':
+      return object(
+        'Medication',
+        entry,
+        { dates: span(when, 'Start date'), type: words('Type', 'Medication') },
+        element(
+          'Product',
+          {},
+          described('ProductName', content.product),
+          described('BrandName', content.brand),
+          measure('Strength', content.strength),
+          described('Form', content.form),
+        ),
+        measure('Quantity', content.quantity),
+        directions(content),
+        reactions(content.reactions),
+        content.refills === undefined
+          ? undefined
+          : element('Refills', {}, element('Refill', {}, element('Number', {}, content.refills))),
+      )
+    case 'immunization':
+      return object(
+        'Immunization',
+        entry,
+        { dates: moment(when, 'Administered') },
+        element(
+          'Product',
+          {},
+          described('ProductName', content.vaccine),
+          content.manufacturer === undefined
+            ? undefined
+            : element(
+                'Manufacturer',
+                {},
+                element(
+                  'ActorID',
+                  {},
+                  actors.idOf({ kind: 'organization', text: content.manufacturer, identifiers: [] }),
+                ),
+              ),
+          content.lot === undefined
+            ? undefined
+            : element('IDs', {}, words('Type', 'Lot number'), element('ID', {}, content.lot)),
+        ),
+        content.dose || content.route || content.site
+          ? element(
+              'Directions',
+              {},
+              element(
+                'Direction',
+                {},
+                measure('Dose', content.dose),
+                described('Route', content.route),
+                described('Site', content.site),
+              ),
+            )
+          : undefined,
+        textElement('SeriesNumber', content.doseNumber),
+        reactions(content.reactions),
+      )
+    case 'procedure':
+      return object(
+        'Procedure',
+        entry,
+        { dates: moment(when, 'Procedure date'), about: described('Description', content.procedure) },
+        content.locations?.length
+          ? element(
+              'Locations',
+              {},
+              content.locations.map((name) => element('Location', {}, words('Description', name))),
+            )
+          : undefined,
+        practitioners(entry),
+        content.devices.length > 0
+          ? element(
+              'Devices',
+              {},
+              content.devices.map((one) => element('Device', {}, described('Description', one))),
+            )
+          : undefined,
+        content.bodySites.map((one) => described('Site', one)),
+        indications(content.indications),
+      )
+    case 'encounter':
+      return object(
+        'Encounter',
+        entry,
+        { dates: moment(when, 'Encounter date'), type: described('Type', content.encounter) },
+        content.locations.length > 0
+          ? element(
+              'Locations',
+              {},
+              content.locations.map((name) => element('Location', {}, words('Description', name))),
+            )
+          : undefined,
+        practitioners(entry),
+        indications([...content.diagnoses, ...(content.indications ?? [])]),
+        content.disposition && element('Disposition', {}, described('Description', content.disposition)),
+      )
+    case 'social-history':
+      return object('SocialHistoryElement', entry, {
+        dates: span(when, 'Start date'),
+        type: described('Type', content.test),
+        about:
+          content.value?.kind === 'concept'
+            ? described('Description', content.value.concept)
+            : words('Description', valueWords(content.value)),
+      })
+    case 'functional-status':
+      return object(
+        'Function',
+        entry,
+        { type: described('Type', content.test), dates: moment(when, 'Assessment date') },
+        test({ ...entry, ref: `${entry.ref}-t`, item: { ...item, notes: [] } }),
+      )
+    case 'device':
+      return object(
+        'Equipment',
+        entry,
+        { dates: moment(when, 'Start date') },
+        element(
+          'Product',
+          {},
+          described('ProductName', content.device),
+          content.udi === undefined
+            ? undefined
+            : element('IDs', {}, words('Type', 'UDI'), element('ID', {}, content.udi)),
+          content.serial === undefined
+            ? undefined
+            : element('IDs', {}, words('Type', 'Serial number'), element('ID', {}, content.serial)),
+          content.lot === undefined
+            ? undefined
+            : element('IDs', {}, words('Type', 'Lot number'), element('ID', {}, content.lot)),
+        ),
+        measure('Quantity', content.quantity),
+      )
+    case 'advance-directive':
+      return object('AdvanceDirective', entry, {
+        dates: span(when, 'Start date'),
+        type: described('Type', content.directive),
+        about:
+          content.value?.kind === 'concept'
+            ? described('Description', content.value.concept)
+            : words('Description', valueWords(content.value)),
+      })
+    case 'insurance':
+      return object(
+        'Payer',
+        entry,
+        {
+          dates: span(when, 'Start date'),
+          type: described('Type', content.coverage),
+          about: words('Description', content.planName),
+        },
+        content.payer &&
+          element(
+            'PaymentProvider',
+            {},
+            element('ActorID', {}, actors.idOf(content.payer)),
+            described('ActorRole', content.payer.role),
+          ),
+        content.subscriber &&
+          element(
+            'Subscriber',
+            {},
+            element('ActorID', {}, actors.idOf(content.subscriber)),
+            described('ActorRole', content.subscriber.role),
+          ),
+      )
+    case 'family-history':
+      return family(entry)
+    default:
+      return undefined
+  }
+}
+
+type Of<T extends RecordItem['content']['type']> = Extract<RecordItem['content'], { type: T }>
+
+function directions(content: Of<'medication'>): Content {
+  const { dose, doseRange, route, site, timings, indications: reasons, asNeeded } = content
+  const sig = directionWords(content)
+  return element(
+    'Directions',
+    {},
+    element(
+      'Direction',
+      {},
+      words('Description', sig),
+      dose ? measure('Dose', dose) : doseRange && element('Dose', {}, words('Description', rangeWords(doseRange))),
+      described('Route', route),
+      described('Site', site),
+      timings
+        .filter((timing) => timingWords(timing) !== sig)
+        .map((timing) => element('Frequency', {}, words('Description', timingWords(timing)))),
+      asNeeded
+        ? element(
+            'Indication',
+            {},
+            words('PRNFlag', 'PRN'),
+            words('Description', listed((content.preconditions ?? []).map(wordsOf))),
+          )
+        : undefined,
+      reasons.map((one) => element('Indication', {}, described('Description', one))),
+    ),
+  )
+}
+
+/** One FamilyProblemHistory for a relative; conditions that the relative does not have are left to a comment. */
+function family(entry: CcrEntry): Markup | undefined {
+  const { content } = entry.item
+  if (content.type !== 'family-history') return undefined
+  const name = wordsOf(content.relation)
+  const agent = {
+    kind: 'person',
+    text: content.name ? listed([...content.name.given, content.name.family], ' ') || name : name,
+    ...(content.name ? { name: content.name } : {}),
+    identifiers: [],
+  } as const
+  return object(
+    'FamilyProblemHistory',
+    entry,
+    {},
+    element(
+      'FamilyMember',
+      {},
+      element('ActorID', {}, entry.actors.idOf(agent)),
+      described('ActorRole', content.relation),
+      content.deceased === true ? element('HealthStatus', {}, words('Description', 'Deceased')) : undefined,
+    ),
+    content.conditions
+      .filter(({ negated }) => !negated)
+      .map((condition, at) =>
+        element(
+          'Problem',
+          {},
+          element('CCRDataObjectID', {}, `${entry.ref}-c${at}`),
+          span(condition.when),
+          described('Description', condition.condition),
+          described('Status', condition.status),
+        ),
+      ),
+  )
+}
+
+/** Something planned, hoped for or asked for: words and codes in a plan, never in the list of what happened. */
+export function planObject(entry: CcrEntry, subject: Concept | undefined): Markup {
+  const { content, intent, when } = entry.item
+  const details = 'instructions' in content ? content.instructions : undefined
+  return object(
+    'Plan',
+    entry,
+    {
+      dates: moment(when, 'Scheduled date'),
+      type: words('Type', intent === 'goal' || content.type === 'goal' ? 'Goal' : 'Plan'),
+      about: described('Description', subject),
+      status: intent === 'goal' ? 'goal' : 'planned',
+    },
+    details === undefined
+      ? undefined
+      : element('OrderRequest', {}, element('CCRDataObjectID', {}, `${entry.ref}-o`), words('Description', details)),
+  )
+}
