@@ -19,6 +19,7 @@ import type { ApiOptions, ApiPorts } from './ports.js'
 import { apiLimits } from './ports.js'
 import type { FieldError } from './problem.js'
 import { Problem, problemBody, problems, problemType } from './problem.js'
+import { documentRoutes } from './routes/documents.js'
 import { eventRoutes } from './routes/events.js'
 import { asksFhir, fhirRoutes, fhirType, outcomeOf } from './routes/fhir.js'
 import { healthRoutes } from './routes/health.js'
@@ -69,6 +70,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   messageRoutes(app, ports, limits)
   sendingRoutes(app, ports, limits)
   recordRoutes(app, ports)
+  documentRoutes(app, ports)
   operatorRoutes(app, ports)
   queueRoutes(app, ports)
   eventRoutes(app, ports)

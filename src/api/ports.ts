@@ -5,6 +5,7 @@ import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
 import type { Fhir } from '../pipeline/fhir.js'
 import type { Queues } from '../pipeline/queue.js'
 import type { SubmitOutcome, SubmitRequest } from '../pipeline/submit.js'
+import type { Views } from '../pipeline/view.js'
 import type { Audit } from '../ports/audit.js'
 import type { AuthorityFiles } from '../ports/authority.js'
 import type { Log, Metrics } from '../ports/observe.js'
@@ -36,6 +37,8 @@ export interface ApiPorts {
   readonly sending?: Sending
   /** Who holds this secret now; undefined for an unknown, expired or revoked one. */
   authenticate(secret: string): Promise<Principal | undefined>
+  /** Pages of documents; without it they are `unavailable`. */
+  readonly views?: Views
   /** Files of our own authorities; without it there are none. */
   readonly files?: AuthorityFiles
   /** How mail between addresses is decided, and why; without it that is `unavailable`. */

@@ -91,6 +91,7 @@ export function startPool({
   return {
     open: (...task) => run('open', ...task),
     read: (...task) => run('read', ...task),
+    view: (...task) => run('view', ...task),
     seal: (...task) => run('seal', ...task),
     newKey: (...task) => run('newKey', ...task),
     signData: (...task) => run('signData', ...task),

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { viewDocument } from '../clinical/view/document.js'
 import { type Refused, refused, type Undecided, undecided } from '../direct/refusal.js'
 import { type Keyring, openKeyring } from '../keyring/keyring.js'
 import { readMasterKey } from '../keyring/master-key.js'
@@ -9,6 +10,7 @@ import { mimeLimits } from '../mime/limits.js'
 import { mailOf } from '../pipeline/open.js'
 import { readMail } from '../pipeline/read.js'
 import type { Steps, WireBody } from '../pipeline/steps.js'
+import type { Views } from '../pipeline/view.js'
 import type { Tokens } from '../pkcs11/tokens.js'
 import type { KeyArithmetic } from '../ports/arithmetic.js'
 import { KeyUnavailable, type OwnedKey, type PrivateKey } from '../ports/keys.js'
@@ -76,7 +78,7 @@ function openKeys(keyring: Keyring, tokens: Tokens): (all: readonly OwnedKey[]) 
 }
 
 /** All that a worker thread does. */
-export interface ThreadSteps extends Steps, KeyArithmetic {}
+export interface ThreadSteps extends Steps, KeyArithmetic, Views {}
 
 /** The steps in this very thread: what a pool thread runs, and what tests run without a pool. Throws for a bad master key. */
 export function openSteps(masterKey: Uint8Array, tokenSettings?: TokenSettings): ThreadSteps {
@@ -108,6 +110,7 @@ export function openSteps(masterKey: Uint8Array, tokenSettings?: TokenSettings):
         return header.kind === 'header' ? mailOf(opened, header) : header
       }),
     read: (message, depth) => readMail(message, depth),
+    view: (bytes, request) => viewDocument(bytes, request),
     seal: ({ message, signers, recipients, encryption, outer, at, digest }) =>
       unlessAway(async () => {
         const { keys, missing } = keysOf(signers)

@@ -22,6 +22,7 @@ const steps = openSteps(masterKey, tokens)
 // What a pool thread offers, by name.
 export const open = (task: Task['open']) => steps.open(...task)
 export const read = (task: Task['read']) => steps.read(...task)
+export const view = (task: Task['view']) => steps.view(...task)
 export const seal = (task: Task['seal']) => steps.seal(...task)
 export const newKey = (task: Task['newKey']) => steps.newKey(...task)
 export const signData = (task: Task['signData']) => steps.signData(...task)

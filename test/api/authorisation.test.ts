@@ -25,7 +25,10 @@ const fast = { perToken: { perSecond: 1e6, burst: 1e6 }, perAddress: { perSecond
 let gateway: Awaited<ReturnType<typeof openGateway>>
 beforeAll(async () => {
   const explain = async () => ({ kind: 'explained', at: 0, decisions: [] }) as const
-  gateway = await openGateway({ limits: fast }, { explain, queues: oneWaits })
+  gateway = await openGateway(
+    { limits: fast },
+    { explain, queues: oneWaits, views: { view: async () => '<!DOCTYPE html>' } },
+  )
 })
 
 const waits: QueuedMail = { queue: 'outbound', id: 'job', kind: 'notice', state: 'waiting', to: [], dueAt: 1, tries: 0 }
