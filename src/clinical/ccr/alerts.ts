@@ -46,10 +46,11 @@ interface AlertAgent {
  */
 export function readAlert(scope: CcrScope): string[] {
   const { node } = scope.place
-  const kind = together(...codesOf(scope, node, 'Type'))
+  const typed = together(...codesOf(scope, node, 'Type'))
   const description = together(...codesOf(scope, node, 'Description'))
   const agents = agentsOf(scope)
-  if (!isAllergy(kind, description, agents.length > 0)) return readNote(scope, kind, description, agents)
+  if (!isAllergy(typed, description, agents.length > 0)) return readNote(scope, typed, description, agents)
+  const kind = kindOf(typed, description)
   const reactions = reactionsOf(scope, node)
   const status = nearestStatus(scope)
   const rest = description.codings.filter((one) => !allergyKinds.has(one.code))
@@ -71,9 +72,17 @@ export function readAlert(scope: CcrScope): string[] {
       when: readSpan(scope),
       status,
       negated: negates(named),
-      notes: sources.length > 1 && description.text !== undefined ? [description.text] : [],
+      notes:
+        description.text === undefined || [named.text, kind.text].includes(description.text) ? [] : [description.text],
     })
   })
+}
+
+/** Of what kind the allergy is; a description may say no more than that: `Adverse reaction to substance`. */
+function kindOf(typed: Concept, description: Concept): Concept {
+  const codings = description.codings.filter((one) => allergyKinds.has(one.code))
+  if (codings.length === 0) return typed
+  return together(typed, codings.length === description.codings.length ? description : { codings })
 }
 
 function withText(codings: Concept['codings'], text: string | undefined): Concept {

@@ -4,7 +4,7 @@ import { readEvent, readRole } from './dates.js'
 import { readDirections } from './directions.js'
 import { consentOf } from './medications.js'
 import { emit } from './object.js'
-import { readProduct } from './products.js'
+import { productNotes, readProduct } from './products.js'
 import { type CcrScope, textAt } from './scope.js'
 import { deniedBy, intentOf, nearestStatus } from './status.js'
 import { codesOf, readQuantity, saying, together, wordsOf } from './types.js'
@@ -60,8 +60,7 @@ export function readEquipment(scope: CcrScope): string[] {
     intent: scope.intent ?? intentOf(status),
     negated: deniedBy(device),
     notes: [
-      ...product.notes,
-      ...(product.form === undefined ? [] : [`Form: ${wordsOf(product.form)}`]),
+      ...productNotes(product),
       ...directions.instructions,
       ...codesOf(scope, child(node, 'PatientInstructions'), 'Instruction').map((one) => wordsOf(one) ?? ''),
       ...(refills === undefined ? [] : [`Refills: ${refills}`]),

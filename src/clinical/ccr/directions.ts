@@ -1,3 +1,4 @@
+import type { Direction } from '../../direct/clinical.js'
 import type { Concept, Quantity, QuantityRange, Timing } from '../../direct/datatypes.js'
 import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { indicationsOf } from './links.js'
@@ -15,6 +16,8 @@ export interface Directions {
   readonly vehicles: readonly Concept[]
   readonly timings: readonly Timing[]
   readonly asNeeded: boolean
+  /** Each by itself, where there are several. */
+  readonly directions?: readonly Direction[]
   readonly preconditions: readonly Concept[]
   readonly indications: readonly Concept[]
   /** What the directions say in sentences, and what fields cannot: several doses in turn, how long, what stops it. */
@@ -41,6 +44,7 @@ export function readDirections(scope: CcrScope, found: readonly XmlNode[]): Dire
     vehicles: distinct(directions.flatMap((one) => codesOf(scope, one, 'Vehicle'))),
     timings: distinct(directions.flatMap((one) => timingsOf(scope, one))),
     asNeeded: needs.some((one) => one.asNeeded),
+    ...(directions.length > 1 ? { directions: directions.map((one) => directionOf(scope, one)) } : {}),
     preconditions: distinct(needs.flatMap((one) => one.preconditions)),
     indications: distinct(indicationsOf(scope, indications)),
     instructions: instructionsOf(scope, directions),
@@ -130,47 +134,27 @@ function frequencyWords(scope: CcrScope, frequency: XmlNode): string | undefined
   )
 }
 
-const every = /^(?:q\s?|every )(\d+(?:\.\d+)?)\s?(h|hr|hrs|hours?|min|minutes?|d|days?|wk|wks|weeks?|months?)$/i
+/** Units of time that are UCUM as the source writes them; `Weeks` and `hrs` stay words. */
+const unitsOfTime = new Set(['s', 'min', 'h', 'd', 'wk', 'mo', 'a'])
 
-/** UCUM units of time for the words that CCRs use. */
-const unitsOfTime: readonly (readonly [RegExp, string])[] = [
-  [/^(min|mins|minutes?)$/i, 'min'],
-  [/^(h|hr|hrs|hours?)$/i, 'h'],
-  [/^(d|days?)$/i, 'd'],
-  [/^(wk|wks|weeks?)$/i, 'wk'],
-  [/^(mo|months?)$/i, 'mo'],
-  [/^(yr|yrs|years?)$/i, 'a'],
-]
-
-function unitOfTime(words: string | undefined): string | undefined {
-  return unitsOfTime.find(([pattern]) => pattern.test(words ?? ''))?.[1]
-}
-
-/** Frequencies and intervals in the source's words; a period only where they give a number of hours, days and so on. */
+/** Frequencies and intervals in the source's words: `bid` and `q4h` are not turned into hours. */
 function timingsOf(scope: CcrScope, direction: XmlNode): Timing[] {
   const frequencies = childrenOf(direction, 'Frequency').flatMap((frequency) => {
     const text = frequencyWords(scope, frequency)
-    if (text === undefined) return []
-    const [, value, unit] = every.exec(text) ?? []
-    const time = unitOfTime(unit)
-    return [value === undefined || time === undefined ? { text } : { period: { value, unit: time }, text }]
+    return text === undefined ? [] : [{ text }]
   })
   const intervals = childrenOf(direction, 'Interval').flatMap((interval) => {
     const measure = readMeasure(interval)
     const text = measure?.words ?? wordsOf(readCode(scope, child(interval, 'Description')))
     if (text === undefined) return []
-    const time = unitOfTime(measure?.quantity?.unit)
     const { quantity } = measure ?? {}
-    return [
-      time === undefined || quantity === undefined ? { text } : { period: { value: quantity.value, unit: time }, text },
-    ]
+    const period = quantity?.comparator === undefined && unitsOfTime.has(quantity?.unit ?? '') ? quantity : undefined
+    return [period === undefined ? { text: `every ${text.replace(/^every /i, '')}` } : { period, text }]
   })
   const moments = childrenOf(direction, 'AdministrationTiming').flatMap((timing) => {
     const moment = readMoment(scope, child(timing, 'DateTime') ?? timing)
-    const text =
-      wordsOf(readCode(scope, child(timing, 'Description'))) ??
-      moment?.text ??
-      wordAt(direction, 'AdministrationTiming')
+    const said = wordsOf(readCode(scope, child(timing, 'Description'))) ?? moment?.text
+    const text = said ?? (moment?.value === undefined ? wordAt(direction, 'AdministrationTiming') : undefined)
     if (moment?.value === undefined && text === undefined) return []
     return [
       { ...(moment?.value === undefined ? {} : { moment: moment.value }), ...(text === undefined ? {} : { text }) },
@@ -179,27 +163,46 @@ function timingsOf(scope: CcrScope, direction: XmlNode): Timing[] {
   return [...frequencies, ...intervals, ...moments]
 }
 
-/** Sentences of the directions. Several directions are one sentence each, with what leads from one to the next. */
+/** What the directions say in sentences; where there are several, each is one, with what leads from it to the next. */
 function instructionsOf(scope: CcrScope, directions: readonly XmlNode[]): string[] {
-  const several = directions.length > 1
-  const sentences = directions.map((direction) => {
-    const described = wordsOf(readCode(scope, child(direction, 'Description')))
-    const rest = extrasOf(scope, direction)
-    if (!several) return [described, ...rest].filter((one) => one !== undefined)
-    const core = described ?? coreOf(scope, direction)
-    const modifier = child(direction, 'MultipleDirectionModifier')
-    const when = attributesOf(modifier).map(({ name, words }) => `${name}: ${words}`)
-    const condition = when.length === 0 ? '' : `(${when.join(', ')})`
-    return [[core, ...rest, condition, wordAt(direction, 'MultipleDirectionModifier')].filter(Boolean).join(' ')]
-  })
-  return several
-    ? [
-        sentences
-          .map(([one]) => one)
-          .filter(Boolean)
-          .join('; '),
-      ].filter(Boolean)
-    : sentences.flat()
+  const [only] = directions
+  if (directions.length > 1)
+    return [
+      directions
+        .map((one) => sentenceOf(scope, one))
+        .filter(Boolean)
+        .join('; '),
+    ].filter(Boolean)
+  if (only === undefined) return []
+  return [wordsOf(readCode(scope, child(only, 'Description'))), ...extrasOf(scope, only)].filter(
+    (one) => one !== undefined,
+  )
+}
+
+function sentenceOf(scope: CcrScope, direction: XmlNode): string {
+  const modifier = child(direction, 'MultipleDirectionModifier')
+  const conditions = attributesOf(modifier).map(({ name, words }) => `${name}: ${words}`)
+  return [
+    wordsOf(readCode(scope, child(direction, 'Description'))) ?? coreOf(scope, direction),
+    ...extrasOf(scope, direction),
+    conditions.length === 0 ? undefined : `(${conditions.join(', ')})`,
+    wordAt(direction, 'MultipleDirectionModifier'),
+  ]
+    .filter(Boolean)
+    .join(' ')
+}
+
+/** Each direction by itself. */
+function directionOf(scope: CcrScope, direction: XmlNode): Direction {
+  const { quantity, range } = doseOf(direction)
+  const route = concept(scope, child(direction, 'Route'))
+  return {
+    ...(quantity === undefined ? {} : { dose: quantity }),
+    ...(range === undefined ? {} : { doseRange: range }),
+    ...(route === undefined ? {} : { route }),
+    timings: timingsOf(scope, direction),
+    text: sentenceOf(scope, direction),
+  }
 }
 
 function coreOf(scope: CcrScope, direction: XmlNode): string {

@@ -5,7 +5,7 @@ import { readDirections } from './directions.js'
 import { indicationsOf } from './links.js'
 import { consentOf } from './medications.js'
 import { emit } from './object.js'
-import { reactionsOf, readProduct } from './products.js'
+import { productNotes, reactionsOf, readProduct } from './products.js'
 import { type CcrScope, textAt } from './scope.js'
 import { deniedBy, intentOf, nearestStatus, saysNotDone } from './status.js'
 import { codesOf, saying, together, wordsOf } from './types.js'
@@ -62,14 +62,7 @@ export function readImmunization(scope: CcrScope): string[] {
     intent,
     negated: refused || deniedBy(vaccine),
     performers: givers(scope),
-    notes: [
-      ...product.notes,
-      ...(product.strength === undefined
-        ? []
-        : [`Strength: ${[product.strength.value, product.strength.unit].filter(Boolean).join(' ')}`]),
-      ...(product.form === undefined ? [] : [`Form: ${wordsOf(product.form)}`]),
-      ...consent,
-    ],
+    notes: [...productNotes(product), ...consent],
     identifiers: ids.filter((one) => one !== lot).map(identifierOf),
   })
 }

@@ -121,7 +121,7 @@ export function locationsOf(scope: CcrScope, node: XmlNode): string[] {
   })
 }
 
-/** `name: words` for each attribute of the description that has no code. */
+/** `name: words` for each attribute of the description. */
 export function attributeNotes(node: XmlNode | undefined): string[] {
   return attributesOf(node).map(({ name, words }) => `${name}: ${words}`)
 }

@@ -47,6 +47,7 @@ function medicationOf(here: CcrScope, scope: CcrScope, product: Product, notes: 
       product: product.name,
       ...(product.brand === undefined ? {} : { brand: product.brand }),
       ...(product.strength === undefined ? {} : { strength: product.strength }),
+      ...(product.strengths === undefined ? {} : { strengths: product.strengths }),
       ...(product.form === undefined ? {} : { form: product.form }),
       ...(product.manufacturer === undefined ? {} : { manufacturer: product.manufacturer }),
       ...taken(directions),

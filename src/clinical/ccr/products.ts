@@ -3,7 +3,7 @@ import type { Concept, Quantity } from '../../direct/datatypes.js'
 import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { actorName, actorOf } from './actors.js'
 import { type CcrScope, textAt } from './scope.js'
-import { codesOf, readCode, readMeasure, saying, together } from './types.js'
+import { codesOf, readCode, readMeasure, saying, together, wordsOf } from './types.js'
 
 /** One Product of a StructuredProductType (ASTM E2369 §5.4): what it is called, what is in it and who made it. */
 export interface Product {
@@ -11,6 +11,8 @@ export interface Product {
   readonly name: Concept
   readonly brand?: Concept
   readonly strength?: Quantity
+  /** All of them, where the product holds several substances. */
+  readonly strengths?: readonly Quantity[]
   readonly form?: Concept
   readonly manufacturer?: string
   /** What no field stands for: several strengths of one product, its size. */
@@ -24,24 +26,23 @@ export function readProduct(scope: CcrScope, product: XmlNode | undefined, descr
   const name = [named, brand, described].find(saying) ?? { codings: [] }
   const strengths = measuresOf(product, 'Strength')
   const concentrations = measuresOf(product, 'Concentration')
-  const [strength] = strengths.length > 0 ? strengths : concentrations
-  const single = (strengths.length > 0 ? strengths : concentrations).length === 1 ? strength?.quantity : undefined
+  // A liquid has a concentration in place of a strength.
+  const strong = strengths.length > 0 ? strengths : concentrations
+  const quantities = strong.map(({ quantity }) => quantity).filter((one) => one !== undefined)
+  const told = quantities.length === strong.length
   const forms = codesOf(scope, product, 'Form')
   const maker = actorOf(scope, child(product, 'Manufacturer'))
   const manufacturer = (maker && actorName(maker.node)) ?? textAt(product, 'Manufacturer')
   return {
     name,
     ...(saying(brand) && name !== brand ? { brand } : {}),
-    ...(single === undefined ? {} : { strength: single }),
+    ...(told && strong.length === 1 && quantities[0] !== undefined ? { strength: quantities[0] } : {}),
+    ...(told && strong.length > 1 ? { strengths: quantities } : {}),
     ...(forms[0] === undefined ? {} : { form: forms[0] }),
     ...(manufacturer === undefined ? {} : { manufacturer }),
     notes: [
-      ...(strengths.length > 0 && (strengths.length > 1 || single === undefined)
-        ? [`Strength: ${words(strengths)}`]
-        : []),
-      ...(concentrations.length > 0 && (strengths.length > 0 || single === undefined)
-        ? [`Concentration: ${words(concentrations)}`]
-        : []),
+      ...(told ? [] : [`${strong === strengths ? 'Strength' : 'Concentration'}: ${words(strong)}`]),
+      ...(strong === strengths && concentrations.length > 0 ? [`Concentration: ${words(concentrations)}`] : []),
       ...(forms.length > 1
         ? [
             `Form: ${forms
@@ -55,7 +56,6 @@ export function readProduct(scope: CcrScope, product: XmlNode | undefined, descr
   }
 }
 
-/** Strengths of a product that holds several substances are all its strengths: none of them alone is. */
 function measuresOf(product: XmlNode | undefined, local: string) {
   return childrenOf(product, local)
     .map(readMeasure)
@@ -82,4 +82,15 @@ export function reactionsOf(scope: CcrScope, node: XmlNode): Reaction[] {
       ...(saying(severity) ? { severity } : {}),
     }))
   })
+}
+
+/** Strengths and form in words, for the items that have no fields for them. */
+export function productNotes({ strength, strengths, form, notes }: Product): string[] {
+  const strong = strength === undefined ? (strengths ?? []) : [strength]
+  const said = strong.map(({ value, unit }) => (unit === undefined ? value : `${value} ${unit}`))
+  return [
+    ...notes,
+    ...(said.length === 0 ? [] : [`Strength: ${said.join(' / ')}`]),
+    ...(form === undefined ? [] : [`Form: ${wordsOf(form)}`]),
+  ]
 }

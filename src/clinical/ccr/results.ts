@@ -155,14 +155,18 @@ export function readValues(scope: CcrScope, node: XmlNode | undefined): Value[] 
   return values
 }
 
-/** A number is a quantity, a code makes words a concept, two numbers are a range; everything else stays words. */
-function measuredValue({ quantity, range, words }: Measure, coded: Concept): Value {
+/** A number is a quantity, and a code makes words a concept; everything else stays words. */
+function measuredValue({ quantity, words }: Measure, coded: Concept): Value {
   if (quantity !== undefined) return { kind: 'quantity', quantity }
-  if (coded.codings.length > 0) return { kind: 'concept', concept: { codings: coded.codings, text: words } }
-  return range === undefined ? { kind: 'text', text: words } : { kind: 'range', ...range }
+  return coded.codings.length > 0
+    ? { kind: 'concept', concept: { codings: coded.codings, text: words } }
+    : { kind: 'text', text: words }
 }
 
-/** Normal ranges: `to` between two values, one value `3.5 - 5.3`, one with a comparator; the words are kept beside the numbers. */
+/**
+ * Normal ranges. Two values in sequence, the second headed `to`, are low and high; anything else stays in the source's words:
+ * `3.5 - 5.3 mg/dl` is not taken apart.
+ */
 function rangesOf(scope: CcrScope, result: XmlNode | undefined): Observation['referenceRanges'] {
   const normals = childrenOf(result, 'Normal')
   const [first, second] = normals
@@ -175,11 +179,6 @@ function rangesOf(scope: CcrScope, result: XmlNode | undefined): Observation['re
     const described = together(...codesOf(scope, normal, 'Description'))
     const text = measure?.words ?? wordsOf(described)
     if (text === undefined) return []
-    const { quantity, range } = measure ?? {}
-    const above = quantity?.comparator?.startsWith('>')
-    const limit = quantity?.comparator === undefined ? {} : above ? { low: quantity } : { high: quantity }
-    return [
-      { ...range, ...limit, text, ...(described.codings.length > 0 && measure ? { interpretation: described } : {}) },
-    ]
+    return [{ text, ...(described.codings.length > 0 && measure ? { interpretation: described } : {}) }]
   })
 }

@@ -1,4 +1,4 @@
-import type { Coding, Concept, Quantity, QuantityRange } from '../../direct/datatypes.js'
+import type { Coding, Concept, Quantity } from '../../direct/datatypes.js'
 import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { codeSystemOfName } from '../codesystems.js'
 import { type CcrScope, remark, textAt, textIn } from './scope.js'
@@ -64,16 +64,13 @@ function codingOf(scope: CcrScope, code: XmlNode): Coding | undefined {
 /** A CodedDescriptionType: its text, all its codes, and coded attributes as qualifiers (ASTM E2369 §5.1.4). */
 export function readCode(scope: CcrScope, node: XmlNode | undefined): Concept {
   const codings = unique(childrenOf(node, 'Code').map((code) => codingOf(scope, code)))
-  const qualifiers = childrenOf(node, 'ObjectAttribute').flatMap((attribute) => {
-    const name = textAt(attribute, 'Attribute')
-    return childrenOf(attribute, 'AttributeValue').flatMap((value) => {
+  const qualifiers = childrenOf(node, 'ObjectAttribute').flatMap((attribute) =>
+    childrenOf(attribute, 'AttributeValue').flatMap((value) => {
       const display = textAt(value, 'Value')
-      return unique(childrenOf(value, 'Code').map((code) => codingOf(scope, code))).map((coding) => ({
-        ...(name === undefined ? {} : { name: { code: name, display: name } }),
-        value: display === undefined ? coding : { ...coding, display },
-      }))
-    })
-  })
+      const codes = unique(childrenOf(value, 'Code').map((code) => codingOf(scope, code)))
+      return codes.map((coding) => ({ value: display === undefined ? coding : { ...coding, display } }))
+    }),
+  )
   const text = (textAt(node, 'Text') ?? textIn(node))?.slice(0, scope.ccr.reading.limits.textChars)
   return {
     codings,
@@ -108,11 +105,12 @@ export function codesOf(scope: CcrScope, node: XmlNode | undefined, local: strin
     .filter(saying)
 }
 
-/** Attributes that a description has in words, without those whose code makes them qualifiers already. */
+/** Attributes of a description in words; those with a code are qualifiers as well, which have no name without a code. */
 export function attributesOf(node: XmlNode | undefined): { readonly name: string; readonly words: string }[] {
   return childrenOf(node, 'ObjectAttribute').flatMap((attribute) => {
-    const values = childrenOf(attribute, 'AttributeValue').filter((value) => child(value, 'Code') === undefined)
-    const words = values.map((value) => textAt(value, 'Value') ?? textIn(value)).filter((one) => one !== undefined)
+    const words = childrenOf(attribute, 'AttributeValue')
+      .map((value) => textAt(value, 'Value') ?? textIn(value))
+      .filter((one) => one !== undefined)
     return words.length === 0 ? [] : [{ name: textAt(attribute, 'Attribute') ?? 'Attribute', words: words.join(', ') }]
   })
 }
@@ -129,34 +127,30 @@ export function wordsOf(concept: Concept): string | undefined {
   return concept.text ?? concept.codings[0]?.code
 }
 
-const decimal = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)`
-const bounded = new RegExp(`^(<=|>=|<|>)?\\s*(${decimal})$`)
-const between = /^(\d+\.?\d*|\.\d+)\s*(?:-|–|to)\s*(\d+\.?\d*|\.\d+)$/i
+const number = /^(<=|>=|<|>)?\s*([+-]?(?:\d+\.?\d*|\.\d+))$/
 
-/** A MeasureGroup: its words, and what they are where that is certain. */
+/** A MeasureGroup: its words, and the number that they are. */
 export interface Measure {
   /** Value and unit as written. */
   readonly words: string
   readonly quantity?: Quantity
-  readonly range?: QuantityRange
 }
 
-/** Value and unit as written: a number, a number with a comparator, two numbers, or words (ASTM E2369 §5.1.7). */
+/**
+ * Value and unit as written, with a comparator where the value has one (ASTM E2369 §5.1.7). Anything but one number stays words:
+ * `3.5 - 5.3` and `1 tab BID` are not taken apart.
+ */
 export function readMeasure(node: XmlNode | undefined): Measure | undefined {
   const value = textAt(node, 'Value')
   if (value === undefined) return undefined
   const unit = textAt(child(node, 'Units'), 'Unit') ?? textAt(node, 'Units')
   const words = unit === undefined ? value : `${value} ${unit}`
   const quantity = quantityOf(value, unit)
-  if (quantity !== undefined) return { words, quantity }
-  const [, from, to] = between.exec(value) ?? []
-  if (from === undefined || to === undefined || Number(from) > Number(to)) return { words }
-  const measured = (text: string): Quantity => (unit === undefined ? { value: text } : { value: text, unit })
-  return { words, range: { low: measured(from), high: measured(to) } }
+  return quantity === undefined ? { words } : { words, quantity }
 }
 
 function quantityOf(source: string, unit: string | undefined): Quantity | undefined {
-  const [, comparator, value] = bounded.exec(source) ?? []
+  const [, comparator, value] = number.exec(source) ?? []
   if (value === undefined) return undefined
   return {
     value,
