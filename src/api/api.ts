@@ -21,12 +21,14 @@ import type { FieldError } from './problem.js'
 import { Problem, problemBody, problems, problemType } from './problem.js'
 import { documentRoutes } from './routes/documents.js'
 import { eventRoutes } from './routes/events.js'
+import { exportRoutes } from './routes/export.js'
 import { asksFhir, fhirRoutes, fhirType, outcomeOf } from './routes/fhir.js'
 import { healthRoutes } from './routes/health.js'
 import { messageRoutes } from './routes/messages.js'
 import { authorityFileRoutes } from './routes/pki.js'
 import { queueRoutes } from './routes/queue.js'
 import { recordRoutes } from './routes/records.js'
+import { reviewRoutes } from './routes/review.js'
 import { sendingRoutes } from './routes/sending.js'
 import { operatorRoutes } from './routes/trail.js'
 import { trustRoutes } from './routes/trust.js'
@@ -70,7 +72,9 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   messageRoutes(app, ports, limits)
   sendingRoutes(app, ports, limits)
   recordRoutes(app, ports)
+  reviewRoutes(app, ports, limits)
   documentRoutes(app, ports)
+  exportRoutes(app, ports)
   operatorRoutes(app, ports)
   queueRoutes(app, ports)
   eventRoutes(app, ports)

@@ -42,6 +42,8 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly bodyBytes?: number
   /** A POST that only asks: its answer is complete. */
   readonly asks?: true
+  /** A POST whose effect is there when it answers; it is refused where what it names changed. */
+  readonly completes?: true
   /** The response, 202 to a POST and 200 to others: a schema, or media types of bytes. */
   readonly answers:
     | z.ZodType
@@ -108,11 +110,11 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       ...(spec.body && { body: spec.body }),
       ...(spec.headers && { headers: spec.headers }),
       response: {
-        [spec.method === 'POST' && !spec.asks ? 202 : 200]:
+        [spec.method === 'POST' && !spec.asks && !spec.completes ? 202 : 200]:
           'content' in spec.answers ? spec.answers : answer(spec.summary, spec.answers),
         ...refusals,
         ...(spec.method === 'POST' && sendRefusals),
-        ...(spec.method === 'PATCH' && changeRefusals),
+        ...((spec.method === 'PATCH' || spec.completes) && changeRefusals),
       },
       'x-scope': spec.access,
     },

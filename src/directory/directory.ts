@@ -470,7 +470,14 @@ export interface IssuerBook extends Issuers {
 
 // --- API tokens ---
 
-export const tokenScopes = ['messages:read', 'messages:write', 'messages:send', 'record:read', 'operator'] as const
+export const tokenScopes = [
+  'messages:read',
+  'messages:write',
+  'messages:send',
+  'record:read',
+  'record:write',
+  'operator',
+] as const
 export type TokenScope = (typeof tokenScopes)[number]
 
 /** What is told of a token; never its secret, of which only the SHA-256 is kept. */

@@ -111,6 +111,20 @@ export interface DocumentView extends Omit<StoredDocument, 'entries'> {
   readonly standing: 'live' | 'held' | 'rejected' | 'superseded'
 }
 
+/** What waits for a person in one document; the words themselves come with the entries. */
+export interface DocumentReview {
+  readonly document: DocumentSummary
+  readonly entries: readonly {
+    readonly id: string
+    readonly type: RecordItemType
+    readonly state: ItemState
+    readonly review: readonly ReviewReason[]
+  }[]
+}
+
+/** A document without what was found in it. */
+export type DocumentSummary = Omit<DocumentView, 'diagnostics' | 'entries'>
+
 /** How documents become part of records, where nobody said otherwise. */
 export interface RecordPolicy {
   readonly mode: ReconcileMode

@@ -10,6 +10,8 @@ import type {
   DecideOutcome,
   DecisionView,
   DeedRequest,
+  DocumentReview,
+  DocumentSummary,
   DocumentView,
   ItemPage,
   ItemQuery,
@@ -23,6 +25,7 @@ import { modeOf, openBooks, standingOf } from './ledger.js'
 import { currentEntries, listItems } from './list.js'
 import { propose } from './propose.js'
 import { type ReconcileMode, standing } from './reconcile/decision.js'
+import type { Reconciled } from './reconcile/reconcile.js'
 import { bytesKey, documentKey, isId, openJson, ownerOf } from './rows.js'
 
 export interface RecordPorts extends BodyPorts {
@@ -75,7 +78,12 @@ export interface PatientRecord {
   /** What is known of a document, by the SHA-256 of its bytes in lower-case hex. */
   document(recordId: string, sha256: string): Promise<DocumentView | undefined>
   /** All documents, newest first as they came. */
-  documents(recordId: string): Promise<readonly Omit<DocumentView, 'diagnostics' | 'entries'>[]>
+  documents(recordId: string): Promise<readonly DocumentSummary[]>
+  /**
+   * The documents that a person should look at, newest first: those that are held, and those with entries that are new or
+   * changed. An entry stands under the newest document that speaks of it.
+   */
+  review(recordId: string): Promise<readonly DocumentReview[]>
   /** Its bytes, exactly as they came. */
   documentBytes(recordId: string, sha256: string): Promise<AsyncIterable<Uint8Array> | undefined>
 }
@@ -109,7 +117,7 @@ export function openRecord(
     return { ...document, entries, match, standing: kinds[0] ?? 'live' }
   }
 
-  return {
+  const record: PatientRecord = {
     proposal: (recordId, proposal) => propose(ports, recordId, proposal, policy, limits),
     current: (recordId, query = {}) => currentEntries(lists, recordId, query),
     list: (recordId, query) => listItems(lists, recordId, query),
@@ -137,6 +145,25 @@ export function openRecord(
       const document = await stored(recordId, sha256)
       return document && view(recordId, document)
     },
+    async review(recordId) {
+      if (!isId(recordId)) return []
+      const { entries } = await shownIn(recordId)
+      const all = await record.documents(recordId)
+      const order = new Map(all.map(({ sha256 }, index) => [sha256, index]))
+      const waiting = new Map<string, Reconciled[]>()
+      for (const entry of entries) {
+        if (entry.review.length === 0 && entry.state !== 'held') continue
+        const places = entry.members.map(({ fact }) => order.get(fact.document) ?? all.length)
+        const { sha256 } = all[Math.min(...places)] ?? { sha256: '' }
+        waiting.set(sha256, [...(waiting.get(sha256) ?? []), entry])
+      }
+      return all
+        .filter(({ sha256 }) => waiting.has(sha256))
+        .map((document) => {
+          const some = waiting.get(document.sha256) ?? []
+          return { document, entries: some.map(({ id, type, state, review }) => ({ id, type, state, review })) }
+        })
+    },
     async documents(recordId) {
       if (!isId(recordId)) return []
       const { books } = await shownIn(recordId)
@@ -154,4 +181,5 @@ export function openRecord(
       return readBody(ports, ownerOf(recordId), bytesKey(recordId, sha256))
     },
   }
+  return record
 }

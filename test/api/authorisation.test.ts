@@ -44,13 +44,25 @@ const oneWaits: Queues = {
 /** The path that asks a question, by GET or POST, and so is answered in full. */
 const asks = '/trust/explain'
 
+/** A POST that answers once all is done, where others only take something in. */
+const isComplete = (path: string) => path.endsWith(asks) || path.endsWith('/decisions')
+
 /** The path with the ids of a patient, each of them right. */
 function pathOf(path: string, whose: 'alice' | 'bob'): string {
   const { address, recordId, message, itemId, sha256, submission } = gateway.patients[whose]
   const ids: Record<string, string> = { items: itemId, submissions: submission, queue: waits.id }
   const id = Object.entries(ids).find(([part]) => path.includes(`/${part}/`))?.[1] ?? message
   const values: Record<string, string> = {
-    ...{ address, recordId, id, sha256, index: '0', spoolId: gateway.quarantined, queue: waits.queue },
+    ...{
+      address,
+      recordId,
+      id,
+      sha256,
+      index: '0',
+      spoolId: gateway.quarantined,
+      queue: waits.queue,
+      sender: 'dr@far.example',
+    },
   }
   const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? 'missing'))
   return path.endsWith(asks) ? `${filled}?from=dr@far.example&to=${address}` : filled
@@ -59,8 +71,16 @@ function pathOf(path: string, whose: 'alice' | 'bob'): string {
 async function call(method: string, url: string, headers: Record<string, string> = {}) {
   const payloads: Record<string, object> = { PATCH: { flagged: true }, POST: { to: ['dr@far.example'] } }
   const asked = { from: 'dr@far.example', to: ['a@gw.example'] }
-  const ofPost = url.includes(asks) ? asked : url.includes('/queue/') ? { reason: 'test' } : payloads['POST']
-  const payload = method === 'POST' ? ofPost : payloads[method]
+  const decisions = [
+    { kind: 'add', entry: gateway.patients[url.includes(gateway.patients.bob.recordId) ? 'bob' : 'alice'].itemId },
+  ]
+  const bodies: readonly (readonly [string, object])[] = [
+    [asks, asked],
+    ['/queue/', { reason: 'test' }],
+    ['/decisions', { decisions }],
+    ['/senders/', { mode: 'review' }],
+  ]
+  const payload = method === 'GET' ? undefined : (bodies.find(([part]) => url.includes(part))?.[1] ?? payloads[method])
   const response = await gateway.app.inject({ method: method as 'GET', url, headers, ...(payload && { payload }) })
   return { status: response.statusCode, code: response.json?.bind(response), response }
 }
@@ -139,7 +159,7 @@ describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as
   it('answers the right token, and audits it under the id the client got', async () => {
     const { headers, id } = await gateway.token(holder('alice'), [scope])
     const answer = await call(method, pathOf(path, 'alice'), headers)
-    expect(answer.status).toBe(method === 'POST' && !path.endsWith(asks) ? 202 : 200)
+    expect(answer.status).toBe(method === 'POST' && !isComplete(path) ? 202 : 200)
     const request = String(answer.response.headers['x-request-id'])
     expect(await lastAudit()).toMatchObject({ actor: `token:${id}`, outcome: 'success', subject: { request } })
   })
@@ -174,7 +194,7 @@ describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as
   it('lets a token of the whole gateway in with the scope', async () => {
     const { headers } = await gateway.token('*', [scope])
     expect((await call(method, pathOf(path, 'bob'), headers)).status).toBe(
-      method === 'POST' && !path.endsWith(asks) ? 202 : 200,
+      method === 'POST' && !isComplete(path) ? 202 : 200,
     )
     if (path.includes('{')) {
       expect((await call(method, path.replace(/\{\w+\}/g, 'nothing'), headers)).status).toBe(404)

@@ -18,7 +18,7 @@ export async function mustSee({ addresses }: ApiPorts, principal: Principal, rec
 }
 
 /** Whether some address has this record: a walk over the directory, for tokens of the whole gateway and empty answers only. */
-async function isKnown({ addresses }: ApiPorts, recordId: string): Promise<boolean> {
+export async function isKnown({ addresses }: ApiPorts, recordId: string): Promise<boolean> {
   for (let after: string | undefined; ; ) {
     const { items, next } = await addresses.list({ limit: 1000, ...(after === undefined ? {} : { after }) })
     if (items.some(({ record }) => record === recordId)) return true
