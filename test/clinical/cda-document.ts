@@ -34,7 +34,8 @@ export async function read(...sections: readonly string[]): Promise<ReadPart> {
   return part
 }
 
-type Of<T extends string> = Extract<ItemContent, { type: T }>
+type Narrowed<C, T> = C extends { readonly type: string } ? (T extends C['type'] ? C : never) : never
+type Of<T extends string> = Narrowed<ItemContent, T>
 
 /** The items of one type, with their contents known for that type. */
 export function of<T extends ItemContent['type']>(

@@ -13,24 +13,54 @@ function isUtf8(bytes: Buffer): boolean {
   return !bytes.toString('utf8').includes('\ufffd')
 }
 
-const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'", nbsp: ' ' }
+const entities: Readonly<Record<string, string>> = Object.assign(Object.create(null) as Record<string, string>, {
+  amp: '&',
+  lt: '<',
+  gt: '>',
+  quot: '"',
+  apos: "'",
+  nbsp: ' ',
+})
 
-/** HTML as lines of words: scripts and styles dropped, a line for each block. It is never shown as markup. */
+/** Elements whose content is no text of the page. */
+const unread = new Set(['script', 'style', 'head'])
+
+const blocks = new Set('p div br li tr h1 h2 h3 h4 h5 h6 table ul ol dl dt dd hr pre blockquote section'.split(' '))
+
+/** HTML as lines of words: scripts and styles dropped, a line for each block. It is never shown as markup; one pass, no backtracking. */
 function htmlText(html: string): string {
-  const words = html
-    .replace(/<(script|style|head)\b[^<]*(?:<(?!\/\1\b)[^<]*)*<\/\1\s*>/gi, '')
-    .replace(/<\/?(?:p|div|br|li|tr|h[1-6]|table|ul|ol)\b[^>]*>/gi, '\n')
-    .replace(/<\/?[a-z!][^>]*>/gi, '')
-    .replace(/&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|([a-z]{2,6}));/gi, (whole, decimal, hex, name) => {
-      if (name !== undefined) return entities[String(name).toLowerCase()] ?? whole
-      const point = decimal === undefined ? Number.parseInt(hex, 16) : Number(decimal)
-      return point > 0 && point <= 0x10ffff ? String.fromCodePoint(point) : ''
-    })
-  return words
+  const lower = html.toLowerCase()
+  let text = ''
+  let at = 0
+  while (at < html.length) {
+    const open = html.indexOf('<', at)
+    text += html.slice(at, open < 0 ? undefined : open)
+    if (open < 0) break
+    const name = /^<\/?([a-z][a-z0-9]{0,15})|^<!/.exec(lower.slice(open, open + 20))
+    const comment = lower.startsWith('<!--', open)
+    const close = comment ? html.indexOf('-->', open) : html.indexOf('>', open)
+    if (name === null) text += '<'
+    if (name !== null && close < 0) break
+    at = name === null ? open + 1 : close + (comment ? 3 : 1)
+    const tag = name?.[1] ?? ''
+    if (blocks.has(tag)) text += '\n'
+    if (!unread.has(tag) || lower[open + 1] === '/') continue
+    const end = lower.indexOf(`</${tag}`, at)
+    if (end < 0) break
+    at = end
+  }
+  return text
+    .replace(/&(?:#(\d{1,7})|#x([0-9a-f]{1,6})|([a-z]{2,6}));/gi, character)
     .split('\n')
     .map((line) => line.replace(/[\s\u00a0]+/g, ' ').trim())
     .filter((line) => line !== '')
     .join('\n')
+}
+
+function character(whole: string, decimal?: string, hex?: string, name?: string): string {
+  if (name !== undefined) return entities[name.toLowerCase()] ?? whole
+  const point = hex === undefined ? Number(decimal) : Number.parseInt(hex, 16)
+  return point > 0 && point <= 0x10ffff ? String.fromCodePoint(point) : ''
 }
 
 /** Destinations of RTF that hold no words of the text. */

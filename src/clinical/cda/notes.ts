@@ -67,7 +67,7 @@ function referredProse(scope: Scope, reference: string): string | undefined {
   const { cda, section } = scope
   const targets = narrativeOf(cda).get(reference.replace(/^#/, ''))
   const target = (section && targets?.get(section.node)) ?? targets?.values().next().value
-  if (target === undefined) return undefined
+  if (target === undefined || cda.narrativeChars < 0) return undefined
   const text = cut(scope, renderProse([target.node]))
   cda.narrativeChars -= text?.length ?? 0
   if (cda.narrativeChars >= 0) return text
