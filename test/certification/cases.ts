@@ -9,6 +9,7 @@ export const groups = [
   'tracking',
   'smtp',
   'imap-pop',
+  'xdm',
 ] as const
 export type Group = (typeof groups)[number]
 
@@ -256,4 +257,8 @@ export const cases: readonly Case[] = [
     kind: 'C',
     title: 'HappyPathRetrieveDirectMessage',
   },
+  { id: 'XDM-STRUCT', group: 'xdm', kind: 'R', title: 'INDEX.HTM, README.TXT, IHE_XDM/<subset>/METADATA.XML' },
+  { id: 'XDM-HASH', group: 'xdm', kind: 'R', title: 'hash, size, URI slots match file' },
+  { id: 'XDM-LIMITED', group: 'xdm', kind: 'R', title: 'limited metadata label UUIDs' },
+  { id: 'XDM-FULLSLOTS', group: 'xdm', kind: 'R', title: 'full metadata mandatory set' },
 ]

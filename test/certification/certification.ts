@@ -14,6 +14,7 @@ import { receiving } from './groups/receiving.js'
 import { sending } from './groups/sending.js'
 import { smtp } from './groups/smtp.js'
 import { tracking } from './groups/tracking.js'
+import { xdm } from './groups/xdm.js'
 import { prove } from './prove.js'
 import { atMost } from './world/openssl.js'
 
@@ -27,6 +28,7 @@ const runs: Readonly<Record<Group, RunGroup>> = {
   tracking,
   smtp,
   'imap-pop': imapPop,
+  xdm,
 }
 
 const usage = `npm run certification -- [--group NAME,...] [--case ID,...] [--own] [--program MAIN.JS] [--quiet-seconds N] [--prove] [--verbose]
