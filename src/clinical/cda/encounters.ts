@@ -73,7 +73,8 @@ function classOf(encounter: Concept): { class?: Concept } {
 type Details = Pick<Encounter, 'indications' | 'locations' | 'locationKinds' | 'disposition'>
 
 function details(scope: Scope, node: XmlNode): Details {
-  const indications = indicationsOf(scope, node)
+  const diagnosed = new Set(relatedStatements(node).filter((one) => one.local === 'act'))
+  const indications = indicationsOf(scope, node, (one) => !diagnosed.has(one))
   const places = placesOf(scope, node)
   const kinds = places.map((one) => one.kind).filter((kind) => kind !== undefined)
   const disposition =

@@ -128,7 +128,12 @@ function kindByTemplate(scope: Scope): Kind | undefined {
   if (has(templates.problemConcern) || has(templates.diagnosisAct) || has(templates.problemObservation))
     return 'problem'
   if (has(templates.vitalOrganizer) || has(templates.vitalObservation)) return 'vital-sign'
-  if (has(templates.resultOrganizer) || has(templates.resultObservation)) return 'result'
+  if (has(templates.resultOrganizer) || has(templates.resultObservation)) {
+    // CCD R1 has vital signs in the templates of results.
+    return scope.section?.kind === 'vital-signs' ? 'vital-sign' : 'result'
+  }
+  const elsewhere = scope.section?.kind === 'other' || scope.section?.kind === 'unknown'
+  if (elsewhere && has(templates.problemAct)) return 'problem'
   if (local === 'encounter') return has(templates.encounter) ? 'encounter' : undefined
   if (has(templates.procedure)) return 'procedure'
   if (has(templates.planned) && intentOf(node) !== 'goal' && local !== 'supply') return plannedKind(local)

@@ -179,19 +179,31 @@ export function readInstructions(scope: Scope, node: XmlNode, ownText: boolean):
   return ownText ? readText(scope, child(node, 'text'), /sig|directions|instruction|dos/i) : undefined
 }
 
-/** What something is done for: statements related as its reason (C-CDA 22.4.19), by value, else by code. */
-export function indicationsOf(scope: Scope, node: XmlNode): Concept[] {
+/**
+ * What something is done for: statements related as its reason (C-CDA 22.4.19), by value, else words. The code of an
+ * observation, or of an act around one, says what sort of finding it is, never which; another act's code is what it is.
+ */
+export function indicationsOf(scope: Scope, node: XmlNode, wanted = (_: XmlNode): boolean => true): Concept[] {
   const indications = relatedStatements(node).filter((one) => isA(one, templates.indication))
   return [...new Set([...relatedStatements(node, 'RSON'), ...indications])]
-    .filter(
-      (one) => ![templates.refusal, templates.entryReference, templates.priority].some((roots) => isA(one, roots)),
-    )
-    .map((one) => {
-      // The code of an observation says what sort of finding it is, never which.
-      const code = one.local === 'observation' ? undefined : child(one, 'code')
-      return withNarrative(scope, readNamed(scope, child(one, 'value')) ?? readConcept(scope, code), one)
-    })
+    .filter((one) => wanted(one) && !reasonless.some((roots) => isA(one, roots)))
+    .flatMap((one) => reasonOf(scope, one))
     .filter(says)
+}
+
+/** Related as a reason, but saying something else: why not, how urgent, or who else says it. */
+const reasonless = [templates.refusal, templates.entryReference, templates.priority]
+
+function reasonOf(scope: Scope, node: XmlNode): Concept[] {
+  const inner = relatedStatements(node).filter((one) => one.local === 'observation' && child(one, 'value'))
+  if (node.local === 'act' && inner.length > 0) {
+    return inner
+      .filter((one) => !isA(one, templates.status))
+      .map((one) => readConcept(scope, child(one, 'value')))
+      .filter((one) => one !== undefined)
+  }
+  const code = node.local === 'observation' ? undefined : child(node, 'code')
+  return [withNarrative(scope, readNamed(scope, child(node, 'value')) ?? readConcept(scope, code), node)]
 }
 
 /** Orders and dispenses inside the medication; a supply that stands alone is its own. */

@@ -13,6 +13,8 @@ export const templates = {
   problemConcern: [`${ccda}.3`, `${ccda}.132`, `${c83}.7`, `${c32}.7`, `${ihe}.5.2`],
   /** Wrappers around diagnoses: discharge, admission, before and after an operation. */
   diagnosisAct: [`${ccda}.33`, `${ccda}.34`, `${ccda}.65`, `${ccda}.51`, `${ccda}.80`],
+  /** The concern of CCD R1, around problems and allergies alike. */
+  problemAct: [`${ccd}.27`],
   problemObservation: [`${ccda}.4`, `${ccd}.28`, `${ihe}.5`],
   medication: [`${ccda}.16`, `${ccd}.24`, `${c83}.8`, `${c32}.8`, `${ihe}.7`],
   plannedMedication: [`${ccda}.42`],
@@ -21,8 +23,8 @@ export const templates = {
   immunization: [`${ccda}.52`, `${ccda}.120`, `${c83}.13`, `${c32}.14`, `${ihe}.12`],
   procedure: [`${ccda}.14`, `${ccda}.12`, `${ccda}.13`, `${c83}.17`, `${ccd}.29`, `${ihe}.19`],
   planned: [`${ccda}.39`, `${ccda}.40`, `${ccda}.41`, `${ccda}.44`, `${ccd}.25`],
-  resultOrganizer: [`${ccda}.1`],
-  resultObservation: [`${ccda}.2`, `${c83}.15`, `${c83}.15.1`, `${c32}.16`],
+  resultOrganizer: [`${ccda}.1`, `${ccd}.32`],
+  resultObservation: [`${ccda}.2`, `${ccd}.31`, `${c83}.15`, `${c83}.15.1`, `${c32}.16`],
   vitalOrganizer: [`${ccda}.26`, `${ccd}.35`, `${ihe}.13.1`],
   vitalObservation: [`${ccda}.27`, `${c83}.14`, `${c32}.15`, `${ihe}.13.2`],
   encounter: [`${ccda}.49`, `${c83}.16`, `${c32}.17`, `${ccd}.21`, `${ihe}.14`],
