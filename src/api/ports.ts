@@ -2,6 +2,7 @@ import type { Addresses, Principal } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
 import type { HealthCheck } from '../observe/health.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
+import type { Exports } from '../pipeline/export.js'
 import type { Fhir } from '../pipeline/fhir.js'
 import type { Queues } from '../pipeline/queue.js'
 import type { SubmitOutcome, SubmitRequest } from '../pipeline/submit.js'
@@ -39,6 +40,8 @@ export interface ApiPorts {
   authenticate(secret: string): Promise<Principal | undefined>
   /** Pages of documents; without it they are `unavailable`. */
   readonly views?: Views
+  /** Documents made of records; without it they are `unavailable`. */
+  readonly exports?: Exports
   /** Files of our own authorities; without it there are none. */
   readonly files?: AuthorityFiles
   /** How mail between addresses is decided, and why; without it that is `unavailable`. */

@@ -39,8 +39,10 @@ const sections: readonly (readonly [string, readonly RecordItemType[]])[] = [
  * information, and notes. It has no place at all for security labels, templates and the details of supplies,
  * criticality, vehicles and body sites of problems; those stand in no object. Documents are not written.
  */
-function isSafeObject({ negated, nullFlavor }: RecordItem): boolean {
-  return !negated && nullFlavor === undefined
+function isSafeObject({ content, negated, nullFlavor }: RecordItem): boolean {
+  const subject = subjectOf(content)
+  const known = subject === undefined || subject.codings.length > 0 || (subject.nullFlavor ?? 'OTH') === 'OTH'
+  return !negated && nullFlavor === undefined && known
 }
 
 function isPlanned({ content, intent }: RecordItem): boolean {

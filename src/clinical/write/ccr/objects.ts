@@ -23,7 +23,9 @@ interface Told {
 /** What every data object has: id, dates, ids, type, description, status and sources (ASTM E2369 CCRCodedDataObjectType). */
 function object(local: string, entry: CcrEntry, told: Told, ...parts: readonly Content[]): Markup {
   const { item, ref } = entry
-  const state = told.status ?? item.status?.source ?? item.status?.folded
+  const said = item.status?.source ?? item.status?.folded
+  // The CCR has no mood: what was only ordered says so where readers look for what became of it.
+  const state = told.status ?? (item.intent === 'ordered' ? listed(['Ordered', said], ', ') : said)
   return element(
     local,
     {},
@@ -33,7 +35,7 @@ function object(local: string, entry: CcrEntry, told: Told, ...parts: readonly C
     ids(item.identifiers),
     told.type,
     told.about,
-    told.status === undefined && item.status?.concept
+    told.status === undefined && item.intent !== 'ordered' && item.status?.concept
       ? described('Status', item.status.concept)
       : words('Status', state),
     sources(entry),
@@ -259,7 +261,10 @@ export function dataObject(entry: CcrEntry): Markup | undefined {
       return object(
         'Encounter',
         entry,
-        { dates: moment(when, 'Encounter date'), type: described('Type', content.encounter) },
+        {
+          dates: moment(when, 'Encounter date'),
+          type: described('Type', content.encounter) ?? words('Type', 'Encounter'),
+        },
         content.locations.length > 0
           ? element(
               'Locations',
