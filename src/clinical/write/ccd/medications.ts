@@ -264,7 +264,8 @@ function preconditions(all: readonly Concept[]): Content {
         'criterion',
         {},
         template('22.4.25', '2014-06-09'),
-        fixed('code', 'ASSERTION', actCode, 'Assertion'),
+        // Without a reason there is nothing to assert.
+        all.length > 0 ? fixed('code', 'ASSERTION', actCode, 'Assertion') : undefined,
         code('value', reason, { type: 'CD' }),
       ),
     ),
