@@ -67,6 +67,7 @@ export function factsOf(item) {
   whenFacts(put, id, item.when)
   if (id !== '~') put('negation', `negated ${id} ${item.negated}`)
   if (id !== '~') put('intent', `intent ${id} ${item.intent ?? 'performed'}`)
+  if (id !== '~' && item.status) put('status', `status ${id} ${item.status.folded}`)
   for (const agent of item.provenance.authors) put('author', `author ${agentName(agent)}`)
   tellContent(content, id, put, details)
   return facts
@@ -138,11 +139,26 @@ const tell = {
     quantity(put, 'value', `age ${id}`, content.ageAtOnset)
   },
   medication(content, id, put, details) {
+    const timings = (list) => {
+      for (const one of list) {
+        quantity(put, 'value', `every ${id}`, one.period)
+        quantity(put, 'value', `every-high ${id}`, one.periodHigh)
+        if (one.event !== undefined) put('detail', `event ${id} ${one.event}`)
+      }
+    }
     for (const key of keysOf(content.brand)) put('code', `code medication ${key}`)
     quantity(put, 'dose', `strength ${id}`, content.strength)
     quantity(put, 'dose', `dose ${id}`, content.dose)
     quantity(put, 'dose', `dose ${id} low`, content.doseRange?.low)
     quantity(put, 'dose', `dose ${id} high`, content.doseRange?.high)
+    for (const one of content.strengths ?? []) quantity(put, 'dose', `strength ${id}`, one)
+    for (const one of content.directions ?? []) {
+      quantity(put, 'dose', `dose ${id}`, one.dose)
+      quantity(put, 'dose', `dose ${id} low`, one.doseRange?.low)
+      quantity(put, 'dose', `dose ${id} high`, one.doseRange?.high)
+      details('route', one.route)
+      timings(one.timings)
+    }
     quantity(put, 'dose', `rate ${id}`, content.rate)
     quantity(put, 'dose', `max ${id} numerator`, content.maxDose?.numerator)
     quantity(put, 'dose', `max ${id} denominator`, content.maxDose?.denominator)
@@ -155,11 +171,7 @@ const tell = {
     details('site', content.site)
     details('form', content.form)
     details('indication', ...content.indications)
-    for (const one of content.timings) {
-      quantity(put, 'value', `every ${id}`, one.period)
-      quantity(put, 'value', `every-high ${id}`, one.periodHigh)
-      if (one.event !== undefined) put('detail', `event ${id} ${one.event}`)
-    }
+    timings(content.timings)
   },
   immunization(content, id, put, details) {
     quantity(put, 'dose', `dose ${id}`, content.dose)

@@ -260,6 +260,67 @@ const isSeverity = (node) => has(node, roots.severity) || attr(kid(node, 'code')
 const isAge = (node) => has(node, roots.age) || attr(kid(node, 'code'), 'code') === '445518008'
 const isStatus = (node) => has(node, roots.status) || attr(kid(node, 'code'), 'code') === '33999-4'
 
+/** What a statusCode may be folded to (HL7 v3 ActStatus). */
+const foldsOfAct = {
+  active: ['active'],
+  completed: ['completed'],
+  aborted: ['cancelled'],
+  cancelled: ['cancelled'],
+  nullified: ['cancelled'],
+  suspended: ['inactive'],
+  held: ['inactive'],
+  new: ['planned'],
+}
+
+/** What the status observation of a problem or an allergy may be folded to (SNOMED CT; C-CDA Problem Status). */
+const foldsOfValue = {
+  55561003: ['active'],
+  73425007: ['inactive'],
+  413322009: ['resolved'],
+  246455001: ['active'],
+  263855007: ['active'],
+  277022003: ['inactive', 'resolved'],
+}
+
+function statusFacts(out, node, id, folds, optional) {
+  if (id !== '~' && folds !== undefined)
+    out.put(
+      'status',
+      node.path,
+      folds.map((one) => `status ${id} ${one}`),
+      optional,
+    )
+}
+
+/**
+ * Status of a problem or an allergy: what its status observation says, else that its time has ended, else whether the
+ * concern is tracked; the observation's own statusCode is always completed (C-CDA Problem Concern Act, 22.4.3).
+ */
+function conditionStatus(out, node, around, id, optional) {
+  const stated = [node, ...around].flatMap((one) => related(one)).find(isStatus)
+  const code = attr(kid(stated, 'value'), 'code')
+  const high = kid(kid(node, 'effectiveTime'), 'high')
+  const act = attr(kid(around[0], 'statusCode'), 'code')
+  const ended = high && (moment(attr(high, 'value')) !== undefined || attr(high, 'nullFlavor') === 'UNK')
+  const tracked = {
+    active: ['active'],
+    completed: ['inactive', 'resolved', 'completed'],
+    suspended: ['inactive'],
+    aborted: ['inactive', 'cancelled'],
+  }
+  if (stated) statusFacts(out, node, id, foldsOfValue[code], optional)
+  else if (ended) statusFacts(out, node, id, ['resolved', 'inactive'], optional)
+  else if (act !== undefined) statusFacts(out, node, id, tracked[act], optional)
+}
+
+/** Status of something done, given or planned: its statusCode, unless a status observation says more. */
+function actStatus(out, node, id, optional) {
+  const folds = foldsOfAct[attr(kid(node, 'statusCode'), 'code')]
+  if (folds === undefined || related(node).some(isStatus)) return
+  const open = isPlanned(node) && !['completed', 'cancelled'].includes(folds[0])
+  statusFacts(out, node, id, open ? ['planned', ...folds] : folds, optional)
+}
+
 // ---- one function a rule ---------------------------------------------------------------------------------------------
 
 /** Concern acts hold observations; an observation alone is its own. Known by template, else by having a subject. */
@@ -297,6 +358,7 @@ function allergy(out, node) {
       continue
     }
     const { id, free } = tell(out, one, ['allergy'], substances, { around })
+    conditionStatus(out, one, around, id, free)
     for (const key of codeKeys(value)) out.put('detail', one.path, [`kind ${id} ${key}`, `code allergy ${key}`], free)
     for (const inner of related(one)) {
       if (inner.local !== 'observation') continue
@@ -321,6 +383,7 @@ function problem(out, node, outer = []) {
       continue
     }
     const { id, free } = tell(out, one, ['problem'], kids(one, 'value'), { around: [...around, ...outer] })
+    conditionStatus(out, one, [...around, ...outer], id, free)
     detail(out, one.path, 'kind', id, kids(one, 'code'), true)
     detail(out, one.path, 'site', id, kids(one, 'targetSiteCode'), free)
     for (const inner of related(one)) {
@@ -368,6 +431,7 @@ function medication(out, node, around = []) {
   const times = kids(node, 'effectiveTime').filter((one) => !isRepeat(one))
   const products = productsOf(node)
   const { id, free } = tell(out, node, ['medication'], products.flatMap(materialCodes), { times, around })
+  actStatus(out, node, id, free)
   for (const one of kids(node, 'effectiveTime').filter(isRepeat)) {
     const period = kid(one, 'period')
     const [every, least, most] = [period, kid(period, 'low'), kid(period, 'high')].map(quantityOf)
@@ -395,6 +459,8 @@ function medication(out, node, around = []) {
 
 /** Indication (22.4.19): its value; where it has none, its code. */
 function indication(out, node, id, free) {
+  // How urgent it is says nothing of why (Priority Preference, 22.4.143).
+  if (has(node, roots.priority)) return
   const values = kids(node, 'value')
   detail(out, node.path, 'indication', id, values, free)
   if (codeKeys(...values).length === 0) detail(out, node.path, 'indication', id, kids(node, 'code'), true)
@@ -413,6 +479,7 @@ function medications(out, node) {
 function immunization(out, node) {
   const products = productsOf(node)
   const { id, free } = tell(out, node, ['immunization'], products.flatMap(materialCodes))
+  actStatus(out, node, id, free)
   doseFacts(out, node, id, free)
   for (const product of products) {
     const lot = words(down(product, 'manufacturedMaterial', 'lotNumberText'))
@@ -575,6 +642,7 @@ function functional(out, node, outer) {
 /** Procedure Activity in its three shapes (22.4.12, 13, 14): code, sites, method, devices, indications. */
 function procedure(out, node, optional = false) {
   const { id, free } = tell(out, node, ['activity'], kids(node, 'code'), { optional })
+  actStatus(out, node, id, free)
   detail(out, node.path, 'site', id, kids(node, 'targetSiteCode'), free)
   detail(out, node.path, 'method', id, kids(node, 'methodCode'), free)
   detail(out, node.path, 'approach', id, kids(node, 'approachSiteCode'), true)
@@ -610,6 +678,7 @@ function encounter(out, node) {
   const told = inside !== undefined && codeKeys(...kids(node, 'code')).length === 0 ? inside : node
   const times = kids(node, 'effectiveTime').length > 0 ? kids(node, 'effectiveTime') : kids(told, 'effectiveTime')
   const { id, free } = tell(out, node, ['encounter', 'activity'], kids(told, 'code'), { times })
+  actStatus(out, node, id, free)
   for (const key of codeKeys(extra(node, 'dischargeDispositionCode')))
     out.put('detail', node.path, [`disposition ${id} ${key}`], free)
   for (const act of related(node)) {
@@ -767,6 +836,7 @@ function planned(out, node) {
  */
 function wrapper(out, node) {
   tell(out, node, ['activity', 'problem', 'observation'], kids(node, 'code'), { optional: true })
+  detail(out, node.path, 'panel', '', kids(node, 'code'), true)
   for (const inner of related(node)) {
     const rule = ruleOf(inner, 'other')
     const isPointer = has(inner, roots.entryReference)

@@ -289,6 +289,7 @@ export function ruleOf(node, kind) {
 
 export const roots = {
   entryReference: [`${ccda}.122`],
+  priority: [`${ccda}.143`],
   riskConcern: [`${ccda}.136`],
   allergyObservation: [`${ccda}.7`, `${ccda}.90`, `${ccd}.18`, `${ihe}.4.6`],
   problemObservation: [`${ccda}.4`, `${ccd}.28`, `${ihe}.4.5`],

@@ -5,15 +5,16 @@
  *   --standard WORDS   only documents of this standard: C-CDA 2.1, C32, CCD R1, CCR, examples …
  *   --missing [N]      lists the first N (200) missing and spurious facts with their paths
  *   --breaches [N]     lists the first N (50) of each safety and conservation breach
+ *   --variant NAME     the reader gets the document in other clothes: no-templates, no-sections, new-templates, respelled
  *   --reader PATH      another build of clinical/read.js
  */
 import process from 'node:process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { corpus, home, present, standardOf } from './corpus.mjs'
+import { home, present } from './corpus.mjs'
 import { safetyNames } from './safety.mjs'
-import { categories, judge, precision, recall, scoreDocument, Tally } from './score.mjs'
-import { decode, parse } from './tree.mjs'
+import { categories, judge, precision, recall } from './score.mjs'
+import { scoreCorpus } from './whole.mjs'
 
 const args = process.argv.slice(2)
 /** `--missing` alone stands for its default. */
@@ -31,6 +32,7 @@ const { values: options } = parseArgs({
     standard: { type: 'string' },
     missing: { type: 'string' },
     breaches: { type: 'string' },
+    variant: { type: 'string' },
     reader: { type: 'string' },
   },
 })
@@ -44,38 +46,6 @@ if (!present) {
 
 const reader = options.reader ?? fileURLToPath(new URL('../../dist/clinical/read.js', import.meta.url))
 const { readDocument } = await import(pathToFileURL(reader).href)
-
-/** Reads and scores every chosen document. */
-async function scoreAll() {
-  const tally = new Tally()
-  const scored = []
-  const crashes = []
-  const unreadable = []
-  for await (const { name, standard: told, bytes } of corpus()) {
-    if (options.file !== undefined && !name.includes(options.file)) continue
-    const tree = parse(decode(bytes))
-    const standard = told ?? (tree && standardOf(tree)) ?? 'unreadable'
-    if (options.standard !== undefined && !standard.includes(options.standard)) continue
-    let read
-    try {
-      read = await readDocument(bytes, { name: name.split('/').at(-1) })
-    } catch (error) {
-      crashes.push(`${name}: ${error}`)
-      continue
-    }
-    const part = read.documents[0]
-    if (part.diagnostics.some(({ detail }) => detail === 'the reader failed'))
-      crashes.push(`${name}: the reader failed`)
-    const score = scoreDocument(bytes, part)
-    if (score === undefined) {
-      unreadable.push(name)
-      continue
-    }
-    tally.add(standard, score)
-    scored.push({ name, standard, part, ...score })
-  }
-  return { tally, scored, crashes, unreadable }
-}
 
 const percent = (share) => `${(100 * share).toFixed(1)}%`.padStart(7)
 
@@ -130,7 +100,7 @@ function listBreaches({ scored }, kind, names, most) {
   return total
 }
 
-const outcome = await scoreAll()
+const outcome = await scoreCorpus(readDocument, options)
 table(outcome)
 if (options.missing !== undefined) listFacts(outcome, Number(options.missing))
 

@@ -16,6 +16,7 @@ export const safetyNames = [
   'wrong patient',
   'unknown OID dropped',
   'code invented',
+  'words invented',
 ]
 
 /** Codes that themselves say that nothing of a kind is known (SNOMED CT). */
@@ -61,6 +62,7 @@ export function cdaSafety(document, part) {
     if (item.provenance.document !== part.item.content.sha256) tell('wrong patient', 'another document')
     if (isStatement(node)) statementSafety(item, node, tell)
     codingSafety(item, codes, tell)
+    wordSafety(item, document, tell)
     const scope = isStatement(node) ? outermost(node) : node
     quantitySafety(item, scope, tell)
     dateSafety(item, document, tell)
@@ -146,6 +148,28 @@ function codingSafety(item, { pairs, bare, all }, tell) {
     }
   }
 }
+
+/** Words that a reader gives to what has none: the name of the kind of thing. */
+const kindsOfThings = new Set(['encounter', 'careteam'])
+
+/** What an item is about is said in words of the document: narrative, names, displays. */
+function wordSafety(item, document, tell) {
+  const { type } = item.content
+  const text = subjectOf(item.content)?.text
+  if (text === undefined || type === 'note' || type === 'document') return
+  document.said ??= squeeze(words(document.root))
+  document.displays ??= new Set(
+    [...walk(document.root)].flatMap((node) =>
+      ['displayName', 'code', 'value', 'extension'].map((name) => squeeze(attr(node, name) ?? '')),
+    ),
+  )
+  const told = squeeze(text)
+  if (!document.said.includes(told) && !document.displays.has(told) && !kindsOfThings.has(told))
+    tell('words invented', text)
+}
+
+/** Words without blanks, the bars that stand between cells, and case. */
+const squeeze = (text) => text.replace(/[\s|]+/g, '').toLowerCase()
 
 function quantitySafety(item, scope, tell) {
   const pairs = new Set()

@@ -24,3 +24,19 @@ export interface Score {
   readonly unjudged: readonly string[]
 }
 export declare function scoreDocument(bytes: Uint8Array, part: ReadPart): Score | undefined
+export interface Counts {
+  readonly found: number
+  readonly missing: number
+  readonly spurious: number
+}
+export declare class Tally {
+  sum(test: (standard: string, kind: string, cat: string) => boolean): Counts
+}
+export declare function judge(tally: Tally): readonly {
+  readonly standard: string
+  readonly bar: string
+  readonly wanted: number
+  readonly got: number
+  readonly of: number
+  readonly met: boolean
+}[]

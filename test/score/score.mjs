@@ -7,7 +7,18 @@ import { cdaConservation } from './conservation.mjs'
 import { cdaSafety } from './safety.mjs'
 import { decode, parse } from './tree.mjs'
 
-export const categories = ['code', 'date', 'value', 'dose', 'detail', 'negation', 'intent', 'author', 'patient']
+export const categories = [
+  'code',
+  'date',
+  'value',
+  'dose',
+  'detail',
+  'negation',
+  'intent',
+  'status',
+  'author',
+  'patient',
+]
 
 /**
  * Scores one document: `bytes`, and `part`, which the reader made of them. Undefined where the text is not well-formed:

@@ -100,6 +100,20 @@ export const seeds = [
     seen: [isUnsafe('planned as performed'), isMissing('intent')],
   },
   {
+    name: 'reopens a problem',
+    spoil: (part) => {
+      find(part, ofType('problem')).status.folded = 'resolved'
+    },
+    seen: [isMissing('status')],
+  },
+  {
+    name: 'gives an allergen words that nobody wrote',
+    spoil: (part) => {
+      find(part, ofType('allergy')).content.substance.text = 'something else'
+    },
+    seen: [isUnsafe('words invented')],
+  },
+  {
     name: 'forgets a null flavor',
     spoil: (part) => {
       delete find(part, (item) => item.nullFlavor !== undefined).nullFlavor

@@ -1,0 +1,2 @@
+/** Whether the corpus is beside the project. */
+export declare const present: boolean
