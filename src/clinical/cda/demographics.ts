@@ -143,14 +143,14 @@ export function readHeaderCareTeam(scope: Scope): void {
 
 function readTeam(scope: Scope): void {
   const { place, labels } = scope
-  const kind = readNamed(scope, child(place.node, 'code'))
   const performers = childrenOf(place.node, 'performer').slice(0, scope.cda.reading.limits.agents)
   const members = performers.flatMap((performer) => member(scope, performer))
   if (members.length === 0) return
   const { recordedAt } = scope.authorship
   const when = periodOf(scope, place)
   add(scope.cda.reading, {
-    content: { type: 'care-team', ...(kind === undefined ? {} : { kind }), members },
+    // The code of the event says what was done, not what kind of team did it.
+    content: { type: 'care-team', members },
     ...(when === undefined ? {} : { when }),
     ...(recordedAt === undefined ? {} : { recordedAt }),
     negated: false,
