@@ -32,10 +32,7 @@ const column = /finding|status|assess|question|name|description|element|type|obs
 export function readFinding(scope: Scope, type: Observed, nested: ReadStatement, around: Around = alone): number {
   const { node } = scope.place
   const { test, value } = questionOf(scope, node)
-  const others = childrenOf(node, 'value')
-    .slice(1)
-    .map((one) => answerOf(scope, one))
-    .filter((one) => one !== undefined)
+  const others = othersOf(scope, node)
   const components: Component[] = []
   let made = 0
   for (const inner of nestedIn(scope)) {
@@ -100,6 +97,14 @@ export function answerOf(scope: Scope, node: XmlNode | undefined): Value | undef
   return nullFlavor === undefined ? undefined : { kind: 'absent', nullFlavor }
 }
 
+/** Further values, where there are several. */
+function othersOf(scope: Scope, node: XmlNode): Value[] {
+  return childrenOf(node, 'value')
+    .slice(1)
+    .map((one) => answerOf(scope, one))
+    .filter((one) => one !== undefined)
+}
+
 function named(scope: Scope, node: XmlNode, local: string): Concept[] {
   return childrenOf(node, local)
     .map((code) => readNamed(scope, code))
@@ -123,6 +128,8 @@ function partsOf(scope: Scope): Component[] {
   const { node } = scope.place
   const { test, value } = questionOf(scope, node)
   const parts: Component[] = says(test) ? [{ test, ...(value === undefined ? {} : { value }) }] : []
+  // An answer may be given twice, as a score and as the answer of a list.
+  for (const other of othersOf(scope, node)) if (says(test)) parts.push({ test, value: other })
   for (const inner of nestedIn(scope)) if (isPart(inner.place.node)) parts.push(...partsOf(inner))
   return parts
 }

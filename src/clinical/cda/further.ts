@@ -46,7 +46,8 @@ const kindOfTemplate: readonly (readonly [FurtherKind, readonly string[]])[] = [
   ['wrapper', templates.intervention],
   ['social', templates.social],
   ['functional', templates.functional],
-  ['outcome', templates.outcome],
+  // An indication that stands alone is a finding; that the patient has it now is not said.
+  ['outcome', [...templates.outcome, ...templates.indication]],
   ['plan', [...templates.plan, ...templates.instruction]],
   ['note', templates.comment],
 ]
