@@ -28,7 +28,7 @@ export function cdaPage(root: XmlNode, items: readonly RecordItem[], unstructure
   const body: Inner[] = []
   for (const component of placesIn(place, 'component')) {
     const structured = placeAt(component, 'structuredBody')
-    if (structured) body.push(sectionsIn(structured, 0, { items, told, sheet }))
+    if (structured) body.push(sectionsIn(structured, 0, { items: bySection(items), told, sheet }))
     if (placeAt(component, 'nonXMLBody')) body.push(unstructured())
   }
   const patient = names(descend(root, 'recordTarget', 'patientRole', 'patient'))[0]
@@ -44,10 +44,23 @@ export function cdaPage(root: XmlNode, items: readonly RecordItem[], unstructure
 }
 
 interface Sections {
-  readonly items: readonly RecordItem[]
+  /** By the path of their section. */
+  readonly items: ReadonlyMap<string, readonly RecordItem[]>
   /** For the table of contents, in document order. */
   readonly told: Part[]
   readonly sheet: Sheet
+}
+
+function bySection(items: readonly RecordItem[]): Map<string, RecordItem[]> {
+  const found = new Map<string, RecordItem[]>()
+  for (const item of items) {
+    const { entry } = item.provenance
+    const section = entry.slice(0, Math.max(0, entry.indexOf('/entry[')))
+    const own = found.get(section)
+    if (own) own.push(item)
+    else found.set(section, [item])
+  }
+  return found
 }
 
 function sectionsIn(parent: Place, depth: number, page: Sections): Html[] {
@@ -70,7 +83,7 @@ function sectionOf(place: Place, depth: number, page: Sections): Html {
 /** What a section says without words: a picture, its entries, or that it has nothing. */
 function fromEntries(place: Place, text: XmlNode | undefined, { items, sheet }: Sections): Inner {
   const pictures = text && elements(text).length > 0 ? narrative(text, sheet) : undefined
-  const own = items.filter(({ provenance }) => provenance.entry.startsWith(`${place.path}/entry[`))
+  const own = items.get(place.path) ?? []
   if (own.length > 0) {
     const note = el('p', { class: 'about' }, 'The section has no words of its own; this is what its entries say.')
     return [pictures, note, itemsTable(own, sheet)]

@@ -305,10 +305,12 @@ function multimedia(node: XmlNode, sheet: Sheet, id: string | undefined): Html {
   const shownHere: Inner[] = names.map((name) => {
     const value = sheet.pictures.get(name)
     const before = value && sheet.shown.get(value)
-    if (before !== undefined) return linkWithin(before, '[Picture above]')
-    const bytes = value && embeddedBytes(value)
+    if (before) return linkWithin(before, '[Picture above]')
+    // What could not be shown once is not decoded again: a page may name it a thousand times.
+    const bytes = before === undefined ? value && embeddedBytes(value) : undefined
     const made = bytes && pictureOf(bytes, 'Picture of the document', sheet)
     if (value === undefined || made === undefined) {
+      if (value) sheet.shown.set(value, '')
       const type = value && attribute(value, 'mediaType')
       return el('span', { class: 'missing' }, `[Picture not shown${type ? `: ${type.slice(0, 100)}` : ''}]`)
     }

@@ -19,7 +19,7 @@ export interface Sheet {
   readonly limits: ViewLimits
   readonly ids: Set<string>
   readonly pictures: ReadonlyMap<string, XmlNode>
-  /** Pictures shown already, with their ids: each is shown once. */
+  /** Pictures shown already, with their ids, which are empty where one cannot be shown: each is looked at once. */
   readonly shown: Map<XmlNode, string>
   charsLeft: number
   /** Something was left out for the page would have grown too large. */
