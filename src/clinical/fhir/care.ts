@@ -4,6 +4,7 @@ import { subjectOf } from '../../direct/subject.js'
 import {
   absent,
   coded,
+  codeText,
   coding,
   concept,
   conceptOrAbsent,
@@ -22,7 +23,7 @@ import {
   wordsOf,
 } from './datatypes.js'
 import { isRequest, requestIntent, requestStatus } from './intent.js'
-import type { JsonObject, Resource } from './json.js'
+import { type JsonObject, type Resource, said } from './json.js'
 import {
   anybody,
   type Context,
@@ -65,7 +66,8 @@ export function procedure(from: Sourced, content: Procedure, context: Context): 
   const status = procedureStatus(from)
   const performed = moment('performed', item.when)
   const dated = Object.values(performed).some((one) => one !== undefined)
-  const said = item.when?.text === undefined ? { _performedDateTime: absent() } : { performedString: item.when.text }
+  const undated =
+    said(item.when?.text) === undefined ? { _performedDateTime: absent() } : { performedString: item.when?.text }
   const wants = status === 'completed' || status === 'in-progress' || item.when?.text !== undefined // us-core-7
   const actors = some(...(item.performers ?? []).map((one) => cast.refer(one, anybody)))
   return finish({
@@ -81,7 +83,7 @@ export function procedure(from: Sourced, content: Procedure, context: Context): 
       statusReason: concept(content.refusalReason),
       code: conceptOrAbsent(content.procedure),
       subject: patientOf(context),
-      ...(dated ? performed : wants ? said : {}),
+      ...(dated ? performed : wants ? undated : {}),
       recorder: cast.refer(recorderOf(item), ['person']),
       performer: actors.map((actor) => ({ actor })),
       reasonCode: concepts(content.indications),
@@ -152,11 +154,11 @@ function cptClass(code: string): string | undefined {
 
 const encounterClasses = new Set(['AMB', 'EMER', 'FLD', 'HH', 'IMP', 'ACUTE', 'NONAC', 'OBSENC', 'PRENC', 'SS', 'VR'])
 
-function classOf({ class: said, encounter }: Encounter): JsonObject {
-  const codings = [...(said?.codings ?? []), ...encounter.codings]
+function classOf({ class: own, encounter }: Encounter): JsonObject {
+  const codings = [...(own?.codings ?? []), ...encounter.codings]
   const known = codings.find(({ system, code }) => system === actCode && encounterClasses.has(code))
   if (known) return coding(known)
-  const told: Coding | undefined = said?.codings[0]
+  const told: Coding | undefined = own?.codings.find(({ code }) => codeText(code) !== '')
   if (told) return coding(told)
   const cpt = codings
     .filter(({ system }) => system === 'http://www.ama-assn.org/go/cpt')
@@ -227,11 +229,11 @@ export function device(from: Sourced, content: Device, context: Context): Resour
     fields: {
       identifier: identifiers(item.identifiers),
       udiCarrier:
-        content.udi === undefined && content.deviceIdentifier === undefined
+        said(content.udi) === undefined && said(content.deviceIdentifier) === undefined
           ? []
           : [
               {
-                deviceIdentifier: content.deviceIdentifier ?? identifierIn(content.udi ?? ''),
+                deviceIdentifier: said(content.deviceIdentifier) ?? identifierIn(content.udi ?? ''),
                 carrierHRF: content.udi,
               },
             ],
@@ -242,7 +244,7 @@ export function device(from: Sourced, content: Device, context: Context): Resour
       lotNumber: content.lot,
       serialNumber: content.serial,
       modelNumber: content.model,
-      deviceName: content.brand === undefined ? [] : [{ name: content.brand, type: 'model-name' }],
+      deviceName: said(content.brand) === undefined ? [] : [{ name: content.brand, type: 'model-name' }],
       type: conceptOrAbsent(content.device),
       patient: patientOf(context),
       note: notes(item, ...worded('Body site', content.bodySites)),

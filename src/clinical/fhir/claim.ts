@@ -1,5 +1,5 @@
 import { usCore } from './datatypes.js'
-import type { Json, JsonObject, Resource } from './json.js'
+import { type Json, type JsonObject, type Resource, said } from './json.js'
 
 /** One profile of US Core: what it is about, and what it requires that FHIR itself does not. */
 interface Profile {
@@ -29,7 +29,7 @@ function inCategory(resource: Resource, code: string): boolean {
 
 /** A code or words, and not merely the reason for their absence. */
 function named(value: Json | undefined): boolean {
-  return codingsOf(value).length > 0 || object(value)?.['text'] !== undefined
+  return codingsOf(value).length > 0 || said(object(value)?.['text'] as string | undefined) !== undefined
 }
 
 /** A time that is precise to the day (vs-1). */

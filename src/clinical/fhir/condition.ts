@@ -61,6 +61,7 @@ export function condition(from: Sourced, content: Problem, context: Context): Re
   const refuted = item.negated && !none
   const diagnosed = dateTime(content.diagnosedAt)
   const category = categoryOf(item)
+  const nullified = item.status?.source === 'nullified'
   return finish({
     type: 'Condition',
     id: item.id,
@@ -89,7 +90,7 @@ export function condition(from: Sourced, content: Problem, context: Context): Re
       code: none ? noKnown(content.problem) : conceptOrAbsent(content.problem),
       bodySite: concepts(content.bodySites),
       subject: patientOf(context),
-      ...(item.negated ? {} : { ...onset(item.when, content.ageAtOnset), ...abatement(item.when) }),
+      ...(item.negated ? {} : { ...onset(item.when, content.ageAtOnset), ...(nullified ? {} : abatement(item.when)) }),
       recordedDate: dateTime(item.recordedAt),
       recorder: cast.refer(recorderOf(item), ['person']),
       note: notes(

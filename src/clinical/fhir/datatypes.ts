@@ -13,7 +13,7 @@ import type {
   When,
 } from '../../direct/datatypes.js'
 import { codeSystemOfOid } from '../codesystems.js'
-import { clean, Decimal, decimalOf, type Json, type JsonObject } from './json.js'
+import { clean, Decimal, decimalOf, type Json, type JsonObject, said } from './json.js'
 import { isUcum } from './ucum.js'
 
 /** Our datatypes as those of FHIR R4 (§2.24). Nothing is converted, rounded or completed. */
@@ -79,7 +79,7 @@ export function codeText(code: string): string {
  * stranger's system is dropped.
  */
 export function coding({ system, code, display, sourceSystem }: Coding): JsonObject {
-  const named = system ?? sourceSystem
+  const named = said(system) ?? said(sourceSystem)
   const isUri = system !== undefined && uri.test(system)
   return {
     ...(named !== undefined && !isUri && { extension: [extension(`${own}:source-system`, { valueString: named })] }),
@@ -93,10 +93,11 @@ export function coding({ system, code, display, sourceSystem }: Coding): JsonObj
 export function concept(from: Concept | undefined): JsonObject | undefined {
   if (from === undefined) return undefined
   const codings = from.codings.filter(({ code }) => codeText(code) !== '').map(coding)
-  const qualifiers = (from.qualifiers ?? []).map(({ name, value }) =>
+  const qualified = (from.qualifiers ?? []).filter(({ value }) => codeText(value.code) !== '')
+  const qualifiers = qualified.map(({ name, value }) =>
     extension(`${own}:qualifier`, {
       extension: [
-        ...(name ? [{ url: 'name', valueCoding: coding(name) }] : []),
+        ...(name && codeText(name.code) !== '' ? [{ url: 'name', valueCoding: coding(name) }] : []),
         { url: 'value', valueCoding: coding(value) },
       ],
     }),
@@ -317,7 +318,9 @@ const issuers: Readonly<Record<string, string>> = {
 }
 
 /** An id of the source as a business identifier: an OID with an extension, a UUID or OID alone as a URI, else the words. */
-export function identifier({ root, value: text }: Identifier): JsonObject | undefined {
+export function identifier(from: Identifier): JsonObject | undefined {
+  const root = said(from.root)
+  const text = said(from.value)
   if (root === undefined) return text === undefined ? undefined : { value: text }
   const issuer = Object.hasOwn(issuers, root) ? issuers[root] : undefined
   const system = issuer ?? rootUri(root)
@@ -392,7 +395,8 @@ const schemes: Readonly<Record<string, string>> = {
 }
 
 /** A ContactPoint; the scheme of a URL becomes its system, and a number without one is a phone where it looks so. */
-export function telecom({ value: text, use }: Telecom): JsonObject {
+export function telecom({ value: text, use }: Telecom): JsonObject | undefined {
+  if (said(text.replace(/^[a-z]+:/i, '')) === undefined) return undefined
   const [, scheme = '', rest = ''] = /^([a-z]+):(.*)$/is.exec(text.trim()) ?? []
   const known = Object.hasOwn(schemes, scheme.toLowerCase()) ? schemes[scheme.toLowerCase()] : undefined
   const guessed = /^[^@\s]+@[^@\s]+$/.test(text) ? 'email' : /^[+\d\s().x-]{5,}$/i.test(text) ? 'phone' : 'other'

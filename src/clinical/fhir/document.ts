@@ -21,7 +21,7 @@ import {
   whenText,
   wordsOf,
 } from './datatypes.js'
-import type { Json, JsonObject, Resource } from './json.js'
+import { type Json, type JsonObject, lookup, type Resource } from './json.js'
 import { anybody, type Context, finish, openCast, patientOf, type Sourced, some } from './make.js'
 
 const ihe = 'http://ihe.net/fhir/ihe.formatcode.fhir/CodeSystem/formatcode'
@@ -68,8 +68,9 @@ export function documentReference(from: Sourced, content: ClinicalDocument, cont
       author: authors(item.provenance.authors, cast.refer),
       custodian: cast.refer(content.custodian, ['organization']),
       relatesTo: (content.related ?? []).flatMap(({ kind, identifiers: ids }) => {
-        const code = relations[kind]
-        return code === undefined || ids[0] === undefined ? [] : [{ code, target: { identifier: identifier(ids[0]) } }]
+        const code = lookup(relations, kind)
+        const target = ids.map(identifier).find((one) => one !== undefined)
+        return code === undefined || target === undefined ? [] : [{ code, target: { identifier: target } }]
       }),
       description: content.title,
       content: [
@@ -112,7 +113,7 @@ function authors(all: readonly Agent[], refer: ReturnType<typeof openCast>['refe
 }
 
 /** A media type that says no more than a media type (RFC 6838 §4.2). */
-function mediaType(text: string): string {
+export function mediaType(text: string): string {
   return /^[\w!#$&^.+-]{1,64}\/[\w!#$&^.+-]{1,64}$/.test(text) ? text.toLowerCase() : 'application/octet-stream'
 }
 

@@ -40,10 +40,23 @@ export function integerOf(text: string | undefined): number | undefined {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters that FHIR strings may not have
 const forbidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffe\uffff]|\p{Surrogate}/gu
 
+/** Blanks of other scripts: the pattern of FHIR's string knows the plain one only. */
+const blanks = /[\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]/g
+
+/** The entry of a table under a key of a stranger, whatever its prototype has. */
+export function lookup<T>(table: Readonly<Record<string, T>>, key: string | undefined): T | undefined {
+  return key !== undefined && Object.hasOwn(table, key) ? table[key] : undefined
+}
+
 /** A string as FHIR allows it (R4 §2.24.0.1): without control characters; empty where nothing is left to see. */
 export function clean(text: string): string {
-  const kept = text.replace(forbidden, '')
+  const kept = text.replace(forbidden, '').replace(blanks, ' ')
   return /\S/.test(kept) ? kept : ''
+}
+
+/** The text, where it says anything. */
+export function said(text: string | undefined): string | undefined {
+  return text === undefined || clean(text) === '' ? undefined : text
 }
 
 /** JSON text of a value; decimals verbatim, nothing empty. */

@@ -1,7 +1,18 @@
 import type { RecordItem } from '../../direct/clinical.js'
 import type { Agent, Coding } from '../../direct/datatypes.js'
-import { address, coding, concept, extension, humanName, identifiers, instantAt, own, telecom } from './datatypes.js'
-import { clean, type Json, type JsonObject, type Resource } from './json.js'
+import {
+  address,
+  codeText,
+  coding,
+  concept,
+  extension,
+  humanName,
+  identifiers,
+  instantAt,
+  own,
+  telecom,
+} from './datatypes.js'
+import { clean, type Json, type JsonObject, type Resource, said } from './json.js'
 
 /** An item with where it came from; what a record keeps of one has this shape. */
 export interface Sourced {
@@ -51,13 +62,14 @@ export function openCast(): Cast {
     contained,
     refer(agent, kinds = ['person', 'organization']) {
       if (agent === undefined || !kinds.includes(agent.kind)) return undefined
-      const key = JSON.stringify({ ...agent, at: undefined })
+      const named = { ...agent, text: said(agent.text) ?? 'Unknown' }
+      const key = JSON.stringify({ ...named, at: undefined })
       const id = known.get(key) ?? `a${known.size + 1}`
       if (!known.has(key)) {
         known.set(key, id)
-        contained.push(resourceOf(agent, id))
+        contained.push(resourceOf(named, id))
       }
-      return { reference: `#${id}`, display: agent.text }
+      return { reference: `#${id}`, display: named.text }
     },
   }
 }
@@ -66,7 +78,7 @@ export function openCast(): Cast {
 export function resourceOf(agent: Agent, id: string): Resource {
   const shared = { id, identifier: identifiers(agent.identifiers) }
   const reach = {
-    telecom: (agent.telecoms ?? []).map(telecom),
+    telecom: some(...(agent.telecoms ?? []).map(telecom)),
     address: (agent.addresses ?? []).map(address),
   }
   switch (agent.kind) {
@@ -118,7 +130,9 @@ export function finish({ type, id, of, words, fields, extensions = [], cast }: M
 }
 
 function securityOf(labels: readonly Coding[]): JsonObject[] {
-  const once = new Map(labels.map((label) => [`${label.system}|${label.code}`, label]))
+  const once = new Map(
+    labels.filter(({ code }) => codeText(code) !== '').map((label) => [`${label.system}|${label.code}`, label]),
+  )
   return [...once.values()].map(coding)
 }
 
@@ -148,7 +162,7 @@ export function notes(item: RecordItem, ...more: readonly (string | undefined | 
 
 /** The source's own mood, wherever FHIR folds several into one. */
 export function moodOf({ mood }: RecordItem): JsonObject[] {
-  return mood === undefined ? [] : [extension(`${own}:mood`, { valueCode: mood })]
+  return said(mood) === undefined ? [] : [extension(`${own}:mood`, { valueCode: mood })]
 }
 
 /** Who wrote the statement down last: the newest dated author, else the nearest. */

@@ -8,7 +8,7 @@ import { condition } from './condition.js'
 import { names } from './datatypes.js'
 import { documentReference, note, provenance } from './document.js'
 import { isRequest } from './intent.js'
-import type { Resource } from './json.js'
+import { type Resource, said } from './json.js'
 import type { Context, Sourced } from './make.js'
 import { immunization, immunizationRequest, medicationDispenses, medicationRequest } from './medication.js'
 import {
@@ -115,7 +115,8 @@ export function provenancesOf(mapped: readonly Mapped[], context: Context): Mapp
 
 /** Why an item is no resource; undefined for one that says something. */
 function nothingSaid({ item: { content, negated, status } }: Sourced): string | undefined {
-  if (content.type === 'document' || content.type === 'note' || content.type === 'care-team') return undefined
+  if (content.type === 'note') return said(content.text) === undefined ? 'it has no words' : undefined
+  if (content.type === 'document' || content.type === 'care-team') return undefined
   if (content.type === 'insurance' || content.type === 'family-history') return undefined
   if (negated || names(subjectOf(content))) {
     const never = content.type === 'immunization' && status?.folded === 'unknown' && status.source === undefined

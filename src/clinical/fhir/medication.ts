@@ -23,7 +23,7 @@ import {
   wordsOf,
 } from './datatypes.js'
 import { requestIntent, requestStatus } from './intent.js'
-import { decimalOf, integerOf, type JsonObject, type Resource } from './json.js'
+import { decimalOf, integerOf, type JsonObject, lookup, type Resource, said } from './json.js'
 import {
   anybody,
   type Cast,
@@ -227,7 +227,7 @@ function medicationDispense(
   context: Context,
 ): Resource {
   const cast = openCast()
-  const status = dispensed[supply.status?.toLowerCase() ?? ''] ?? 'unknown'
+  const status = lookup(dispensed, supply.status?.toLowerCase()) ?? 'unknown'
   const product = names(supply.product) ? supply.product : content.product
   const actor = cast.refer(supply.by, anybody)
   const fill = supply.fills === undefined ? [] : [{ text: `Fill ${supply.fills}` }]
@@ -280,7 +280,9 @@ export function immunization(from: Sourced, content: Immunization, context: Cont
         extension: [extension('http://hl7.org/fhir/StructureDefinition/data-absent-reason', { valueCode: 'unknown' })],
       },
       manufacturer:
-        maker === undefined ? undefined : cast.refer({ kind: 'organization', text: maker, identifiers: [] }),
+        said(maker) === undefined || maker === undefined
+          ? undefined
+          : cast.refer({ kind: 'organization', text: maker, identifiers: [] }),
       lotNumber: content.lot,
       expirationDate: dateTime(content.expiresAt)?.slice(0, 10),
       site: concept(content.site),
@@ -294,7 +296,7 @@ export function immunization(from: Sourced, content: Immunization, context: Cont
       ),
       reasonCode: concepts(content.indications),
       protocolApplied:
-        content.doseNumber === undefined
+        said(content.doseNumber) === undefined
           ? []
           : [
               dose === undefined || dose === 0
@@ -316,7 +318,7 @@ function performers(item: RecordItem, cast: Cast): JsonObject[] {
 function occurrence(when: When | undefined): JsonObject {
   const at = dateTime(pointOf(when))
   if (at !== undefined) return { occurrenceDateTime: at }
-  return { occurrenceString: when?.text ?? 'unknown' }
+  return { occurrenceString: said(when?.text) ?? 'unknown' }
 }
 
 /** A vaccine that is to be given: a request, never an Immunization. */

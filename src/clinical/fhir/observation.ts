@@ -22,7 +22,8 @@ import {
   whenText,
   wordsOf,
 } from './datatypes.js'
-import type { Json, JsonObject, Resource } from './json.js'
+import { mediaType } from './document.js'
+import { type Json, type JsonObject, type Resource, said } from './json.js'
 import { type Context, finish, moodOf, notes, openCast, patientOf, type Sourced, some } from './make.js'
 
 /** An item that holds an observation. */
@@ -91,10 +92,11 @@ function codeOf({ type, test }: Observation): JsonObject {
 }
 
 /** The value, else why there is none: US Core wants one of the two. */
-function valueOrReason(said: Value | undefined, nullFlavor: string | undefined): JsonObject {
-  const told = said === undefined || said.kind === 'absent' ? {} : value('value', said)
-  if (Object.values(told).some((one) => one !== undefined && one !== '')) return told
-  const why = said?.kind === 'absent' ? said.nullFlavor : nullFlavor
+function valueOrReason(given: Value | undefined, nullFlavor: string | undefined): JsonObject {
+  const told = given === undefined || given.kind === 'absent' ? {} : value('value', given)
+  if (Object.values(told).some((one) => one !== undefined && (typeof one !== 'string' || said(one) !== undefined)))
+    return told
+  const why = given?.kind === 'absent' ? given.nullFlavor : nullFlavor
   return { dataAbsentReason: absentConcept(absentReason(why)) }
 }
 
@@ -106,13 +108,12 @@ function denied({ type, value: said }: Observation): JsonObject {
   if (type === 'result' || type === 'vital-sign') {
     return { status: 'cancelled', dataAbsentReason: absentConcept('not-performed') }
   }
-  const words = said === undefined ? undefined : valueText(said)
-  return {
-    valueCodeableConcept: {
-      coding: [{ system: snomed, code: '2667000', display: 'Absent' }],
-      text: words ? `Absent: ${words}` : 'Absent',
-    },
-  }
+  return { valueCodeableConcept: absence(said && valueText(said)) }
+}
+
+function absence(words = ''): JsonObject {
+  const text = words === '' ? 'Absent' : `Absent: ${words}`
+  return { coding: [{ system: snomed, code: '2667000', display: 'Absent' }], text }
 }
 
 /** An Observation: laboratory result, vital sign, habit or ability. `more` are components that others lent it. */
@@ -131,7 +132,7 @@ export function observation(from: Observed, context: Context, more: readonly Obs
     of: [from, ...more],
     cast,
     words: [
-      `${item.negated ? 'Absent or not done: ' : ''}${wordsOf(content.test) ?? ''}${first ? `: ${valueText(first)}` : ''}`,
+      `${item.negated ? 'Absent or not done: ' : ''}${wordsOf(content.test) ?? ''}${first && !item.negated ? `: ${valueText(first)}` : ''}`,
       whenText(item.when),
     ],
     extensions: moodOf(item),
@@ -143,8 +144,7 @@ export function observation(from: Observed, context: Context, more: readonly Obs
       subject: patientOf(context),
       ...effective(from),
       performer: some(...performers.map((one) => cast.refer(one))),
-      ...(held ? {} : valueOrReason(first, item.nullFlavor)),
-      ...(item.negated && denied(content)),
+      ...(item.negated ? denied(content) : held ? {} : valueOrReason(first, item.nullFlavor)),
       interpretation: item.negated ? [] : concepts(content.interpretations),
       note: notes(item, ...others.map((one) => !item.negated && `Also: ${valueText(one)}`)),
       bodySite: concept(content.bodySites?.[0]),
@@ -313,7 +313,7 @@ export function absentFinding(from: Sourced, content: ItemContent, context: Cont
       code: concept(subjectOf(content)) ?? { text: content.type },
       subject: patientOf(context),
       ...moment('effective', item.when),
-      valueCodeableConcept: { coding: [{ system: snomed, code: '2667000', display: 'Absent' }], text: 'Absent' },
+      valueCodeableConcept: absence(),
       note: notes(item),
     },
   })
@@ -336,7 +336,7 @@ export function advanceDirective(from: Sourced, content: AdvanceDirective, conte
       content: [
         {
           attachment: {
-            contentType: one.mediaType,
+            contentType: one.mediaType === undefined ? undefined : mediaType(one.mediaType),
             url: one.reference?.replace(/\s/g, '%20'),
             title: 'Advance directive',
           },
@@ -365,15 +365,9 @@ export function advanceDirective(from: Sourced, content: AdvanceDirective, conte
       subject: patientOf(context),
       ...moment('effective', item.when),
       performer,
-      ...valueOrReason(said, item.nullFlavor),
-      ...(item.negated &&
-        denied({
-          type: 'social-history',
-          test: content.directive,
-          ...(said && { value: said }),
-          interpretations: [],
-          referenceRanges: [],
-        })),
+      ...(item.negated
+        ? { valueCodeableConcept: absence(said && valueText(said)) }
+        : valueOrReason(said, item.nullFlavor)),
       note: notes(item, ...content.agents.map(({ text, role }) => `${wordsOf(role) ?? 'Agent'}: ${text}`)),
       derivedFrom: documents.map(({ id }) => ({ reference: `#${id}` })),
     },

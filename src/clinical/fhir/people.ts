@@ -5,6 +5,7 @@ import {
   absent,
   address,
   coded,
+  codeText,
   coding,
   concept,
   conceptOrAbsent,
@@ -25,7 +26,7 @@ import {
   whenText,
   wordsOf,
 } from './datatypes.js'
-import { integerOf, type JsonObject, type Resource } from './json.js'
+import { integerOf, type JsonObject, lookup, type Resource, said, writeJson } from './json.js'
 import { type Context, finish, notes, openCast, patientOf, type Sourced, some } from './make.js'
 import { hasLoinc, isObserved } from './observation.js'
 
@@ -148,7 +149,9 @@ export function patient(
       ...(birthSex ? [extension(`${usCore}/us-core-birthsex`, { valueCode: birthSex })] : []),
       ...(identity ? [extension(`${usCore}/us-core-genderIdentity`, { valueCodeableConcept: identity })] : []),
       ...(religion ? [extension(`${definitions}/patient-religion`, { valueCodeableConcept: religion })] : []),
-      ...(born ? [extension(`${definitions}/patient-birthPlace`, { valueAddress: address(born) })] : []),
+      ...(born && writeJson(address(born)) !== 'null'
+        ? [extension(`${definitions}/patient-birthPlace`, { valueAddress: address(born) })]
+        : []),
     ],
     fields: {
       identifier: [
@@ -156,17 +159,19 @@ export function patient(
         ...identifiers(content?.identifiers ?? []).map(complete),
       ],
       name: given.length === 0 ? [absent()] : given.map(humanName),
-      telecom: (content?.telecoms ?? []).map(telecom),
+      telecom: some(...(content?.telecoms ?? []).map(telecom)),
       gender: genderOf(content?.gender),
       birthDate: date(content?.birthDate),
       ...(died === undefined ? { deceasedBoolean: content?.deceased } : { deceasedDateTime: died }),
       address: (content?.addresses ?? []).map(address),
       maritalStatus: concept(content?.maritalStatus),
       contact: (content?.contacts ?? []).map(contactOf),
-      communication: (content?.languages ?? []).map((language) => ({
-        language: { coding: [{ system: 'urn:ietf:bcp:47', code: language }] },
-        preferred: content?.preferredLanguage === language ? true : undefined,
-      })),
+      communication: (content?.languages ?? [])
+        .filter((one) => said(one))
+        .map((language) => ({
+          language: { coding: [{ system: 'urn:ietf:bcp:47', code: codeText(language) }] },
+          preferred: content?.preferredLanguage === language ? true : undefined,
+        })),
       managingOrganization: cast.refer(content?.provider, ['organization']),
     },
   })
@@ -188,7 +193,7 @@ function contactOf({ kind, text, name, role, telecoms = [], addresses = [] }: Ag
     ...(kind === 'organization'
       ? { organization: { display: text } }
       : { name: name ? { ...humanName(name), text } : { text } }),
-    telecom: telecoms.map(telecom),
+    telecom: some(...telecoms.map(telecom)),
     address: addresses[0] && address(addresses[0]),
   }
 }
@@ -261,7 +266,7 @@ const relationships: Readonly<Record<string, string>> = {
 }
 
 function relationshipOf(from: Concept | undefined): JsonObject {
-  const known = from?.codings.map(({ code }) => relationships[code]).find((one) => one !== undefined)
+  const known = from?.codings.map(({ code }) => lookup(relationships, code)).find((one) => one !== undefined)
   const said = concept(from)
   const word = wordsOf(from)?.toLowerCase() ?? ''
   const worded = ['self', 'spouse', 'child', 'parent'].find((one) => word === one)
@@ -276,11 +281,12 @@ function relationshipOf(from: Concept | undefined): JsonObject {
 export function coverage(from: Sourced, content: Insurance, context: Context): Resource {
   const { item } = from
   const cast = openCast()
-  const member = content.memberIdentifiers.find(({ value }) => value !== undefined)
+  const member = content.memberIdentifiers.find(({ value }) => said(value) !== undefined)
   const memberId = content.memberIdentifiers.map(identifier).filter((one) => one !== undefined)
   const order = integerOf(content.priority)
   const payer =
-    cast.refer(content.payer, ['organization']) ?? (content.payer ? { display: content.payer.text } : undefined)
+    cast.refer(content.payer, ['organization']) ??
+    (content.payer && said(content.payer.text) ? { display: content.payer.text } : undefined)
   const ended = item.negated || item.status?.folded === 'cancelled'
   const holder = content.subscriber
   if (holder) {
@@ -290,7 +296,7 @@ export function coverage(from: Sourced, content: Insurance, context: Context): R
       identifier: identifiers(holder.identifiers),
       patient: patientOf(context),
       name: [holder.name ? { ...humanName(holder.name), text: holder.text } : { text: holder.text }],
-      telecom: (holder.telecoms ?? []).map(telecom),
+      telecom: some(...(holder.telecoms ?? []).map(telecom)),
       birthDate: date(content.subscriberBirthDate),
       address: (holder.addresses ?? []).map(address),
     })
@@ -319,17 +325,19 @@ export function coverage(from: Sourced, content: Insurance, context: Context): R
       period: period(item.when),
       payor: [payer ?? absent()],
       class: [
-        ...(content.groupNumber === undefined
+        ...(said(content.groupNumber) === undefined
           ? []
           : [{ type: coded(`${hl7}/coverage-class`, 'group'), value: content.groupNumber }]),
-        ...(content.planName === undefined
+        ...(said(content.planName) === undefined
           ? []
           : [{ type: coded(`${hl7}/coverage-class`, 'plan'), value: content.planName, name: content.planName }]),
       ],
       order: order === 0 ? undefined : order,
     },
     extensions: [
-      ...(content.guarantor ? [extension(`${own}:guarantor`, { valueString: content.guarantor.text })] : []),
+      ...(content.guarantor && said(content.guarantor.text)
+        ? [extension(`${own}:guarantor`, { valueString: content.guarantor.text })]
+        : []),
       ...(content.authorizations ?? [])
         .filter(names)
         .map((one) => extension(`${own}:authorization`, { valueCodeableConcept: concept(one) })),
@@ -365,7 +373,7 @@ export function careTeam(from: Sourced, content: CareTeam, context: Context): Re
       period: period(item.when),
       participant: content.members.map(({ agent, when }) => ({
         role: [conceptOrAbsent(agent.role)],
-        member: cast.refer(agent, ['person', 'organization']) ?? { display: agent.text },
+        member: cast.refer(agent, ['person', 'organization']) ?? { display: said(agent.text) ?? 'Unknown' },
         period: period(when),
       })),
       note: notes(item),
