@@ -326,3 +326,33 @@ describe('a CCR that was tampered with', () => {
     )
   }, 30_000)
 })
+
+describe('a CCR made to take long', () => {
+  const many = (text: string, times = 20_000) => text.repeat(times)
+  const test = `<Test>${described('x')}<TestResult><Value>1</Value></TestResult></Test>`
+  it.each([
+    [
+      'dates of a result with many tests',
+      `<Results><Result>${many(dated('Other date', '2001'))}${many(test)}</Result></Results>`,
+    ],
+    ['sources of a result with many tests', `<Results><Result>${many(from)}${many(test)}</Result></Results>`],
+    [
+      'relatives and problems',
+      `<FamilyHistory><FamilyProblemHistory>${many('<FamilyMember><ActorID>dad</ActorID></FamilyMember>')}${many(`<Problem>${described('x')}</Problem>`)}</FamilyProblemHistory></FamilyHistory>`,
+    ],
+    [
+      'codes',
+      `<Problems><Problem><Description>${[...Array(40_000).keys()].map((at) => `<Code><Value>${at}</Value></Code>`).join('')}</Description>${'<Episodes>'}${many('<Episode><CCRDataObjectID>e</CCRDataObjectID></Episode>')}</Episodes></Problem></Problems>`,
+    ],
+    ['products', medication('', many('<Product><ProductName><Text>x</Text></ProductName></Product>'))],
+  ])(
+    '%s',
+    async (_, body) => {
+      const start = performance.now()
+      const { diagnostics } = await read(body)
+      expect(diagnostics.map(({ code }) => code)).toContain('limit-exceeded')
+      expect(performance.now() - start).toBeLessThan(8000)
+    },
+    30_000,
+  )
+})

@@ -3,7 +3,7 @@ import { child, childrenOf, descend, type XmlNode } from '../../xml/node.js'
 import type { Place } from '../place.js'
 import { note } from '../reading.js'
 import { readMoment } from './moments.js'
-import { type Ccr, type CcrScope, textAt, textIn } from './scope.js'
+import { type Ccr, type CcrScope, ccrLimits, once, textAt, textIn } from './scope.js'
 import { readCode, saying, together } from './types.js'
 
 /** The actor that a reference or a link names; undefined, with a diagnostic, for one that is not among the actors. */
@@ -97,26 +97,34 @@ function employerOf(scope: CcrScope, actor: XmlNode): string | undefined {
 
 /** Agents of a list of references: Practitioners/Practitioner and the like. */
 export function readAgents(scope: CcrScope, references: readonly XmlNode[], detail: Detail = 'who'): Agent[] {
-  return references.map((one) => readAgent(scope, one, detail)).filter((agent) => agent !== undefined)
+  const few = references.slice(0, ccrLimits.agents)
+  return few.map((one) => readAgent(scope, one, detail)).filter((agent) => agent !== undefined)
+}
+
+/** Who said something: authors wrote it down, informants told it. */
+export interface Sources {
+  readonly authors: readonly Agent[]
+  readonly informants: readonly Agent[]
 }
 
 /** The actors that an object names as its sources, and when they said so: the patient and relatives inform, others write. */
-export function readSources(
-  scope: CcrScope,
-  node: XmlNode,
-): { readonly authors: Agent[]; readonly informants: Agent[] } {
+export function readSources(scope: CcrScope, node: XmlNode): Sources {
+  return once(scope, node, 'sources', () => sourcesIn(scope, node))
+}
+
+function sourcesIn(scope: CcrScope, node: XmlNode): Sources {
   const authors: Agent[] = []
   const informants: Agent[] = []
-  for (const source of childrenOf(node, 'Source')) {
+  for (const source of childrenOf(node, 'Source').slice(0, ccrLimits.agents)) {
     const at = readMoment(scope, child(source, 'DateTime'))?.value
     // The schema has Source/Actor/ActorID; some senders leave the Actor out.
     const references = child(source, 'ActorID') === undefined ? childrenOf(source, 'Actor') : [source]
-    for (const reference of references) {
+    for (const reference of references.slice(0, ccrLimits.agents)) {
       const agent = readAgent(scope, reference)
       if (agent === undefined) continue
       const list = informs(scope, reference) ? informants : authors
-      if (list.some(({ text, role }) => text === agent.text && role?.text === agent.role?.text)) continue
-      list.push(at === undefined ? agent : { ...agent, at })
+      const known = list.some(({ text, role }) => text === agent.text && role?.text === agent.role?.text)
+      if (!known && list.length < ccrLimits.agents) list.push(at === undefined ? agent : { ...agent, at })
     }
   }
   return { authors, informants }

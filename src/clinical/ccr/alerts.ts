@@ -62,6 +62,7 @@ export function readAlert(scope: CcrScope): string[] {
     saysAbsent(status)
   const sources = agents.length > 0 ? agents : [{ concept: description, place: scope.place }]
   return sources.flatMap(({ concept, place }) => {
+    if (scope.ccr.reading.full) return []
     // The agent is what the patient reacts to; the description may name the allergy as a condition. Both are kept.
     const substance = together(concept, sources.length > 1 ? { codings: [] } : withText(rest, description.text))
     const named = saying(substance) ? substance : description

@@ -1,7 +1,7 @@
 import type { PartialDate, Quantity, When } from '../../direct/datatypes.js'
 import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { joined, readMoment } from './moments.js'
-import { type CcrScope, textAt } from './scope.js'
+import { type CcrScope, once, textAt } from './scope.js'
 import { readQuantity } from './types.js'
 
 /** What a date of an object is the date of. */
@@ -63,6 +63,10 @@ export function datesOf(node: XmlNode): Dated[] {
 
 /** The first date of each role in turn; an unlabelled one, or one whose label tells nothing, only where it is alone. */
 function first(scope: CcrScope, ...wanted: readonly DateRole[]): When | undefined {
+  return once(scope, scope.place.node, `date ${wanted}`, () => firstOf(scope, wanted))
+}
+
+function firstOf(scope: CcrScope, wanted: readonly DateRole[]): When | undefined {
   const dates = datesOf(scope.place.node)
   const unsaid = dates.filter(({ role }) => role === 'unlabelled' || role === 'other')
   for (const role of wanted) {
@@ -76,6 +80,10 @@ function first(scope: CcrScope, ...wanted: readonly DateRole[]): When | undefine
 
 /** Words of several dates that nothing tells apart. */
 function unsorted(scope: CcrScope): When | undefined {
+  return once(scope, scope.place.node, 'unsorted dates', () => unsortedOf(scope))
+}
+
+function unsortedOf(scope: CcrScope): When | undefined {
   const unsaid = datesOf(scope.place.node).filter(({ role }) => role === 'unlabelled' || role === 'other')
   if (unsaid.length < 2) return undefined
   const words = unsaid.map(({ label, node }) => {
@@ -84,7 +92,7 @@ function unsorted(scope: CcrScope): When | undefined {
       when?.value?.source ?? when?.text ?? [when?.low?.source, when?.high?.source].filter(Boolean).join(' - ')
     return label === undefined ? said : `${label}: ${said}`
   })
-  return { text: words.join(' / ') }
+  return { text: words.slice(0, 10).join(' / ') }
 }
 
 /** Onset and end of something that lasts. One date without label is the onset; one range without label is both. */

@@ -7,7 +7,7 @@ import { readAge, readRole, readSpan } from './dates.js'
 import { readMoment } from './moments.js'
 import { emit } from './object.js'
 import { causeOfDeath, problemStatus } from './problems.js'
-import { type CcrScope, textAt } from './scope.js'
+import { type CcrScope, ccrLimits, once, remark, textAt } from './scope.js'
 import { deniedBy, readStatus, saysAbsent } from './status.js'
 import { codesOf, readCode, readMeasure, saying, together, wordsOf } from './types.js'
 
@@ -16,7 +16,8 @@ type Condition = FamilyHistory['conditions'][number]
 /** One relative, and the FamilyProblemHistory objects that tell of that person. */
 interface Relative {
   readonly scope: CcrScope
-  readonly member?: Place
+  /** The person, in each object that names it. */
+  readonly members: Place[]
   readonly relation: Concept
   readonly conditions: Condition[]
   readonly told: CcrScope[]
@@ -34,22 +35,35 @@ export function readFamily(section: Place, base: Omit<CcrScope, 'place'>): Told[
   const places = placesIn(section, 'FamilyProblemHistory')
   for (const place of places) gather({ ...base, place }, relatives)
   const made = new Map([...relatives.values()].map((relative) => [relative, emitRelative(relative)]))
+  const byPlace = new Map<Place, [Relative, string[]][]>()
+  for (const one of made) {
+    for (const { place } of one[0].told) byPlace.set(place, append(byPlace.get(place), one))
+  }
   return places.map((place) => {
-    const telling = [...made].filter(([{ told }]) => told.some((one) => one.place === place))
+    const telling = byPlace.get(place) ?? []
     const merged =
       telling.length > 0 && telling.every(([{ scope }]) => scope.outer?.place !== place && scope.place !== place)
     return { place, items: telling.flatMap(([, ids]) => ids), ...(merged ? { merged } : {}) }
   })
 }
 
+function append<T>(list: T[] | undefined, one: T): T[] {
+  if (list === undefined) return [one]
+  list.push(one)
+  return list
+}
+
 function gather(scope: CcrScope, relatives: Map<string, Relative>): void {
-  const members = placesIn(scope.place, 'FamilyMember')
+  const all = placesIn(scope.place, 'FamilyMember')
+  if (all.length > ccrLimits.agents)
+    remark(scope, 'limit-exceeded', `more than ${ccrLimits.agents} relatives of one history`)
+  const members = all.slice(0, ccrLimits.agents)
   if (members.length === 0) {
     const conditions = conditionsOf(scope, undefined)
     if (conditions.length === 0) return
     // Somebody of the family: the source does not say who.
     const relation: Concept = { codings: [], nullFlavor: 'NI' }
-    relatives.set(scope.place.path, { scope, relation, conditions, told: [scope] })
+    relatives.set(scope.place.path, { scope, members: [], relation, conditions, told: [scope] })
     return
   }
   for (const member of members) {
@@ -60,10 +74,11 @@ function gather(scope: CcrScope, relatives: Map<string, Relative>): void {
     const conditions = conditionsOf(scope, member)
     if (known === undefined) {
       const here: CcrScope = { ...scope, place: member, outer: scope }
-      relatives.set(key, { scope: here, member, relation, conditions, told: [scope] })
+      relatives.set(key, { scope: here, members: [member], relation, conditions, told: [scope] })
     } else {
       known.conditions.push(...conditions)
-      known.told.push(scope)
+      known.members.push(member)
+      if (known.told.at(-1) !== scope) known.told.push(scope)
     }
   }
 }
@@ -78,8 +93,13 @@ function relationship(scope: CcrScope, member: Place): Concept {
 }
 
 function conditionsOf(scope: CcrScope, member: Place | undefined): Condition[] {
-  const { node } = scope.place
+  const conditions = once(scope, scope.place.node, 'conditions', () => conditionsIn(scope))
   const causedDeath = member && causeOfDeath(member.node)
+  return conditions.map((one) => (causedDeath === undefined ? one : { causedDeath, ...one }))
+}
+
+function conditionsIn(scope: CcrScope): Condition[] {
+  const { node } = scope.place
   const problems = placesIn(scope.place, 'Problem')
   // Some senders describe the problem on the object itself.
   return (problems.length > 0 ? problems : [scope.place]).flatMap((place) => {
@@ -90,7 +110,7 @@ function conditionsOf(scope: CcrScope, member: Place | undefined): Condition[] {
     const status = readStatus(scope, place.node) ?? readStatus(scope)
     const when = onset({ ...scope, place }) ?? readSpan(scope)
     const age = ageAtOnset(place.node) ?? readAge(node, 'begin', 'unlabelled', 'other')
-    const own = causeOfDeath(place.node) ?? causedDeath
+    const own = causeOfDeath(place.node)
     const said = problemStatus(scope, place.node) ?? problemStatus(scope, node)
     return [
       {
@@ -116,14 +136,14 @@ function ageAtOnset(problem: XmlNode) {
   return ages.find((age) => age !== undefined)
 }
 
-function emitRelative({ scope, member, relation, conditions, told }: Relative): string[] {
+function emitRelative({ scope, members, relation, conditions, told }: Relative): string[] {
+  const [member] = members
   const actor = member === undefined ? undefined : scope.ccr.actors.get(textAt(member.node, 'ActorID') ?? '')
   const person = child(actor?.node, 'Person')
   const name = readNames(child(person, 'Name'))[0]
   const gender = readCode(scope, child(person, 'Gender'))
   const birthDate = readMoment(scope, child(person, 'DateOfBirth'))?.value
-  const health = told.flatMap((one) => placesIn(one.place, 'FamilyMember')).filter((one) => sameMember(one, member))
-  const states = health.flatMap((one) => placesIn(one, 'HealthStatus'))
+  const states = members.flatMap((one) => placesIn(one, 'HealthStatus'))
   const [id, ...others] = told.map((one) => textAt(one.place.node, 'CCRDataObjectID'))
   return emit(scope, {
     content: {
@@ -141,12 +161,6 @@ function emitRelative({ scope, member, relation, conditions, told }: Relative): 
       value === undefined ? [] : [{ value }],
     ),
   })
-}
-
-function sameMember(one: Place, member: Place | undefined): boolean {
-  if (member === undefined) return false
-  const id = textAt(member.node, 'ActorID')
-  return one.path === member.path || (id !== undefined && textAt(one.node, 'ActorID') === id)
 }
 
 /** What HealthStatus says of life and death; an age is that at death only where its label says so. */

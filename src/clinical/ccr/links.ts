@@ -82,11 +82,10 @@ export function notesOf(scope: CcrScope, node: XmlNode): string[] {
 
 /** Comments that name the object, and not the other way round. */
 function commentsUpon(scope: CcrScope, id: string | undefined): string[] {
-  if (id === undefined) return []
-  const { comments, usedComments } = scope.ccr
-  return [...comments].flatMap(([key, { node }]) => {
-    const names = childrenOf(node, 'InternalCCRLink').some((link) => textAt(link, 'LinkID') === id)
-    const words = names ? commentWords(scope, node) : undefined
+  const { comments, usedComments, commentsUpon } = scope.ccr
+  return (commentsUpon.get(id ?? '') ?? []).flatMap((key) => {
+    const comment = comments.get(key)
+    const words = comment && commentWords(scope, comment.node)
     if (words === undefined) return []
     usedComments.add(key)
     return [words]
@@ -145,11 +144,8 @@ export function indicationsOf(scope: CcrScope, indications: readonly XmlNode[], 
         (relationship === undefined || /indicat|reason|treat|\bfor\b|diagnos/i.test(relationship)),
     )
     .map((link) => describedBy(scope, link.object))
-  const all: Concept[] = []
-  for (const one of [...found, ...reasons]) {
-    if (saying(one) && !all.some((other) => JSON.stringify(other) === JSON.stringify(one))) all.push(one)
-  }
-  return all
+  const all = [...found, ...reasons].filter(saying)
+  return [...new Map(all.map((one) => [JSON.stringify(one), one])).values()]
 }
 
 /** What a data object is about: its description, else its product, else its type. */

@@ -8,7 +8,7 @@ import { type Directions, readDirections } from './directions.js'
 import { indicationsOf, locationsOf } from './links.js'
 import { emit } from './object.js'
 import { type Product, reactionsOf, readProduct } from './products.js'
-import { type CcrScope, textAt } from './scope.js'
+import { type CcrScope, ccrLimits, remark, textAt } from './scope.js'
 import { deniedBy, intentOf, nearestStatus, readStatus } from './status.js'
 import { codesOf, readCode, readMeasure, readQuantity, saying, together, wordsOf } from './types.js'
 
@@ -21,11 +21,17 @@ export function readMedication(scope: CcrScope): string[] {
   const described = together(...codesOf(scope, node, 'Description'))
   const products = placesIn(scope.place, 'Product')
   if (products.length < 2) return medicationOf(scope, scope, readProduct(scope, products[0]?.node, described), [])
-  const read = products.map((place) => ({ place, product: readProduct(scope, place.node, { codings: [] }) }))
+  if (products.length > ccrLimits.agents)
+    remark(scope, 'limit-exceeded', `more than ${ccrLimits.agents} products of one medication`)
+  const read = products
+    .slice(0, ccrLimits.agents)
+    .map((place) => ({ place, product: readProduct(scope, place.node, { codings: [] }) }))
+  const names = read.slice(0, ccrLimits.products + 1).map(({ product }) => wordsOf(product.name))
+  const modifier = read.map((one) => textAt(child(one.place.node, 'MultipleProductModifier'), 'Text')).find(Boolean)
   return read.flatMap(({ place, product }, at) => {
-    const others = read.filter((_, other) => other !== at).map((one) => wordsOf(one.product.name))
-    const modifier = read.map((one) => textAt(child(one.place.node, 'MultipleProductModifier'), 'Text')).find(Boolean)
-    const note = `${modifier ?? 'Also'}: ${others.filter(Boolean).join(', ')}`
+    if (scope.ccr.reading.full) return []
+    const others = names.filter((name, other) => name !== undefined && other !== at)
+    const note = `${modifier ?? 'Also'}: ${others.join(', ')}`
     const here: CcrScope = at === 0 ? scope : { ...scope, place: { node, path: place.path } }
     return medicationOf(here, scope, product, [note])
   })

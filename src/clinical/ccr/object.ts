@@ -1,12 +1,12 @@
 import type { Intent, ItemContent } from '../../direct/clinical.js'
 import type { Agent, Concept, Identifier, When } from '../../direct/datatypes.js'
 import { child } from '../../xml/node.js'
-import { add } from '../reading.js'
+import { add, note } from '../reading.js'
 import type { Status } from '../status.js'
-import { readIdentifiers, readSources } from './actors.js'
+import { readIdentifiers, readSources, type Sources } from './actors.js'
 import { readWritten } from './dates.js'
 import { attributeNotes, notesOf, referencesOf } from './links.js'
-import { type CcrScope, textAt } from './scope.js'
+import { type CcrScope, ccrLimits, textAt } from './scope.js'
 import { nearestStatus } from './status.js'
 import { saying } from './types.js'
 
@@ -34,6 +34,7 @@ export interface Finding {
 export function emit(scope: CcrScope, finding: Finding): string[] {
   const { ccr, place, section } = scope
   if (finding.subject !== undefined && !saying(finding.subject)) return []
+  if (ccr.spentChars > ccrLimits.itemChars) return tooMuch(scope)
   const recordedAt = readWritten(scope) ?? (scope.outer && readWritten(scope.outer))
   const status = finding.status ?? nearestStatus(scope)
   const { authors, informants } = sourcesOf(scope)
@@ -63,7 +64,17 @@ export function emit(scope: CcrScope, finding: Finding): string[] {
     },
   })
   const made = ccr.reading.items.at(-1)
-  return added && made !== undefined ? [made.id] : []
+  if (!added || made === undefined) return []
+  ccr.spentChars += JSON.stringify(made).length
+  return [made.id]
+}
+
+/** Leaves the rest of the document out, and says so once. */
+function tooMuch({ ccr, place }: CcrScope): string[] {
+  if (!ccr.reading.full)
+    note(ccr.reading, 'limit-exceeded', place.path, `more than ${ccrLimits.itemChars} characters of items`)
+  ccr.reading.full = true
+  return []
 }
 
 function objectId(scope: CcrScope): Identifier[] {
@@ -72,10 +83,7 @@ function objectId(scope: CcrScope): Identifier[] {
 }
 
 /** Sources of the object, else of the one that it is part of, else of the document: nearest first. */
-export function sourcesOf(scope: CcrScope): {
-  readonly authors: readonly Agent[]
-  readonly informants: readonly Agent[]
-} {
+export function sourcesOf(scope: CcrScope): Sources {
   let authors: readonly Agent[] = []
   let informants: readonly Agent[] = []
   for (let at: CcrScope | undefined = scope; at !== undefined && authors.length === 0; at = at.outer) {

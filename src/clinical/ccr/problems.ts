@@ -17,7 +17,9 @@ export function readProblem(scope: CcrScope): string[] {
   const list = placeAt(scope.place, 'Episodes')
   const episodes = list === undefined ? [] : placesIn(list, 'Episode')
   const places = episodes.length > 0 ? episodes : [scope.place]
+  const denied = deniedBy(problem)
   return places.flatMap((place) => {
+    if (scope.ccr.reading.full) return []
     const here: CcrScope = place === scope.place ? scope : { ...scope, place, outer: scope }
     const age = readAge(place.node, 'begin', 'unlabelled', 'other') ?? readAge(node, 'begin', 'unlabelled', 'other')
     const status = nearestStatus(here)
@@ -35,7 +37,7 @@ export function readProblem(scope: CcrScope): string[] {
       subject: problem,
       when: readSpan(here) ?? readSpan(scope),
       status,
-      negated: deniedBy(problem) || saysAbsent(status),
+      negated: denied || saysAbsent(status),
       notes: problemNotes(scope, place === scope.place ? undefined : place.node),
     })
   })

@@ -19,7 +19,9 @@ export function readResult(scope: CcrScope, type: Kind): string[] {
   const tests = placesIn(scope.place, 'Test')
   const notes = procedureNotes(scope)
   if (tests.length > 0) {
-    return tests.flatMap((place) => readTest({ ...scope, place, outer: scope }, { type, panel, specimens, notes }))
+    return tests.flatMap((place) =>
+      scope.ccr.reading.full ? [] : readTest({ ...scope, place, outer: scope }, { type, panel, specimens, notes }),
+    )
   }
   // A Result without a Test says at least that there was one.
   const test = panel.code ?? { codings: [] }

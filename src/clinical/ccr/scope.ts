@@ -1,10 +1,20 @@
 import type { Intent } from '../../direct/clinical.js'
 import type { Agent } from '../../direct/datatypes.js'
-import { child, elements, type XmlNode } from '../../xml/node.js'
+import { child, childrenOf, elements, type XmlNode } from '../../xml/node.js'
 import { type Place, placeAt, placesIn } from '../place.js'
 import { type Code, note, type Reading } from '../reading.js'
 
 export const ccrNamespace = 'urn:astm-org:CCR'
+
+/** What a stranger's CCR may grow to beyond the limits of all clinical documents. */
+export const ccrLimits = {
+  /** Characters of all items, as JSON: each of many tests tells its panel and its sources again, so items may outgrow the document. */
+  itemChars: 64 * 1024 * 1024,
+  /** Agents of one list: the sources of an object, the senders of a document; real ones have fewer than five. */
+  agents: 50,
+  /** Other products that an item of a compound medication names. */
+  products: 10,
+} as const
 
 /** One ContinuityOfCareRecord being read, with what its objects refer to by ids that mean nothing outside it. */
 export interface Ccr {
@@ -23,6 +33,12 @@ export interface Ccr {
   /** Comments that stand with an item already; the others become notes. */
   readonly usedComments: Set<string>
   readonly unknownSystems: Set<string>
+  /** CommentObjectIDs by the id of the object that the comment links to. */
+  readonly commentsUpon: ReadonlyMap<string, readonly string[]>
+  /** What has been read of a node already, since many parts of one object ask for the same. */
+  readonly known: WeakMap<XmlNode, Map<string, unknown>>
+  /** Characters of the items made so far. */
+  spentChars: number
 }
 
 /** Where the reader stands: one data object of one section. */
@@ -46,19 +62,43 @@ export function openCcr(root: Place, reading: Reading): Ccr {
   const patientIds = placesIn(root, 'Patient')
     .map(({ node }) => textAt(node, 'ActorID'))
     .filter((id) => id !== undefined)
+  const comments = indexed(root, 'Comments', 'CommentObjectID')
   return {
     reading,
     root,
     actors: indexed(root, 'Actors', 'ActorObjectID'),
     objects,
-    comments: indexed(root, 'Comments', 'CommentObjectID'),
+    comments,
     references: indexed(root, 'References', 'ReferenceObjectID'),
     patientIds: [...new Set(patientIds)].slice(0, mostPatients),
     patientItems: [],
     senders: [],
     usedComments: new Set(),
     unknownSystems: new Set(),
+    commentsUpon: linksOfComments(comments),
+    known: new WeakMap(),
+    spentChars: 0,
   }
+}
+
+function linksOfComments(comments: ReadonlyMap<string, Place>): Map<string, string[]> {
+  const found = new Map<string, string[]>()
+  for (const [id, { node }] of comments) {
+    for (const link of childrenOf(node, 'InternalCCRLink')) {
+      const object = textAt(link, 'LinkID')
+      if (object !== undefined) found.set(object, [...(found.get(object) ?? []).slice(0, 99), id])
+    }
+  }
+  return found
+}
+
+/** Reads something of a node once. `what` names it; the same name must stand for the same reader. */
+export function once<T>(scope: CcrScope, node: XmlNode, what: string, read: () => T): T {
+  const { known } = scope.ccr
+  const already = known.get(node) ?? new Map<string, unknown>()
+  known.set(node, already)
+  if (!already.has(what)) already.set(what, read())
+  return already.get(what) as T
 }
 
 function indexed(root: Place, list: string, id: string): Map<string, Place> {

@@ -3,7 +3,7 @@ import type { Concept } from '../../direct/datatypes.js'
 import { child, type XmlNode } from '../../xml/node.js'
 import { denies } from '../denial.js'
 import { type Folded, foldWords, type Status } from '../status.js'
-import type { CcrScope } from './scope.js'
+import { type CcrScope, once } from './scope.js'
 import { readCode, wordsOf } from './types.js'
 
 /** The words of ASTM E2369 for the status of an object that mean something else there than in other documents. */
@@ -43,6 +43,10 @@ const foldedOfCode: ReadonlyMap<string, Folded> = new Map([
 
 /** The status of an object: its words folded and kept as they are, with their codes. */
 export function readStatus(scope: CcrScope, node: XmlNode = scope.place.node): Status | undefined {
+  return once(scope, node, 'status', () => statusOf(scope, node))
+}
+
+function statusOf(scope: CcrScope, node: XmlNode): Status | undefined {
   const concept = readCode(scope, child(node, 'Status'))
   const source = wordsOf(concept)
   if (source === undefined) return undefined

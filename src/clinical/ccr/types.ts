@@ -80,11 +80,12 @@ export function readCode(scope: CcrScope, node: XmlNode | undefined): Concept {
 }
 
 function unique(codings: readonly (Coding | undefined)[]): Coding[] {
-  const found: Coding[] = []
+  const found = new Map<string, Coding>()
   for (const one of codings) {
-    if (one && !found.some(({ code, system }) => code === one.code && system === one.system)) found.push(one)
+    const key = `${one?.system ?? ''} ${one?.code}`
+    if (one !== undefined && !found.has(key)) found.set(key, one)
   }
-  return found
+  return [...found.values()]
 }
 
 /** Concepts of one thing as one: all their codings, the first text, which is the name people read. */
