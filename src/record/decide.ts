@@ -1,9 +1,9 @@
 import type { RecordItemType } from '../direct/clinical.js'
 import { recordItemTypes } from '../direct/clinical.js'
 import type { Clock } from '../ports/world.js'
-import { entriesOf, entryNamed, type Shown } from './entries.js'
+import { entryNamed, type Shown } from './entries.js'
 import type { DecideOutcome, DecisionView, DeedRequest, recordLimits } from './item.js'
-import { type BookPorts, type Books, bookParts, type Ledger, openBooks, standingOf } from './ledger.js'
+import { type BookPorts, type Books, bookParts, type Ledger, standingOf } from './ledger.js'
 import { type Decision, type Deed, standing } from './reconcile/decision.js'
 import type { Reconciled } from './reconcile/reconcile.js'
 import { isId } from './rows.js'
@@ -22,7 +22,7 @@ interface Placed {
  * again.
  */
 export async function decide(
-  ports: BookPorts & { readonly clock: Clock },
+  ports: BookPorts & { readonly clock: Clock; shownIn(recordId: string): Promise<Shown> },
   recordId: string,
   requests: readonly DeedRequest[],
   by: string,
@@ -32,8 +32,8 @@ export async function decide(
   if (!isId(recordId)) return { kind: 'missing', index: 0, detail: 'no such record' }
   if (requests.length === 0 || requests.length > limits.deedsPerRequest)
     return refuse(`1 to ${limits.deedsPerRequest} at once`)
-  const books = await openBooks(ports, recordId)
-  const shown = await entriesOf(books)
+  const shown = await ports.shownIn(recordId)
+  const { books } = shown
   const placed: Placed[] = []
   for (const [index, request] of requests.entries()) {
     const outcome = await placedDeeds(request, shown)

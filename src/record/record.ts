@@ -127,7 +127,7 @@ export function openRecord(
       const entry = entryNamed(shown, id)
       return entry && openEntry(ports, recordId, entry, shown.documents, policy)
     },
-    decide: (recordId, requests, by) => decide(ports, recordId, requests, by, limits),
+    decide: (recordId, requests, by) => decide({ ...ports, shownIn }, recordId, requests, by, limits),
     async decisions(recordId, entryId) {
       if (!isId(recordId)) return []
       const shown = await shownIn(recordId)

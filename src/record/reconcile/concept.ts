@@ -68,18 +68,29 @@ export function sameConcept(one: ConceptKey, other: ConceptKey): Sameness {
   if (one.codes.length === 0 || other.codes.length === 0) {
     return one.words.some((text) => other.words.includes(text)) ? 'same' : 'unknown'
   }
-  for (const system of deciding) {
-    const mine = one.codes.filter((code) => code.startsWith(`${system}|`))
-    const theirs = other.codes.filter((code) => code.startsWith(`${system}|`))
-    if (mine.length === 0 || theirs.length === 0) continue
-    return mine.some((code) => theirs.includes(code)) ? 'same' : 'different'
+  const [mine, theirs] = [bySystem(one), bySystem(other)]
+  const decides = deciding.find((system) => mine.has(system) && theirs.has(system))
+  if (decides !== undefined) {
+    const their = theirs.get(decides) ?? []
+    return mine.get(decides)?.some((code) => their.includes(code)) ? 'same' : 'different'
   }
   if (one.codes.some((code) => other.codes.includes(code))) return 'same'
-  return systemsOf(one).some((system) => systemsOf(other).includes(system)) ? 'different' : 'unknown'
+  return [...mine.keys()].some((system) => theirs.has(system)) ? 'different' : 'unknown'
 }
 
-function systemsOf({ codes }: ConceptKey): readonly string[] {
-  return codes.map((code) => code.slice(0, code.lastIndexOf('|')))
+const taken = new WeakMap<ConceptKey, ReadonlyMap<string, readonly string[]>>()
+
+/** The codes of a concept by their system, taken apart once: every concept is compared with many. */
+function bySystem(concept: ConceptKey): ReadonlyMap<string, readonly string[]> {
+  const known = taken.get(concept)
+  if (known) return known
+  const systems = new Map<string, string[]>()
+  for (const code of concept.codes) {
+    const system = code.slice(0, code.lastIndexOf('|'))
+    systems.set(system, [...(systems.get(system) ?? []), code])
+  }
+  taken.set(concept, systems)
+  return systems
 }
 
 /** Whether two lists name the same concepts, in any order; a list that is missing is an empty one. */

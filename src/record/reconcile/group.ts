@@ -163,8 +163,18 @@ class Clusters {
   }
 }
 
+const signatures = new WeakMap<Fact, string>()
+
+function signature(fact: Fact): string {
+  const known = signatures.get(fact)
+  if (known !== undefined) return known
+  const made = fact.ids.length === 0 ? fact.says : `${fact.says} ${fact.document} ${fact.ids.join(' ')}`
+  signatures.set(fact, made)
+  return made
+}
+
 /** One of each that say all the same under the same identifiers: the others relate as it does. */
 function distinct(facts: readonly Fact[]): readonly Fact[] {
   if (facts.length < 4) return facts
-  return [...new Map(facts.map((fact) => [`${fact.says} ${fact.document} ${fact.ids.join(' ')}`, fact])).values()]
+  return [...new Map(facts.map((fact) => [signature(fact), fact])).values()]
 }
