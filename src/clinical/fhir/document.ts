@@ -21,7 +21,7 @@ import {
   whenText,
   wordsOf,
 } from './datatypes.js'
-import { type Json, type JsonObject, lookup, type Resource } from './json.js'
+import { type Json, type JsonObject, lookup, type Resource, said } from './json.js'
 import { anybody, type Context, finish, openCast, patientOf, type Sourced, some } from './make.js'
 
 const ihe = 'http://ihe.net/fhir/ihe.formatcode.fhir/CodeSystem/formatcode'
@@ -123,7 +123,8 @@ export function note(from: Sourced, content: Note, context: Context): Resource {
   const cast = openCast()
   const bytes = Buffer.from(content.text, 'utf8')
   const whole = context.documents.get(item.provenance.document)
-  const title = content.title ?? wordsOf(content.kind)
+  const named = content.title ?? wordsOf(content.kind)
+  const title = item.negated ? `Denied: ${named ?? 'note'}` : named
   return finish({
     type: 'DocumentReference',
     id: item.id,
@@ -235,8 +236,8 @@ function sourceOf(from: SourcePlace, { documents }: Context): JsonObject {
   const id = documents.get(from.document)
   return {
     extension: [
-      ...(from.section === undefined ? [] : [extension(`${own}:section`, { valueString: from.section })]),
-      ...(from.entry === '' ? [] : [extension(`${own}:entry`, { valueString: from.entry })]),
+      ...(said(from.section) === undefined ? [] : [extension(`${own}:section`, { valueString: from.section })]),
+      ...(said(from.entry) === undefined ? [] : [extension(`${own}:entry`, { valueString: from.entry })]),
     ],
     role: 'source',
     what:
