@@ -1,5 +1,6 @@
 /** Nothing ends in silence: one outcome an entry, and each narrative row that no entry names is kept as words. */
-import { isStatement, sectionsOf } from './cda.mjs'
+import { sectionsOf } from './cda.mjs'
+import { isStatement } from './facts.mjs'
 import { attr, kids, walk, words } from './tree.mjs'
 
 /** Breaches of conservation of one CDA document: entries without or with two outcomes, outcomes that name nothing. */

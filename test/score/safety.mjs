@@ -3,8 +3,8 @@
  * by the document's tree alone, not by the rules of facts.
  */
 import { subjectOf } from './answer.mjs'
-import { isNegated, isPlanned, isStatement, quantityOf } from './cda.mjs'
 import { answerMoment, moment, systemName } from './codes.mjs'
+import { isNegated, isPlanned, isStatement, quantityOf } from './facts.mjs'
 import { attr, elements, kid, kids, walk, words } from './tree.mjs'
 
 export const safetyNames = [

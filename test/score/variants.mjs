@@ -5,7 +5,7 @@
 import { sdtc, v3 } from './tree.mjs'
 
 const sectionCodes =
-  /(<(?:\w+:)?section\b[^>]*>(?:\s|<!--[\s\S]*?-->|<(?:\w+:)?(?:templateId|id|realmCode|typeId)\b[^>]*?(?:\/>|>\s*<\/(?:\w+:)?(?:templateId|id)>))*<(?:\w+:)?code\b[^>]*?\bcode=")[^"]*"/g
+  /(<(?:\w+:)?section\b[^>]*>(?:\s|<!--[\s\S]*?-->|<(?:\w+:)?(?:templateId|id|realmCode|typeId)\b[^>]*?(?:\/>|>\s*<\/(?:\w+:)?(?:templateId|id)>))*<(?:\w+:)?code\b[^>]*?)\bcode="[^"]*"/g
 
 const escaped = (text) =>
   text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;').replace(/"/g, '&quot;')
@@ -52,7 +52,7 @@ export const variants = {
     )
   },
   /** No section has a code that anybody knows: templates and titles have to do. */
-  'no-sections': (text) => Buffer.from(text.replace(sectionCodes, '$199999-9"')),
+  'no-sections': (text) => Buffer.from(text.replace(sectionCodes, '$1nullFlavor="NI"')),
   /** Templates of a release to come. */
   'new-templates': (text) =>
     Buffer.from(text.replace(/(<(?:\w+:)?templateId\b[^>]*?extension=")\d{4}-\d\d-\d\d"/g, '$12031-05-01"')),
