@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Asn1Error } from '../../dist/asn1/reader.js'
+import { readDocument } from '../../dist/clinical/read.js'
+import { sampleCcda, sampleCcr } from '../../dist/demo/documents.js'
 import { judgeBundle } from '../../dist/pipeline/bundle-content.js'
 import { readMetadata } from '../../dist/pipeline/bundle-metadata.js'
 import { readCertRecord } from '../../dist/resolve/cert.js'
@@ -18,8 +20,11 @@ import { isAbout, readOcsp } from '../../dist/x509/ocsp.js'
 import { distributionPointsOf } from '../../dist/x509/points.js'
 import { policiesOf } from '../../dist/x509/policies.js'
 import { schemeOf, weaknessOf } from '../../dist/x509/signature.js'
+import { parseXml } from '../../dist/xml/parse.js'
 import { mutateAsn1 } from './mutate-asn1.mjs'
 import { dnsId, dnsTypes, mutateDns, pointerTo, wireName, writeDns } from './mutate-dns.mjs'
+import { mutateXml } from './mutate-xml.mjs'
+import { mutateZip, writeArchive } from './mutate-zip.mjs'
 
 /**
  * What reads a stranger's bytes, each with seeds, a way to change them, and `read`. That answers whether it met what the
@@ -182,6 +187,40 @@ function readsLdap(bytes) {
   return notable
 }
 
+/** Sections apart, each in a document of its own: what is small is changed often. @param {Uint8Array} document */
+function sectionsOf(document) {
+  const text = Buffer.from(document).toString()
+  const sections = text.match(/<component>\s*<section>[\s\S]*?<\/section>\s*<\/component>/g) ?? []
+  const [first] = sections
+  if (first === undefined) return [Buffer.from(text)]
+  const before = text.slice(0, text.indexOf(first))
+  const after = text.slice(text.lastIndexOf(sections.at(-1)) + sections.at(-1).length)
+  return sections.map((section) => Buffer.from(before + section + after))
+}
+
+/** Documents and archives, as a message's attachments are read. A reader that gave up is a finding like one that threw. */
+async function readsDocument(bytes) {
+  const { documents } = await readDocument(bytes)
+  const failed = documents
+    .flatMap(({ diagnostics }) => diagnostics)
+    .some(({ detail }) => detail === 'the reader failed')
+  if (failed) throw new Error('the reader failed')
+  return documents.some(({ items }) => items.some(({ negated }) => negated))
+}
+
+function readsXml(bytes) {
+  const parsed = parseXml(bytes)
+  return parsed.kind === 'tree' && parsed.notes.length > 0
+}
+
+const cdaSeeds = [...seedsOf('cda'), ...sectionsOf(sampleCcda())]
+const ccrSeeds = [...seedsOf('ccr'), Buffer.from(sampleCcr())]
+const archives = cdaSeeds.map((bytes) => [
+  { name: 'README.TXT', bytes: Buffer.from('a package') },
+  { name: 'IHE_XDM/SUBSET01/DOC00001.XML', bytes },
+])
+const xmlTarget = (read, seeds) => ({ seeds, bytesOf: (seed) => seed, read, mutate: mutateXml })
+
 /** @type {Readonly<Record<string, Target>>} */
 export const targets = {
   certificate: asn1Target(readsCertificate, 'certificate'),
@@ -189,6 +228,10 @@ export const targets = {
   ocsp: asn1Target(readsOcsp, 'ocsp'),
   dns: { seeds: dnsSeeds, bytesOf: writeDns, read: readsDns, mutate: mutateDns },
   bundle: asn1Target(readsBundle, 'bundle', 'certificate'),
+  xml: xmlTarget(readsXml, [...cdaSeeds, ...ccrSeeds]),
+  cda: xmlTarget(readsDocument, cdaSeeds),
+  ccr: xmlTarget(readsDocument, ccrSeeds),
+  xdm: { seeds: archives, bytesOf: writeArchive, read: readsDocument, mutate: mutateZip },
   ldap: { seeds: ldapSeeds, bytesOf: (seed) => seed, read: readsLdap, mutate: mutateAsn1 },
 }
 
