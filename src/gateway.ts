@@ -19,6 +19,7 @@ import { openHealth } from './observe/health.js'
 import { openMetrics } from './observe/metrics.js'
 import { operatorOf } from './operator.js'
 import { explain } from './pipeline/explain.js'
+import { openExport } from './pipeline/export.js'
 import { submitHandedIn } from './pipeline/handed-in.js'
 import { type SubmitOutcome, submit } from './pipeline/submit.js'
 import type { Log } from './ports/observe.js'
@@ -118,6 +119,12 @@ async function start(
       submissions: house.submissions,
     },
     files: certificates.authority,
+    views: steps,
+    exports: openExport({
+      record: house.record,
+      clock,
+      custodian: { kind: 'organization', text: config.records.custodian, identifiers: [] },
+    }),
     queues: queuesOf(house, config, nudge),
     ...(keepsEvents(config) && { events: openEvents(house) }),
     explain: (question) => explain(question, { ...reach, directory: house.directory, clock }),

@@ -14,6 +14,7 @@ import type { Audit } from './ports/audit.js'
 import type { Store } from './ports/store.js'
 import { type Vault, VaultFailed } from './ports/vault.js'
 import type { Clock, Random } from './ports/world.js'
+import { recordLimits } from './record/item.js'
 import { openRecord, type PatientRecord } from './record/record.js'
 import { openQuarantine, type Quarantine } from './spool/quarantine.js'
 import { openSpool, type Spool, spoolLimits } from './spool/spool.js'
@@ -87,7 +88,10 @@ async function furnish(homes: Homes, keyring: Keyring, config: Config, policy: T
     submissions: openSubmissions(kept),
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async (message, path) => readPart(message, path) }),
-    record: openRecord(kept),
+    record: openRecord(kept, recordLimits, {
+      mode: config.records.reconcile,
+      withheldLabels: config.records.withheldLabels,
+    }),
   }
 }
 

@@ -563,6 +563,21 @@ export const settings = z
         { error: 'needs bindDn, passwordFile and baseDn' },
       ),
     }),
+    records: section("Patients' records: what becomes of what documents say, and what leaves again.", {
+      reconcile: choice(
+        ['review', 'automatic'],
+        'review',
+        'What becomes of the items of a document, where the patient chose nothing for its sender. automatic adds what is safe to add; conflicts, allergies and documents of other patients always wait for review.',
+      ),
+      withheldLabels: z.array(z.string().min(1)).default([]).meta({
+        description:
+          'Security labels (HL7 Confidentiality and DS4P codes, such as R, V or ETH) whose items leave only when the patient picks them one by one.',
+      }),
+      custodian: text(
+        'The operator of this gateway',
+        'The organization that documents written here name as their custodian (CDA R2 §4.2.2.3).',
+      ),
+    }),
     duplicates: section('Recognising a message that is sent again.', {
       horizonDays: whole(7, 1, 90, 'Senders retry for 4 to 5 days (RFC 5321 §4.5.4.1).'),
     }),

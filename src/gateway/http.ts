@@ -12,7 +12,10 @@ const renewEveryMs = 60_000
 /** The API and what goes with it; answers its URL. */
 export async function startHttp(
   { house, config, log, metrics, health, closers }: Parts,
-  more: { readonly sending: Sending; readonly files: AuthorityFiles } & Pick<ApiPorts, 'explain' | 'queues' | 'events'>,
+  more: { readonly sending: Sending; readonly files: AuthorityFiles } & Pick<
+    ApiPorts,
+    'explain' | 'queues' | 'events' | 'views' | 'exports'
+  >,
 ): Promise<string> {
   const { http } = config
   const tls = certificateOf(http.tls)
