@@ -1,4 +1,5 @@
 import type { Fact } from './fact.js'
+import { inUtc } from './moment.js'
 import { relate, shareId } from './relate.js'
 
 /** What people said about which statements belong together; ids of statements. */
@@ -36,6 +37,7 @@ interface Pair {
 
 /** Pairs that are the same, found through what same statements have in common. Statements that say all the same count once. */
 function candidates(facts: readonly Fact[], clusters: Clusters): readonly Pair[] {
+  const timeChars = facts.reduce((least, { at }) => Math.min(least, at?.text.length ?? least), 10)
   const shelves = new Map<string, Fact[]>()
   const first = new Map<string, Fact>()
   for (const fact of facts) {
@@ -44,34 +46,53 @@ function candidates(facts: readonly Fact[], clusters: Clusters): readonly Pair[]
     if (twin) clusters.join(twin, fact)
     if (!twin || fact.ids.length > 0 || clusters.tied(fact)) {
       if (!twin) first.set(alike, fact)
-      for (const shelf of twin && !clusters.tied(fact) ? fact.ids.map((id) => `id ${id}`) : shelvesOf(fact)) {
+      for (const shelf of twin && !clusters.tied(fact) ? shelvesOfIds(fact) : shelvesOf(fact, timeChars)) {
         const standing = shelves.get(shelf)
         if (standing) standing.push(fact)
         else shelves.set(shelf, [fact])
       }
     }
   }
-  const pairs = new Map<string, Pair>()
+  const pairs: Pair[] = []
+  const place = new Map(facts.map((fact, index) => [fact, index]))
+  const met = new Set<number>()
   for (const standing of shelves.values()) {
     for (const [index, other] of standing.entries()) {
       for (const one of standing.slice(0, index)) {
-        const name = `${one.id} ${other.id}`
-        if (clusters.joined(one, other) || pairs.has(name) || relate(one, other) !== 'same') continue
-        pairs.set(name, { one, other, strength: strengthOf(one, other) })
+        const name = (place.get(one) ?? 0) * facts.length + (place.get(other) ?? 0)
+        if (met.has(name)) continue
+        met.add(name)
+        if (clusters.joined(one, other) || relate(one, other) !== 'same') continue
+        pairs.push({ one, other, strength: strengthOf(one, other) })
       }
     }
   }
-  return [...pairs.values()]
+  return pairs
 }
 
-/** Everything by which a same statement could be found. Types that happen at a moment are split by year, to stay short. */
-function shelvesOf({ type, subject, ids, at, tells }: Fact): readonly string[] {
+/**
+ * Everything by which a same statement could be found. Types that happen at a moment are split by time, to stay short: by
+ * as much of it as all of them have, in their own zone and in UTC, since two are compared in either.
+ */
+function shelvesOf(fact: Fact, timeChars: number): readonly string[] {
+  const { type, subject, at, tells } = fact
   if (type === 'demographics') return ['demographics']
-  const year = dated.has(type) ? (at?.text.slice(0, 4) ?? '') : ''
-  const names = [...subject.codes, ...subject.words.map((text) => `"${text}"`)].map((name) => `${name} ${year}`)
+  const times =
+    dated.has(type) && at ? [...new Set([at.text, inUtc(at)].map((text) => text.slice(0, timeChars)))] : ['']
+  return [...times.flatMap((time) => namesOf(subject, tells, time)), ...shelvesOfIds(fact)]
+}
+
+/** An identifier joins one concept only; with the concept beside it, one copied onto everything costs nothing. */
+function shelvesOfIds({ type, subject, ids }: Fact): readonly string[] {
+  if (type === 'encounter' || type === 'care-team') return ids.map((id) => `id ${id}`)
+  return ids.flatMap((id) => [...subject.codes, ...subject.words].map((name) => `id ${id} ${name}`))
+}
+
+function namesOf(subject: Fact['subject'], tells: Fact['tells'], time: string): readonly string[] {
+  const names = [...subject.codes, ...subject.words.map((text) => `"${text}"`)].map((name) => `${name} ${time}`)
   const own = ['udi', 'payer', 'member', 'name', 'members', 'text', 'provider'].flatMap((word) => tells[word] ?? [])
-  const nameless = names.length === 0 ? [`nothing ${year}`] : []
-  return [...names, ...nameless, ...ids.map((id) => `id ${id}`), ...own.map((word) => `= ${word} ${year}`)]
+  const nameless = names.length === 0 ? [`nothing ${time}`] : []
+  return [...names, ...nameless, ...own.map((word) => `= ${word} ${time}`)]
 }
 
 const dated = new Set<Fact['type']>(['result', 'vital-sign', 'immunization', 'procedure', 'encounter', 'plan'])

@@ -45,7 +45,9 @@ function alike(one: string, other: string): boolean {
   return one.startsWith(other) || other.startsWith(one)
 }
 
-function inUtc({ text, offsetMinutes = 0 }: Moment): string {
+/** The text of a moment in UTC, at its own precision; as it is where it has no zone. */
+export function inUtc({ text, offsetMinutes }: Moment): string {
+  if (offsetMinutes === undefined) return text
   const whole = text.length === 13 ? `${text}:00` : text
   const at = Date.parse(`${whole}Z`)
   return Number.isNaN(at) ? text : new Date(at - offsetMinutes * 60_000).toISOString().slice(0, text.length)
@@ -74,6 +76,6 @@ export function byMoment(one: Moment | undefined, other: Moment | undefined): nu
 const beginningOfTime = '0000-01-01T00:00:00.000'
 
 function sortText(moment: Moment): string {
-  const text = moment.offsetMinutes === undefined ? moment.text : inUtc(moment)
+  const text = inUtc(moment)
   return text + beginningOfTime.slice(text.length)
 }
