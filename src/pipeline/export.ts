@@ -1,20 +1,26 @@
 import { uuidOf } from '../clinical/write/ccd/datatypes.js'
-import { writeCcd } from '../clinical/write/ccd/document.js'
-import { writeCcr } from '../clinical/write/ccr/document.js'
+import { type ExportFormat, type WriteRequest, writeDocument } from '../clinical/write/document.js'
 import { type WriteLimits, writeLimits } from '../clinical/write/limits.js'
-import { type Candidate, type Selection, select } from '../clinical/write/selection.js'
-import { writeXdm } from '../clinical/xdm/write.js'
-import type { Agent, PartialDate } from '../direct/datatypes.js'
+import type { Written } from '../clinical/write/room.js'
+import { type Selection, selecting } from '../clinical/write/selection.js'
+import type { RecordItem } from '../direct/clinical.js'
+import type { Agent } from '../direct/datatypes.js'
 import type { Clock } from '../ports/world.js'
 import type { PatientRecord } from '../record/record.js'
+import { StepFailed, StepNotBegun } from './steps.js'
 
-export type ExportFormat = 'ccd' | 'ccr' | 'xdm'
+/** Makes a document of items; thousands of them take long, so a worker thread does it. */
+export interface Writer {
+  write(request: WriteRequest): Promise<Written>
+}
 
 export interface ExportPorts {
   readonly record: Pick<PatientRecord, 'current'>
   readonly clock: Clock
   /** The organization that operates the gateway: custodian of what it writes. */
   readonly custodian: Agent
+  /** Worker threads; without them it is written in this one, as tests do. */
+  readonly writer?: Writer
   readonly limits?: WriteLimits
 }
 
@@ -38,6 +44,10 @@ export type ExportOutcome =
   | { readonly kind: 'nothing' }
   | { readonly kind: 'too-many'; readonly most: number }
   | { readonly kind: 'too-large'; readonly mostBytes: number }
+  /** Too many documents are asked for at once. */
+  | { readonly kind: 'busy' }
+  /** Writing it ended a thread, or took too long. */
+  | { readonly kind: 'failed' }
 
 /** Makes documents of what a record shows, as the patient chose. */
 export interface Exports {
@@ -49,65 +59,54 @@ export function openExport(ports: ExportPorts): Exports {
   return { export: (recordId, request) => exportRecord(ports, recordId, request) }
 }
 
+const inThisThread: Writer = { write: async (request) => writeDocument(request) }
+
+const title = 'Summary of health information – patient’s selection'
+
 /**
  * Reads what the record shows today and writes the chosen part of it. What is withheld leaves only when picked by its id.
  * Answers `too-many` and `too-large` beyond the limits, rather than a document that lacks something in silence.
  */
 async function exportRecord(
-  { record, clock, custodian, limits = writeLimits }: ExportPorts,
+  { record, clock, custodian, writer = inThisThread, limits = writeLimits }: ExportPorts,
   recordId: string,
   { format, ...selection }: ExportRequest,
 ): Promise<ExportOutcome> {
-  const candidates: Candidate[] = []
-  const picked = new Set(selection.ids)
-  const statements: string[] = []
+  const choice = selecting(selection)
+  let patient: RecordItem | undefined
+  // A person picks an entry of the record; the document has the statement that the entry shows.
   for await (const { id, item, withheld } of record.current(recordId)) {
-    candidates.push({ item, withheld })
-    // A person picks an entry of the record; the document has the statement that the entry shows.
-    if (picked.has(id) || picked.has(item.id)) statements.push(item.id)
-    if (candidates.length > limits.items * 2) return { kind: 'too-many', most: limits.items }
+    if (item.content.type === 'demographics') patient ??= item
+    // The patient and the documents are taken beside the items that count.
+    if (choice.offer({ item, id, withheld }) > limits.items * 2) return { kind: 'too-many', most: limits.items }
   }
-  const chosen = selection.ids === undefined ? selection : { ...selection, ids: statements }
-  const selected = select(candidates, chosen)
+  const selected = choice.selected()
   const items = selected.items.filter(({ content }) => content.type !== 'document').length
   if (items === 0) return { kind: 'nothing' }
   if (items > limits.items) return { kind: 'too-many', most: limits.items }
 
-  const patient = candidates.find(({ item }) => item.content.type === 'demographics')?.item
-  const at = momentOf(clock.now())
-  const id = uuidOf(`export ${recordId} ${at.source} ${JSON.stringify([format, chosen])}`)
-  const title = 'Summary of health information – patient’s selection'
-  const written =
-    format === 'ccr'
-      ? writeCcr(selected, { id, at, title, custodian }, patient)
-      : writeCcd(selected, { id, at, title, custodian }, patient)
-  const { inWords, notWritten } = written
-  const bytes = format === 'xdm' ? packed(written.bytes, title, custodian, clock.now()) : written.bytes
-  if (bytes === undefined || bytes.length > limits.bytes) return { kind: 'too-large', mostBytes: limits.bytes }
-  const day = at.text.slice(0, 10)
-  const name = format === 'xdm' ? `health-summary-${day}.zip` : `health-summary-${day}-${format}.xml`
-  const mediaType = format === 'xdm' ? 'application/zip' : 'application/xml'
-  return { kind: 'document', bytes, name, mediaType, items, inWords, notWritten }
-}
-
-/** The document in an XDM package; undefined where it does not fit into one. */
-function packed(bytes: Uint8Array, title: string, custodian: Agent, at: number): Uint8Array | undefined {
-  const outcome = writeXdm({
-    documents: [{ bytes, mediaType: 'text/xml' }],
-    submission: { at, sourceId: sourceIdOf(custodian), title, author: { agent: custodian } },
-    level: 'limited',
-  })
-  return outcome.kind === 'package' ? outcome.bytes : undefined
-}
-
-/** An OID of the organization's own, else one made of its name (ITU-T X.667: 2.25 and a UUID as a number). */
-function sourceIdOf({ identifiers, text }: Agent): string {
-  const own = identifiers.find(({ root }) => root !== undefined && /^[0-2](\.(0|[1-9]\d*))+$/.test(root))?.root
-  return own ?? `2.25.${BigInt(`0x${uuidOf(`organization ${text}`).replaceAll('-', '')}`)}`
-}
-
-/** A moment in UTC, to the second. */
-function momentOf(at: number): PartialDate {
-  const text = new Date(at).toISOString().slice(0, 19)
-  return { text, precision: 'second', offsetMinutes: 0, source: `${text.replace(/[-T:]/g, '')}+0000` }
+  const at = clock.now()
+  const day = new Date(at).toISOString()
+  const id = uuidOf(`export ${recordId} ${day} ${JSON.stringify([format, selection])}`)
+  const request = { format, selected, id, title, at, custodian, mostBytes: limits.bytes, ...(patient && { patient }) }
+  let written: Written
+  try {
+    written = await writer.write(request)
+  } catch (error) {
+    if (error instanceof StepNotBegun) return { kind: 'busy' }
+    if (error instanceof StepFailed) return { kind: 'failed' }
+    throw error
+  }
+  if (written.kind === 'too-large') return { kind: 'too-large', mostBytes: limits.bytes }
+  const { bytes, inWords, notWritten } = written
+  const file = `health-summary-${day.slice(0, 10)}`
+  return {
+    kind: 'document',
+    bytes,
+    name: format === 'xdm' ? `${file}.zip` : `${file}-${format}.xml`,
+    mediaType: format === 'xdm' ? 'application/zip' : 'application/xml',
+    items,
+    inWords,
+    notWritten,
+  }
 }

@@ -92,6 +92,7 @@ export function startPool({
     open: (...task) => run('open', ...task),
     read: (...task) => run('read', ...task),
     view: (...task) => run('view', ...task),
+    write: (...task) => run('write', ...task),
     seal: (...task) => run('seal', ...task),
     newKey: (...task) => run('newKey', ...task),
     signData: (...task) => run('signData', ...task),

@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { viewDocument } from '../clinical/view/document.js'
+import { writeDocument } from '../clinical/write/document.js'
 import { type Refused, refused, type Undecided, undecided } from '../direct/refusal.js'
 import { type Keyring, openKeyring } from '../keyring/keyring.js'
 import { readMasterKey } from '../keyring/master-key.js'
 import { framedOutside } from '../mime/direct-fields.js'
 import { type Header, readHeader } from '../mime/header.js'
 import { mimeLimits } from '../mime/limits.js'
+import type { Writer } from '../pipeline/export.js'
 import { mailOf } from '../pipeline/open.js'
 import { readMail } from '../pipeline/read.js'
 import type { Steps, WireBody } from '../pipeline/steps.js'
@@ -78,7 +80,7 @@ function openKeys(keyring: Keyring, tokens: Tokens): (all: readonly OwnedKey[]) 
 }
 
 /** All that a worker thread does. */
-export interface ThreadSteps extends Steps, KeyArithmetic, Views {}
+export interface ThreadSteps extends Steps, KeyArithmetic, Views, Writer {}
 
 /** The steps in this very thread: what a pool thread runs, and what tests run without a pool. Throws for a bad master key. */
 export function openSteps(masterKey: Uint8Array, tokenSettings?: TokenSettings): ThreadSteps {
@@ -111,6 +113,7 @@ export function openSteps(masterKey: Uint8Array, tokenSettings?: TokenSettings):
       }),
     read: (message, depth) => readMail(message, depth),
     view: (bytes, request) => viewDocument(bytes, request),
+    write: async (request) => writeDocument(request),
     seal: ({ message, signers, recipients, encryption, outer, at, digest }) =>
       unlessAway(async () => {
         const { keys, missing } = keysOf(signers)

@@ -2,7 +2,8 @@ import { Buffer } from 'node:buffer'
 import { describe, expect, it } from 'vitest'
 import { readDocument } from '../../src/clinical/read.js'
 import type { RecordItem } from '../../src/direct/clinical.js'
-import { openExport } from '../../src/pipeline/export.js'
+import { openExport, type Writer } from '../../src/pipeline/export.js'
+import { StepFailed, StepNotBegun } from '../../src/pipeline/steps.js'
 import type { RecordEntry } from '../../src/record/item.js'
 import { openGateway } from './gateway.js'
 
@@ -29,7 +30,7 @@ const shown = [
   entry('c', { type: 'problem', problem: { codings: [], text: 'Secret' } }, true),
 ]
 
-function exportsOf(entries: readonly RecordEntry[], limits?: { items: number; bytes: number }) {
+function exportsOf(entries: readonly RecordEntry[], limits?: { items: number; bytes: number }, writer?: Writer) {
   return openExport({
     record: {
       async *current() {
@@ -39,6 +40,7 @@ function exportsOf(entries: readonly RecordEntry[], limits?: { items: number; by
     clock: { now: () => Date.UTC(2026, 0, 2, 3, 4, 5) },
     custodian: { kind: 'organization', text: 'Example Gateway', identifiers: [] },
     ...(limits && { limits }),
+    ...(writer && { writer }),
   })
 }
 
@@ -71,6 +73,23 @@ describe('a record as a document', () => {
     expect(await few.export('r', { format: 'ccd' })).toEqual({ kind: 'too-many', most: 1 })
     const small = exportsOf(shown, { items: 10, bytes: 100 })
     expect(await small.export('r', { format: 'ccr' })).toEqual({ kind: 'too-large', mostBytes: 100 })
+  })
+
+  it('is chosen from more than a document may hold, where the choice itself fits', async () => {
+    const many = [...shown, ...Array.from({ length: 50 }, () => entry('d', { type: 'goal', goal: aspirin }))]
+    const outcome = await exportsOf(many, { items: 5, bytes: 1_000_000 }).export('r', {
+      format: 'ccd',
+      types: ['allergy'],
+    })
+    expect(outcome).toMatchObject({ kind: 'document', items: 1 })
+  })
+
+  it('waits for another time when no thread has one, and says so when a thread ends over it', async () => {
+    const failing = (error: Error) =>
+      exportsOf(shown, undefined, { write: () => Promise.reject(error) }).export('r', { format: 'ccd' })
+    expect(await failing(new StepNotBegun('write'))).toEqual({ kind: 'busy' })
+    expect(await failing(new StepFailed('write'))).toEqual({ kind: 'failed' })
+    await expect(failing(new Error('a defect'))).rejects.toThrow('a defect')
   })
 })
 

@@ -99,7 +99,7 @@ interface Shape {
   readonly negatable?: boolean
 }
 
-const ofAct: Shape['status'] = [
+const ofAct: NonNullable<Shape['status']> = [
   { folded: 'completed', source: 'completed' },
   { folded: 'active', source: 'active' },
 ]

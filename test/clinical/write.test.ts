@@ -4,9 +4,10 @@ import fc from 'fast-check'
 import { XMLValidator } from 'fast-xml-parser'
 import { describe, expect, it } from 'vitest'
 import { readDocument } from '../../src/clinical/read.js'
-import { type Written, writeCcd } from '../../src/clinical/write/ccd/document.js'
+import { writeCcd } from '../../src/clinical/write/ccd/document.js'
 import { writeCcr } from '../../src/clinical/write/ccr/document.js'
 import { element } from '../../src/clinical/write/markup.js'
+import type { Written } from '../../src/clinical/write/room.js'
 import { type Selection, select } from '../../src/clinical/write/selection.js'
 import { sampleCcda } from '../../src/demo/documents.js'
 import type { RecordItem } from '../../src/direct/clinical.js'
@@ -52,9 +53,16 @@ function made(over: Partial<RecordItem> & Pick<RecordItem, 'content'>, id = 'b')
   }
 }
 
-function write(items: readonly RecordItem[], selection: Selection = {}, withheld: readonly string[] = []): Written {
+type Whole = Extract<Written, { kind: 'written' }>
+
+function whole(written: Written): Whole {
+  if (written.kind !== 'written') throw new Error(written.kind)
+  return written
+}
+
+function write(items: readonly RecordItem[], selection: Selection = {}, withheld: readonly string[] = []): Whole {
   const candidates = [patient, ...items].map((one) => ({ item: one, withheld: withheld.includes(one.id) }))
-  return writeCcd(select(candidates, selection), head, patient)
+  return whole(writeCcd(select(candidates, selection), head, patient))
 }
 
 async function read(bytes: Uint8Array): Promise<readonly RecordItem[]> {
@@ -197,7 +205,7 @@ describe('a Continuity of Care Document', () => {
       for (const content of contents) {
         for (const writer of [writeCcd, writeCcr]) {
           const selected = select([{ item: patient }, { item: made({ content, intent }) }])
-          const again = await read(writer(selected, head, patient).bytes)
+          const again = await read(whole(writer(selected, head, patient)).bytes)
           const done = again.filter(
             (one) => subjectOf(one.content)?.text === 'Penicillin G' && one.intent === 'performed',
           )
@@ -220,7 +228,7 @@ describe('a Continuity of Care Record', () => {
     await fc.assert(
       fc.asyncProperty(item(), async (one) => {
         const denied = { ...one, negated: true }
-        const { bytes, inWords } = writeCcr(select([{ item: patient }, { item: denied }]), head, patient)
+        const { bytes, inWords } = whole(writeCcr(select([{ item: patient }, { item: denied }]), head, patient))
         expect(inWords).toEqual([one.id])
         const again = await read(bytes)
         expect(again.filter(({ content }) => content.type === one.content.type && content.type !== 'note')).toEqual([])
@@ -236,9 +244,9 @@ describe('a Continuity of Care Record', () => {
         item(['problem', 'medication', 'immunization', 'result', 'vital-sign', 'procedure']),
         async (one) => {
           const stated = { ...one, negated: false }
-          const again = (await read(writeCcr(select([{ item: patient }, { item: stated }]), head, patient).bytes)).find(
-            ({ content }) => content.type === one.content.type,
-          )
+          const again = (
+            await read(whole(writeCcr(select([{ item: patient }, { item: stated }]), head, patient)).bytes)
+          ).find(({ content }) => content.type === one.content.type)
           const codes = (of: RecordItem | undefined) =>
             of && subjectOf(of.content)?.codings.map(({ system, code }) => [system, code])
           expect(codes(again)).toEqual(codes(stated))
@@ -247,6 +255,38 @@ describe('a Continuity of Care Record', () => {
       ),
       { numRuns: 40 },
     )
+  })
+})
+
+describe('what outgrows its room', () => {
+  const many = Array.from({ length: 400 }, (_, at) =>
+    made({ content: { type: 'problem', problem: penicillin } }, `${at}`),
+  )
+  const selected = select([{ item: patient }, ...many.map((one) => ({ item: one }))])
+
+  it.each([writeCcd, writeCcr])('is given up, never cut: %o', (writer) => {
+    const { bytes } = whole(writer(selected, head, patient))
+    expect(writer(selected, head, patient, bytes.length)).toMatchObject({ kind: 'written', bytes })
+    expect(writer(selected, head, patient, bytes.length - 1)).toEqual({ kind: 'too-large' })
+    expect(writer(selected, head, patient, 1)).toEqual({ kind: 'too-large' })
+  })
+
+  it('is given up where it outgrows it, not when all is written', () => {
+    let written = 0
+    const counted = many.map((one) => ({
+      ...one,
+      get identifiers() {
+        written++
+        return []
+      },
+    }))
+    const all = select([{ item: patient }, ...counted.map((item) => ({ item }))])
+    written = 0
+    writeCcd(all, head, patient)
+    expect(written).toBeGreaterThanOrEqual(many.length)
+    written = 0
+    expect(writeCcd(all, head, patient, 10_000)).toEqual({ kind: 'too-large' })
+    expect(written).toBeLessThan(many.length / 2)
   })
 })
 
@@ -302,7 +342,7 @@ describe.skipIf(!there)(`certification documents of ONC${there ? '' : ' (skipped
   it.each(files)('%s: nothing of it is denied, planned or lost by writing it again', async (name) => {
     const items = await read(readFileSync(`${corpus}/${name}`))
     const own = items.find(({ content }) => content.type === 'demographics')
-    const { bytes } = writeCcd(select(items.map((one) => ({ item: one }))), head, own)
+    const { bytes } = whole(writeCcd(select(items.map((one) => ({ item: one }))), head, own))
     expect(ccdaFaults(treeOf(text(bytes)))).toEqual([])
     const again = await read(bytes)
     const facts = (all: readonly RecordItem[]): Map<string, number> => {

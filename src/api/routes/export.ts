@@ -63,6 +63,10 @@ export function exportRoutes(app: FastifyInstance, ports: ApiPorts): void {
           throw new Problem('invalid-request', {}, [
             { where: 'query', detail: `more than ${outcome.mostBytes} bytes; choose types or dates` },
           ])
+        case 'busy':
+          throw new Problem('unavailable', { 'retry-after': '5' })
+        case 'failed':
+          throw new Problem('unavailable')
         case 'document':
           subject['count'] = String(outcome.items)
           reply.header('content-type', outcome.mediaType)

@@ -1,5 +1,7 @@
 import type { RecordItem } from '../../../direct/clinical.js'
+import { writeLimits } from '../limits.js'
 import { type Content, documentBytes, element, type Markup } from '../markup.js'
+import { type Room, type Written, within } from '../room.js'
 import type { Selected } from '../selection.js'
 import { wordsOf } from '../words.js'
 import { directiveEntry, familyEntry, insuranceEntry } from './background.js'
@@ -28,24 +30,19 @@ export const leftOut = 'Not included, by the patient’s selection.'
 export const nothingKnown = 'No information.'
 export const selectionNote = 'This section holds what the patient chose to share; there may be more.'
 
-/** A written document, and the items of which it says less than all: in words only, or not at all. */
-export interface Written {
-  readonly bytes: Uint8Array
-  readonly inWords: readonly string[]
-  readonly notWritten: readonly string[]
-}
-
 /**
  * Writes items as a Continuity of Care Document (C-CDA R2.1, 22.1.2:2015-08-01). Every entry keeps its codes, dates and
  * values as its source wrote them, its authors and its labels; a section that was not chosen says so, and is never empty
- * for want of information.
+ * for want of information. Given up as `too-large` while it is written, once it outgrows `mostBytes`.
  */
 export function writeCcd(
   selected: Selected,
   head: Omit<Head, 'patient' | 'whole'>,
   patient: RecordItem | undefined,
+  mostBytes: number = writeLimits.bytes,
 ): Written {
   const { items } = selected
+  const room: Room = { left: mostBytes }
   const level = confidentialityOf(items)
   const entries = items.map((item, at): Entry => ({ item, ref: `i${at + 1}`, level }))
   const nested = nestedProblems(entries)
@@ -61,8 +58,9 @@ export function writeCcd(
   const sections = sectionForms.map((form) => {
     const own = homes.get(form.key) ?? []
     const extra = form.key === 'social' && whole && patient ? ofPatient(patient, items) : []
-    return section(form, { own, extra, nested, selected, level })
+    return section(form, { own, extra, nested, selected, level, room })
   })
+  if (room.left < 0) return { kind: 'too-large' }
   const root = element(
     'ClinicalDocument',
     {
@@ -73,8 +71,11 @@ export function writeCcd(
     header({ ...head, patient, whole }, items),
     element('component', {}, element('structuredBody', {}, sections)),
   )
+  const bytes = documentBytes(root)
+  if (bytes.length > mostBytes) return { kind: 'too-large' }
   return {
-    bytes: documentBytes(root),
+    kind: 'written',
+    bytes,
     inWords: items.filter((item) => sectionOf(item) !== undefined && !hasEntry(item)).map(({ id }) => id),
     notWritten: items.filter(({ content }) => content.type === 'document').map(({ id }) => id),
   }
@@ -110,11 +111,13 @@ interface Body {
   readonly selected: Selected
   /** Confidentiality of the document. */
   readonly level: string
+  readonly room: Room
 }
 
-function section(form: SectionForm, { own, extra, nested, selected, level }: Body): Content {
+function section(form: SectionForm, { own, extra, nested, selected, level, room }: Body): Content {
   const empty = own.length === 0 && extra.length === 0
-  const left = form.types.some((type) => !selected.asked(type)) || form.types.some((type) => selected.partly.has(type))
+  const left =
+    form.types.some((type) => !selected.asked.has(type)) || form.types.some((type) => selected.partly.has(type))
   const nullFlavor = !empty ? undefined : left ? 'MSK' : 'NI'
   // What nobody chose to leave out and a document need not have is no section.
   if (nullFlavor === 'NI' && !form.required) return undefined
@@ -133,7 +136,7 @@ function section(form: SectionForm, { own, extra, nested, selected, level }: Bod
         {},
         nullFlavor === 'MSK' ? leftOut : nullFlavor === 'NI' ? nothingKnown : undefined,
         empty || selected.whole ? undefined : element('paragraph', {}, selectionNote),
-        empty ? undefined : tables(own),
+        empty ? undefined : tables(own, room),
         extra.length > 0
           ? element('paragraph', {}, 'Birth sex and gender identity, as the patient’s header has them.')
           : undefined,
@@ -146,6 +149,7 @@ function section(form: SectionForm, { own, extra, nested, selected, level }: Bod
           form.key,
           own.filter(({ item }) => hasEntry(item)),
           nested,
+          room,
         ),
         ...extra,
       ].map((statement) => element('entry', { typeCode: 'DRIV' }, statement)),
@@ -171,20 +175,28 @@ function ofPatient(patient: RecordItem, items: readonly RecordItem[]): readonly 
 }
 
 /** The entries of a section, observations of one battery in one organizer. */
-function entriesOf(key: SectionKey, own: readonly Entry[], nested: ReadonlyMap<Entry, Entry>): readonly Markup[] {
-  if (key === 'results') return byPanel(observed(own)).map(resultOrganizer)
-  if (key === 'vital-signs') return byPanel(observed(own)).map(vitalsOrganizer)
-  if (key === 'social') return observed(own).map(socialEntry)
+function entriesOf(
+  key: SectionKey,
+  own: readonly Entry[],
+  nested: ReadonlyMap<Entry, Entry>,
+  room: Room,
+): readonly Markup[] {
+  if (key === 'results') return within(room, byPanel(observed(own)), resultOrganizer)
+  if (key === 'vital-signs') return within(room, byPanel(observed(own)), vitalsOrganizer)
+  if (key === 'social') return within(room, observed(own), socialEntry)
   if (key === 'functional' || key === 'mental') {
-    return byPanel(observed(own)).map((group) => functionalEntry(group, key === 'mental'))
+    return within(room, byPanel(observed(own)), (group) => functionalEntry(group, key === 'mental'))
   }
-  const planned = key === 'plan'
-  return own.flatMap((entry) => {
-    if (nested.has(entry)) return []
-    const within = own.filter((one) => nested.get(one) === entry)
-    const written = entryOf(entry, planned, within)
-    return written === undefined ? [] : [written]
-  })
+  const inside = new Map<Entry, Entry[]>()
+  for (const entry of own) {
+    const around = nested.get(entry)
+    if (around !== undefined) inside.set(around, [...(inside.get(around) ?? []), entry])
+  }
+  return within(
+    room,
+    own.filter((entry) => !nested.has(entry)),
+    (entry) => entryOf(entry, key === 'plan', inside.get(entry) ?? []),
+  )
 }
 
 function observed(own: readonly Entry[]): readonly Observed[] {
@@ -202,7 +214,7 @@ function observed(own: readonly Entry[]): readonly Observed[] {
   })
 }
 
-function entryOf(entry: Entry, planned: boolean, within: readonly Entry[]): Markup | undefined {
+function entryOf(entry: Entry, planned: boolean, inside: readonly Entry[]): Markup | undefined {
   const { content, intent } = entry.item
   switch (content.type) {
     case 'allergy':
@@ -223,7 +235,7 @@ function entryOf(entry: Entry, planned: boolean, within: readonly Entry[]): Mark
     case 'procedure':
       return procedureEntry(entry, content, planned)
     case 'encounter':
-      return encounterEntry(entry, content, within, planned)
+      return encounterEntry(entry, content, inside, planned)
     case 'family-history':
       return familyEntry(entry, content)
     case 'advance-directive':

@@ -1,6 +1,7 @@
 import type { RecordItemType } from '../../../direct/clinical.js'
 import { columnsOf } from '../columns.js'
 import { type Content, element, type Markup } from '../markup.js'
+import { type Room, within } from '../room.js'
 import { hasEntry } from './sections.js'
 import type { Entry } from './statement.js'
 
@@ -14,7 +15,7 @@ const byCell: ReadonlySet<RecordItemType> = new Set<RecordItemType>([
 ])
 
 /** Tables of a section, one for each type of item in it; columns that nothing stands in are left out. */
-export function tables(entries: readonly Entry[]): Content {
+export function tables(entries: readonly Entry[], room: Room): Content {
   const byType = new Map<RecordItemType, Entry[]>()
   for (const entry of entries) {
     const { type } = entry.item.content
@@ -22,13 +23,14 @@ export function tables(entries: readonly Entry[]): Content {
     if (same === undefined) byType.set(type, [entry])
     else same.push(entry)
   }
-  return [...byType].map(([type, same]) => table(type, same))
+  return [...byType].map(([type, same]) => table(type, same, room))
 }
 
-function table(type: RecordItemType, entries: readonly Entry[]): Markup {
+function table(type: RecordItemType, entries: readonly Entry[], room: Room): Markup {
   const columns = columnsOf[type]
-  const rows = entries.map((entry) => columns.map((column) => column.cell(entry.item)))
-  const shown = columns.map(({ always }, at) => at === 0 || always === true || rows.some((cells) => cells[at] !== ''))
+  const shown = columns.map(
+    ({ always, cell: wordsIn }, at) => at === 0 || always === true || entries.some(({ item }) => wordsIn(item) !== ''),
+  )
   return element(
     'table',
     { border: '1', width: '100%' },
@@ -44,12 +46,12 @@ function table(type: RecordItemType, entries: readonly Entry[]): Markup {
     element(
       'tbody',
       {},
-      entries.map((entry, row) =>
+      within(room, entries, (entry) =>
         element(
           'tr',
           // What has no entry keeps its ID: a reader finds that nothing refers to it, and keeps the words.
           byCell.has(type) && hasEntry(entry.item) ? {} : { ID: entry.ref },
-          columns.map((column, at) => (shown[at] ? cell(rows[row]?.[at] ?? '', column.part, entry) : undefined)),
+          columns.map((column, at) => (shown[at] ? cell(column.cell(entry.item), column.part, entry) : undefined)),
         ),
       ),
     ),

@@ -1,9 +1,10 @@
 import type { Demographics, RecordItem, RecordItemType } from '../../../direct/clinical.js'
 import type { Agent, PartialDate } from '../../../direct/datatypes.js'
 import { subjectOf } from '../../../direct/subject.js'
-import type { Written } from '../ccd/document.js'
 import { claimOf, columnsOf } from '../columns.js'
+import { writeLimits } from '../limits.js'
 import { type Content, documentBytes, element, type Markup } from '../markup.js'
+import { type Room, type Written, within } from '../room.js'
 import type { Selected } from '../selection.js'
 import { listed, wordsOf } from '../words.js'
 import { address, dateTime, described, ids, openActors, personNames, words } from './datatypes.js'
@@ -62,7 +63,13 @@ function isTold(item: RecordItem): boolean {
 }
 
 /** Writes items as a Continuity of Care Record (ASTM E2369); every object names who wrote it first, and when. */
-export function writeCcr({ items, whole }: Selected, head: CcrHead, patient: RecordItem | undefined): Written {
+export function writeCcr(
+  { items, whole }: Selected,
+  head: CcrHead,
+  patient: RecordItem | undefined,
+  mostBytes: number = writeLimits.bytes,
+): Written {
+  const room: Room = { left: mostBytes }
   const actors = openActors()
   const entries = items
     .filter(({ content }) => content.type !== 'demographics' && content.type !== 'document')
@@ -84,24 +91,35 @@ export function writeCcr({ items, whole }: Selected, head: CcrHead, patient: Rec
     element('Patient', {}, element('ActorID', {}, 'patient')),
     element('From', {}, element('ActorLink', {}, element('ActorID', {}, 'patient'), words('ActorRole', 'Patient'))),
     element('Purpose', {}, words('Description', listed([head.title, told]))),
-    element('Body', {}, bodyOf(done, planned, chosen ? demographics : undefined)),
+    element('Body', {}, bodyOf(done, planned, chosen ? demographics : undefined, room)),
     // Last, since every object above may name somebody.
     element('Actors', {}, patientActor(demographics, chosen), actors.written(), actorsOf(head)),
-    comments(entries, inWords),
+    comments(entries, inWords, room),
   )
+  if (room.left < 0) return { kind: 'too-large' }
+  const bytes = documentBytes(root)
+  if (bytes.length > mostBytes) return { kind: 'too-large' }
   return {
-    bytes: documentBytes(root),
+    kind: 'written',
+    bytes,
     inWords: inWords.map(({ item }) => item.id),
     notWritten: items.filter(({ content }) => content.type === 'document').map(({ id }) => id),
   }
 }
 
-function bodyOf(done: readonly CcrEntry[], planned: readonly CcrEntry[], patient: Demographics | undefined): Content {
+function bodyOf(
+  done: readonly CcrEntry[],
+  planned: readonly CcrEntry[],
+  patient: Demographics | undefined,
+  room: Room,
+): Content {
   const traits = patient ? traitsOf(patient) : []
   const written = sections.map(([local, types]) => {
     const own = done.filter(({ item }) => types.includes(item.content.type))
     const inside: Content[] =
-      local === 'Results' || local === 'VitalSigns' ? panels(own).map(resultObject) : own.map(dataObject)
+      local === 'Results' || local === 'VitalSigns'
+        ? within(room, panels(own), resultObject)
+        : within(room, own, dataObject)
     if (local === 'SocialHistory') inside.push(...traits)
     return inside.length === 0 ? undefined : element(local, {}, inside)
   })
@@ -119,7 +137,7 @@ function bodyOf(done: readonly CcrEntry[], planned: readonly CcrEntry[], patient
       : element(
           'PlanOfCare',
           {},
-          planned.map((entry) => planObject(entry, subjectOf(entry.item.content))),
+          within(room, planned, (entry) => planObject(entry, subjectOf(entry.item.content))),
         ),
     teams.length === 0 ? undefined : element('HealthCareProviders', {}, teams),
   ]
@@ -192,11 +210,11 @@ function actorsOf({ custodian }: CcrHead): Markup {
 }
 
 /** Comments upon objects, and what no object may say. */
-function comments(entries: readonly CcrEntry[], inWords: readonly CcrEntry[]): Content {
+function comments(entries: readonly CcrEntry[], inWords: readonly CcrEntry[], room: Room): Content {
   const upon = entries.flatMap(({ item, ref }) =>
     (item.notes ?? []).map((text, at) => comment(`${ref}-n${at}`, undefined, text)),
   )
-  const said = inWords.map(({ item, ref }) => {
+  const said = within(room, inWords, ({ item, ref }) => {
     const { content } = item
     if (content.type === 'note')
       return comment(`${ref}-w`, wordsOf(content.kind), listed([claimOf(item), content.text]))

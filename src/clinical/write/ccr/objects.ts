@@ -127,7 +127,7 @@ function test(entry: CcrEntry): Content {
 }
 
 /** Results and vital signs: a Result for each panel, a Test for each observation. */
-export function resultObject(group: readonly CcrEntry[]): Content {
+export function resultObject(group: readonly CcrEntry[]): Markup | undefined {
   const [first] = group
   if (first === undefined) return undefined
   const { content, provenance } = first.item
