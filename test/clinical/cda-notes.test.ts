@@ -47,6 +47,15 @@ describe('narrative of sections', () => {
     expect(of(part, 'note')).toEqual([])
   })
 
+  it('is no note where it only says in words that there is no information, and is one where it denies something', async () => {
+    const empty = (words: string) => section('11369-6', words).replace('<section>', '<section nullFlavor="NI">')
+    for (const words of ['No information', 'No Immunization Information.', 'No data available'])
+      expect(of(await read(empty(words)), 'note'), words).toEqual([])
+    for (const words of ['No immunizations', 'No information on measles; mumps in 1980'])
+      expect(of(await read(empty(words)), 'note'), words).toHaveLength(1)
+    expect(of(await read(section('11369-6', 'No information')), 'note')).toHaveLength(1)
+  })
+
   it('keeps why a section is empty', async () => {
     const empty = section('48765-2', 'Not asked').replace('<section>', '<section nullFlavor="NASK">')
     expect(of(await read(empty), 'note')).toMatchObject([{ nullFlavor: 'NASK', content: { text: 'Not asked' } }])

@@ -215,6 +215,18 @@ describe('a Continuity of Care Document', () => {
     }
   })
 
+  it('tells a reader of ours by diagnostics alone that a section was left out, or that nothing is known', async () => {
+    const { bytes } = write([made({ content: { type: 'problem', problem: penicillin } })], { types: ['problem'] })
+    const { documents } = await readDocument(bytes)
+    const [document] = documents
+    expect(document?.items.map(({ content }) => content.type).sort()).toEqual(['demographics', 'problem'])
+    const empty = document?.diagnostics.filter(({ code }) => code === 'section-empty') ?? []
+    expect(empty.some(({ detail }) => detail.includes('MSK'))).toBe(true)
+    const whole = (await readDocument(write([]).bytes)).documents[0]
+    expect(whole?.items.filter(({ content }) => content.type === 'note')).toEqual([])
+    expect(whole?.diagnostics.some(({ detail }) => detail.includes('NI'))).toBe(true)
+  })
+
   it('writes a date at the precision of its source, from a CCR too', async () => {
     const month = { text: '1997-01', precision: 'month', offsetMinutes: null, source: '1997-01' } as const
     const { bytes } = write([made({ content: { type: 'problem', problem: penicillin }, when: { low: month } })])

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer'
 import type { Concept } from '../../direct/datatypes.js'
 import { child, elements, textOf, type XmlNode } from '../../xml/node.js'
 import { placesIn } from '../place.js'
+import { leftOut } from '../write/sentences.js'
 import { attachedText } from './attached.js'
 import { conduct } from './authors.js'
 import { given, isStatement, nothing, readConcept, readWhen, relatedStatements, says, words } from './datatypes.js'
@@ -94,6 +95,7 @@ function cut(scope: Scope, text: string): string | undefined {
  * One note for what a section says to people alone, at the place of its text. A section of which no entry made an item
  * gives all its narrative. Of any other, the entries say what the narrative says, but for rows, paragraphs and list items
  * with an ID that no entry refers to: those, and only those, go into the note, so that nothing is lost and little is doubled.
+ * That a section with a nullFlavor has no information is no note: the diagnostic that the nullFlavor makes tells it.
  */
 export function readSectionText(scope: Scope, entriesMade: boolean): number {
   const { node } = scope.place
@@ -102,6 +104,7 @@ export function readSectionText(scope: Scope, entriesMade: boolean): number {
   const parts = entriesMade ? unreferred(place.node, referredIn(scope.cda)) : [place.node]
   const text = cut(scope, renderProse(parts))
   if (text === undefined) return 0
+  if (!entriesMade && scope.section?.nullFlavor !== undefined && saysNothing(text)) return 0
   const title = words(scope, textOf(child(node, 'title')))
   const kind = kindOf(readConcept(scope, child(node, 'code')), title)
   return emit(at(scope, place), {
@@ -109,6 +112,13 @@ export function readSectionText(scope: Scope, entriesMade: boolean): number {
     subject: kind,
     intent: 'performed',
   })
+}
+
+/** `No information`, whatever of; never what denies something, such as `No encounters`. */
+const noInformation = /^no (?:[\p{L}-]+ ){0,5}(?:information|data)(?: (?:available|recorded))?\.?$/iu
+
+function saysNothing(text: string): boolean {
+  return text === leftOut || noInformation.test(text)
 }
 
 function kindOf(code: Concept | undefined, title: string | undefined): Concept {

@@ -137,12 +137,13 @@ export const columnsOf: Readonly<Record<RecordItemType, readonly Column[]>> = {
     { ...column<'medication'>('Directions', directionWords, '2'), always: true },
     column<'medication'>(
       'Dose and schedule',
-      ({ dose, doseRange, rate, strength, form, route, site, timings, asNeeded, preconditions, maxDose }) =>
+      ({ dose, doseRange, rate, strength, strengths, form, route, site, timings, asNeeded, preconditions, maxDose }) =>
         listed([
           quantityWords(dose),
           doseRange && rangeWords(doseRange),
           rate && `rate ${quantityWords(rate)}`,
           strength && `strength ${quantityWords(strength)}`,
+          strengths && `strengths ${listed(strengths.map(quantityWords), ' / ')}`,
           wordsOf(form),
           wordsOf(route),
           wordsOf(site),
@@ -257,10 +258,11 @@ export const columnsOf: Readonly<Record<RecordItemType, readonly Column[]>> = {
     claim,
     column<'family-history'>('Conditions', ({ conditions }) =>
       listed(
-        conditions.map(({ condition, negated, ageAtOnset, when, causedDeath, status }) =>
+        conditions.map(({ condition, kind, negated, ageAtOnset, when, causedDeath, status }) =>
           listed(
             [
               `${negated ? 'NOT: ' : ''}${wordsOf(condition)}`,
+              wordsOf(kind),
               ageAtOnset && `at the age of ${quantityWords(ageAtOnset)}`,
               whenWords(when),
               causedDeath === true ? 'caused death' : '',
@@ -326,6 +328,7 @@ export const columnsOf: Readonly<Record<RecordItemType, readonly Column[]>> = {
       listed([
         one.udi && `UDI ${one.udi}`,
         one.deviceIdentifier && `DI ${one.deviceIdentifier}`,
+        one.distinctIdentifier && `identification code ${one.distinctIdentifier}`,
         one.manufacturer,
         one.model,
         one.brand,
@@ -343,8 +346,13 @@ export const columnsOf: Readonly<Record<RecordItemType, readonly Column[]>> = {
   goal: [
     subject('Goal'),
     claim,
-    column<'goal'>('Target', ({ target, priority, instructions }) =>
-      listed([valueWords(target), priority && `priority ${wordsOf(priority)}`, instructions]),
+    column<'goal'>('Target', ({ target, priority, reasons, instructions }) =>
+      listed([
+        valueWords(target),
+        priority && `priority ${wordsOf(priority)}`,
+        reasons && `for ${all(reasons)}`,
+        instructions,
+      ]),
     ),
     ...tail,
   ],

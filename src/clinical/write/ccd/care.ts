@@ -61,7 +61,8 @@ export function deviceEntry(entry: Entry, device: Device): Markup {
 
 /** UDI organizer (C-CDA 22.4.311): each part of the identifier as the source took it apart. */
 function identity({ item }: Entry, device: Device): Content {
-  const { udi, deviceIdentifier, serial, lot, brand, manufacturedAt, expiresAt } = device
+  const { udi, deviceIdentifier, serial, lot, brand, model, manufacturedAt, expiresAt, distinctIdentifier } = device
+  const [magnetic, latex] = safetyOf(device)
   const parts = [
     deviceIdentifier === undefined
       ? undefined
@@ -76,6 +77,18 @@ function identity({ item }: Entry, device: Device): Content {
     datePart('22.4.316', 'C101669', 'Manufacturing Date', manufacturedAt),
     datePart('22.4.309', 'C101670', 'Expiration Date', expiresAt),
     textPart('22.4.301', 'C71898', 'Brand Name', brand),
+    distinctIdentifier === undefined
+      ? undefined
+      : part(
+          '22.4.308',
+          'C113843',
+          'Distinct Identification Code',
+          element('value', { 'xsi:type': 'II', root: fda, extension: distinctIdentifier }),
+        ),
+    codedPart('22.4.318', 'C106044', 'MRI Safety Status', magnetic),
+    codedPart('22.4.314', 'C160938', 'Latex Safety Status', latex),
+    // The organizer says it too where there is one; the device itself has it in any case.
+    textPart('22.4.317', 'C99285', 'Model Number', udi === undefined ? undefined : model),
   ].filter((one) => one !== undefined)
   if (parts.length === 0) return undefined
   return relation(
@@ -106,6 +119,17 @@ function textPart(id: string, partCode: string, label: string, words: string | u
   return words === undefined ? undefined : part(id, partCode, label, element('value', { 'xsi:type': 'ED' }, words))
 }
 
+function codedPart(id: string, partCode: string, label: string, concept: Concept | undefined): Markup | undefined {
+  return concept && part(id, partCode, label, code('value', concept, { type: 'CD' }))
+}
+
+/** What the labelling says of magnetic resonance, and of latex: the guide has one observation for each. */
+function safetyOf({ safety = [] }: Device): readonly [Concept | undefined, Concept | undefined] {
+  const aboutLatex = (one: Concept): boolean =>
+    [one.text, ...one.codings.map(({ display }) => display)].some((words) => /latex|rubber/i.test(words ?? ''))
+  return [safety.find((one) => !aboutLatex(one)), safety.find(aboutLatex)]
+}
+
 function datePart(id: string, partCode: string, label: string, date: PartialDate | undefined): Markup | undefined {
   if (date === undefined) return undefined
   const stamp = date.text.replace(/[-T:]/g, '')
@@ -115,7 +139,7 @@ function datePart(id: string, partCode: string, label: string, date: PartialDate
 /** Goal observation (C-CDA 22.4.121). */
 export function goalEntry(entry: Entry, goal: Goal): Markup {
   const { item, ref } = entry
-  const { instructions, priority, target } = goal
+  const { instructions, priority, reasons, target } = goal
   return statement(
     'observation',
     { class: 'OBS', mood: 'GOL', negated: item.negated, nullFlavor: item.nullFlavor },
@@ -139,6 +163,7 @@ export function goalEntry(entry: Entry, goal: Goal): Markup {
           code('value', priority, { type: 'CD' }),
         ),
       ),
+    reasons?.map((one, at) => indication(item, one, `reason-${at}`)),
     instructions === undefined ? undefined : instruction(instructions),
     appendix(entry),
   )

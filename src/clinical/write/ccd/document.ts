@@ -3,6 +3,7 @@ import { writeLimits } from '../limits.js'
 import { type Content, documentBytes, element, type Markup } from '../markup.js'
 import { type Room, type Written, within } from '../room.js'
 import type { Selected } from '../selection.js'
+import { leftOut, nothingKnown, selectionNote } from '../sentences.js'
 import { wordsOf } from '../words.js'
 import { directiveEntry, familyEntry, insuranceEntry } from './background.js'
 import { careTeamEntry, deviceEntry, goalEntry, noteEntry, planEntry } from './care.js'
@@ -25,10 +26,6 @@ import {
 } from './observations.js'
 import { hasEntry, type SectionForm, type SectionKey, sectionForms, sectionOf } from './sections.js'
 import { confidentialityOf, type Entry } from './statement.js'
-
-export const leftOut = 'Not included, by the patient’s selection.'
-export const nothingKnown = 'No information.'
-export const selectionNote = 'This section holds what the patient chose to share; there may be more.'
 
 /**
  * Writes items as a Continuity of Care Document (C-CDA R2.1, 22.1.2:2015-08-01). Every entry keeps its codes, dates and

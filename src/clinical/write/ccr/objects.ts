@@ -1,5 +1,5 @@
 import type { RecordItem } from '../../../direct/clinical.js'
-import type { Concept, Value } from '../../../direct/datatypes.js'
+import type { Concept, Quantity, QuantityRange, Timing, Value } from '../../../direct/datatypes.js'
 import { directionWords } from '../directions.js'
 import { type Content, element, type Markup, textElement } from '../markup.js'
 import { listed, rangeWords, timingWords, valueWords, wordsOf } from '../words.js'
@@ -184,11 +184,13 @@ export function dataObject(entry: CcrEntry): Markup | undefined {
           {},
           described('ProductName', content.product),
           described('BrandName', content.brand),
-          measure('Strength', content.strength),
+          (content.strengths ?? [content.strength]).map((one) => measure('Strength', one)),
           described('Form', content.form),
+          content.manufacturer === undefined ? undefined : manufacturer(entry, content.manufacturer),
         ),
         measure('Quantity', content.quantity),
         directions(content),
+        patientInstructions(content),
         reactions(content.reactions),
         content.refills === undefined
           ? undefined
@@ -203,17 +205,7 @@ export function dataObject(entry: CcrEntry): Markup | undefined {
           'Product',
           {},
           described('ProductName', content.vaccine),
-          content.manufacturer === undefined
-            ? undefined
-            : element(
-                'Manufacturer',
-                {},
-                element(
-                  'ActorID',
-                  {},
-                  actors.idOf({ kind: 'organization', text: content.manufacturer, identifiers: [] }),
-                ),
-              ),
+          content.manufacturer === undefined ? undefined : manufacturer(entry, content.manufacturer),
           content.lot === undefined
             ? undefined
             : element('IDs', {}, words('Type', 'Lot number'), element('ID', {}, content.lot)),
@@ -296,22 +288,26 @@ export function dataObject(entry: CcrEntry): Markup | undefined {
       return object(
         'Equipment',
         entry,
-        { dates: moment(when, 'Start date') },
+        { dates: [moment(when, 'Start date'), dateTime('Expiration date', content.expiresAt)] },
         element(
           'Product',
           {},
           described('ProductName', content.device),
-          content.udi === undefined
-            ? undefined
-            : element('IDs', {}, words('Type', 'UDI'), element('ID', {}, content.udi)),
-          content.serial === undefined
-            ? undefined
-            : element('IDs', {}, words('Type', 'Serial number'), element('ID', {}, content.serial)),
-          content.lot === undefined
-            ? undefined
-            : element('IDs', {}, words('Type', 'Lot number'), element('ID', {}, content.lot)),
+          words('BrandName', content.brand),
+          content.manufacturer === undefined ? undefined : manufacturer(entry, content.manufacturer),
+          ids(
+            [
+              { root: 'UDI', value: content.udi },
+              { root: 'Device identifier', value: content.deviceIdentifier },
+              { root: 'Serial number', value: content.serial },
+              { root: 'Lot number', value: content.lot },
+              { root: 'Model', value: content.model },
+              { root: 'Distinct identification code', value: content.distinctIdentifier },
+            ].flatMap(({ root, value }) => (value === undefined ? [] : [{ root, value }])),
+          ),
         ),
         measure('Quantity', content.quantity),
+        content.bodySites.map((one) => described('Site', one)),
       )
     case 'advance-directive':
       return object('AdvanceDirective', entry, {
@@ -355,33 +351,100 @@ export function dataObject(entry: CcrEntry): Markup | undefined {
 
 type Of<T extends RecordItem['content']['type']> = Extract<RecordItem['content'], { type: T }>
 
+/** One Direction, or one for each of several in their order (ASTM E2369 DirectionType). */
 function directions(content: Of<'medication'>): Content {
-  const { dose, doseRange, route, site, timings, indications: reasons, asNeeded } = content
-  const sig = directionWords(content)
-  return element(
-    'Directions',
-    {},
-    element(
-      'Direction',
+  const { directions: steps } = content
+  if (steps !== undefined && steps.length > 1) {
+    return element(
+      'Directions',
       {},
-      words('Description', sig),
-      dose ? measure('Dose', dose) : doseRange && element('Dose', {}, words('Description', rangeWords(doseRange))),
-      described('Route', route),
-      described('Site', site),
-      timings
-        .filter((timing) => timingWords(timing) !== sig)
-        .map((timing) => element('Frequency', {}, words('Description', timingWords(timing)))),
-      asNeeded
-        ? element(
-            'Indication',
-            {},
-            words('PRNFlag', 'PRN'),
-            words('Description', listed((content.preconditions ?? []).map(wordsOf))),
-          )
-        : undefined,
-      reasons.map((one) => element('Indication', {}, described('Description', one))),
-    ),
+      steps.map(({ text, ...step }, at) => direction({ ...content, ...step }, text, at === 0)),
+    )
+  }
+  return element('Directions', {}, direction(content, directionWords(content), true))
+}
+
+type Taken = Pick<
+  Of<'medication'>,
+  | 'dose'
+  | 'doseRange'
+  | 'rate'
+  | 'vehicles'
+  | 'route'
+  | 'site'
+  | 'timings'
+  | 'asNeeded'
+  | 'preconditions'
+  | 'indications'
+>
+
+function direction(taken: Taken, sig: string, first: boolean): Markup {
+  const { dose, doseRange, rate, vehicles, route, site, timings } = taken
+  return element(
+    'Direction',
+    {},
+    words('Description', sig),
+    doses(dose, doseRange, rate),
+    vehicles?.map((one) => described('Vehicle', one)),
+    described('Route', route),
+    described('Site', site),
+    timings.filter((timing) => timingWords(timing) !== sig).map(timed),
+    first ? reasons(taken) : undefined,
   )
+}
+
+function reasons({ asNeeded, preconditions, indications: all }: Taken): Content {
+  return [
+    asNeeded
+      ? element(
+          'Indication',
+          {},
+          words('PRNFlag', 'PRN'),
+          words('Description', listed((preconditions ?? []).map(wordsOf))),
+        )
+      : undefined,
+    all.map((one) => element('Indication', {}, described('Description', one))),
+  ]
+}
+
+/** A dose with the rate that it is given at; a range is two doses, the second headed `to`. */
+function doses(dose: Quantity | undefined, range: QuantityRange | undefined, rate: Quantity | undefined): Content {
+  const given = measure('Rate', rate)
+  if (dose) return element('Dose', {}, measured(dose), given)
+  if (range?.low && range.high) {
+    return [
+      element('Dose', {}, measured(range.low), given),
+      element('Dose', {}, measured(range.high), words('VariableDoseModifier', 'to')),
+    ]
+  }
+  if (range) return element('Dose', {}, words('Description', rangeWords(range)), given)
+  return given && element('Dose', {}, given)
+}
+
+/** A period in numbers where nothing else is said with it, a moment as a date, all else in words. */
+function timed(timing: Timing): Content {
+  const { period, periodHigh, event, moment: at, text } = timing
+  const bare = !periodHigh && event === undefined
+  const told = period && listed([period.value, period.unit], ' ')
+  if (period && bare && !at && (text === undefined || text === told)) return element('Interval', {}, measured(period))
+  if (at && bare && !period) {
+    return element('AdministrationTiming', {}, words('Description', text), dateTime(undefined, at))
+  }
+  return element('Frequency', {}, words('Description', timingWords(timing)))
+}
+
+/** Instructions that are not the directions themselves. */
+function patientInstructions(content: Of<'medication'>): Content {
+  const { instructions, directions: steps } = content
+  if (instructions === undefined || steps === undefined || steps.length < 2) return undefined
+  const told = listed(steps.map(({ text }) => text))
+  const more = instructions.startsWith(told) ? instructions.slice(told.length).replace(/^; /, '') : instructions
+  return more === '' ? undefined : element('PatientInstructions', {}, words('Instruction', more))
+}
+
+function manufacturer({ actors }: CcrEntry, text: string): Markup {
+  const id = actors.idOf({ kind: 'organization', text, identifiers: [] })
+  return element('Manufacturer', {}, element('ActorID', {}, id))
 }
 
 /** One FamilyProblemHistory for a relative; conditions that the relative does not have are left to a comment. */
