@@ -40,6 +40,8 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly headers?: z.ZodType
   /** Largest body; the limit of all others where absent. */
   readonly bodyBytes?: number
+  /** Media types of the body, where it is no JSON. */
+  readonly consumes?: readonly string[]
   /** A POST that only asks: its answer is complete. */
   readonly asks?: true
   /** A POST whose effect is there when it answers; it is refused where what it names changed. */
@@ -108,6 +110,7 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       ...(spec.params && { params: spec.params }),
       ...(spec.query && { querystring: spec.query }),
       ...(spec.body && { body: spec.body }),
+      ...(spec.consumes && { consumes: [...spec.consumes] }),
       ...(spec.headers && { headers: spec.headers }),
       response: {
         [spec.method === 'POST' && !spec.asks && !spec.completes ? 202 : 200]:

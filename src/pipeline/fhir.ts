@@ -1,45 +1,48 @@
 import { createHash } from 'node:crypto'
-import { operationOutcome, type Severity, searchset } from '../clinical/fhir/bundle.js'
+import { type Entry, entryOf, operationOutcome, type Severity, searchset } from '../clinical/fhir/bundle.js'
 import { capabilityStatement } from '../clinical/fhir/capability.js'
 import { binaryOf, withHash } from '../clinical/fhir/document.js'
 import { type Resource, writeJson } from '../clinical/fhir/json.js'
-import type { Sourced } from '../clinical/fhir/make.js'
-import { type Mapped, type Mapping, provenancesOf, sourcesOf, toFhir } from '../clinical/fhir/map.js'
-import { type Criterion, dayOf, meets, readCriterion, searchParameters } from '../clinical/fhir/search.js'
-import type { RecordItemType } from '../direct/clinical.js'
-import type { StoredDocument } from '../record/item.js'
-import type { PatientRecord } from '../record/record.js'
+import type { Context } from '../clinical/fhir/make.js'
+import { type Draft, draft, type Mapped, patientDraft, provenancesOf, sourcesOf } from '../clinical/fhir/map.js'
+import { type Asked, byOrder, cursorOf, type FhirQuery, positionOf, readQuery } from '../clinical/fhir/query.js'
+import { type Criterion, meets, searchParameters } from '../clinical/fhir/search.js'
+import { type RecordItemType, recordItemTypes } from '../direct/clinical.js'
+import { type FhirDocument, type FhirPlace, type FhirPorts, openItems, openPauses } from './fhir-items.js'
 
-export interface FhirPorts {
-  readonly record: Pick<PatientRecord, 'current' | 'documentBytes'> & {
-    document(recordId: string, sha256: string): Promise<FhirDocument | undefined>
-  }
-}
+export type { FhirQuery } from '../clinical/fhir/query.js'
+export type { FhirDocument, FhirPlace, FhirPorts } from './fhir-items.js'
 
-/** What must be known of a document to hand it out. */
-export type FhirDocument = Pick<StoredDocument, 'sha256' | 'mediaType' | 'name' | 'sizeBytes'>
-
-/** Whose resources, and where the server stands as its clients see it, without a final slash. */
-export interface FhirPlace {
-  readonly record: string
-  readonly base: string
+/** The request is wrong, or asks for too much; `detail` says where, without a value of it. */
+export interface FhirInvalid {
+  readonly kind: 'invalid'
+  readonly code: 'invalid' | 'not-supported' | 'too-costly'
+  readonly detail: string
 }
 
 export type FhirSearch =
   | { readonly kind: 'bundle'; readonly json: string; readonly count: number }
-  /** The request is wrong; `detail` says where, without a value of it. */
-  | { readonly kind: 'invalid'; readonly code: 'invalid' | 'not-supported' | 'too-costly'; readonly detail: string }
+  | FhirInvalid
   | { readonly kind: 'unknown-type' }
+
+export type FhirRead =
+  | { readonly kind: 'resource'; readonly json: string }
+  /** The record shows none of this type and id. */
+  | { readonly kind: 'missing' }
+  | FhirInvalid
 
 export interface FhirBinary {
   readonly document: FhirDocument
   readonly bytes: AsyncIterable<Uint8Array>
 }
 
-/** A patient's record as FHIR R4, for reading: what is current in it, without what is withheld. Answers are JSON text. */
+/**
+ * A patient's record as FHIR R4, for reading: what is current in it, without what is withheld. Answers are JSON text. Work
+ * on large records leaves the loop to others every few milliseconds.
+ */
 export interface Fhir {
-  /** One resource; undefined where the record shows none of this type and id. */
-  read(place: FhirPlace, type: string, id: string): Promise<string | undefined>
+  /** One resource. */
+  read(place: FhirPlace, type: string, id: string): Promise<FhirRead>
   /** One page of a search; `query` in the order of the request. `strict` refuses unknown parameters (Prefer: handling=strict). */
   search(place: FhirPlace, type: string, query: FhirQuery, strict: boolean): Promise<FhirSearch>
   /** One page of all resources of the patient, with their sources. */
@@ -48,10 +51,8 @@ export interface Fhir {
   binary(place: FhirPlace, sha256: string): Promise<FhirBinary | undefined>
 }
 
-export type FhirQuery = readonly (readonly [name: string, value: string])[]
-
 export const fhirLimits = {
-  /** Entries read of one record: the largest C-CDA has some 3,000, and a record a few of them. */
+  /** Entries read for one answer: the largest C-CDA has some 3,000, and a record a few of them. Beyond it a search says so. */
   entries: 20_000,
   pageDefault: 50,
   pageMax: 200,
@@ -65,194 +66,232 @@ export const fhirLimits = {
   hashes: 10_000,
 }
 
+const tooMany: FhirInvalid = {
+  kind: 'invalid',
+  code: 'too-costly',
+  detail: 'The record has more of this than one search goes through; Patient/$everything gives it in pages',
+}
+
 /** Opens the FHIR side of a record. Holds no state but the SHA-1 of documents. */
-export function openFhir({ record }: FhirPorts, limits = fhirLimits): Fhir {
+export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
+  const { record } = ports
+  const items = openItems(ports, limits)
   const hashes = new Map<string, string>()
 
-  async function mapping({ record: id, base }: FhirPlace, types?: readonly RecordItemType[]): Promise<Mapping> {
-    // Documents are among them always: the others refer to theirs.
-    const wanted: readonly RecordItemType[] | undefined = types?.includes('document')
-      ? undefined
-      : types && [...types, 'document']
-    const items: Sourced[] = []
-    const covered = new Set<string>()
-    let read = 0
-    for await (const entry of record.current(id, wanted === undefined ? {} : { types: wanted })) {
-      if (++read > limits.entries) break
-      if (entry.withheld) for (const { document } of entry.appearances) covered.add(document)
-      else items.push({ ...entry, item: { ...entry.item, id: entry.id } })
-    }
-    // A document that holds something withheld would give it away.
-    const shown = items.filter(({ item: { content } }) => content.type !== 'document' || !covered.has(content.sha256))
-    return toFhir(shown, { record: id, base })
-  }
-
-  async function hashed(resources: readonly Resource[], place: FhirPlace): Promise<Resource[]> {
+  /** Resources written, with the hashes of documents. */
+  async function written(resources: readonly Resource[], place: FhirPlace): Promise<Entry[]> {
+    const pause = openPauses()
     let budget = limits.hashBytes
-    const done: Resource[] = []
+    const done: Entry[] = []
     for (const resource of resources) {
+      await pause()
       const sha256 = binaryOf(resource)
       const known = sha256 === undefined ? undefined : hashes.get(sha256)
       const stored =
         sha256 !== undefined && known === undefined ? await record.document(place.record, sha256) : undefined
       if (sha256 === undefined || (known === undefined && (stored === undefined || stored.sizeBytes > budget))) {
-        done.push(resource)
+        done.push(entryOf(resource))
         continue
       }
       budget -= stored?.sizeBytes ?? 0
       const sha1 = known ?? (await sha1Of(await record.documentBytes(place.record, sha256)))
       if (sha1 !== undefined && hashes.size < limits.hashes) hashes.set(sha256, sha1)
-      done.push(sha1 === undefined ? resource : withHash(resource, sha1))
+      done.push(entryOf(sha1 === undefined ? resource : withHash(resource, sha1)))
     }
     return done
   }
 
-  async function page(place: FhirPlace, path: string, { all, context }: Candidates, asked: Asked): Promise<FhirSearch> {
-    const sorted = all
-      .map((one) => ({ ...one, position: positionOf(one.resource) }))
-      .sort((a, b) => (a.position < b.position ? 1 : -1))
-    const { after } = asked
-    const left = after === undefined ? sorted : sorted.filter(({ position }) => position < after)
-    const shown = left.slice(0, asked.count)
+  /** Drafts of what may become a resource of this type; those alone with one of these ids, where any are named. */
+  async function candidates(place: FhirPlace, type: string, ids?: ReadonlySet<string>) {
+    const provenance = type === 'Provenance'
+    const types: readonly RecordItemType[] = provenance ? recordItemTypes : (sourcesOf[type] ?? [])
+    const context = await items.contextAt(place)
+    const { items: found, cut } = await items.gather(place.record, types)
+    const drafts =
+      type === 'Patient'
+        ? [patientDraft(found, context)]
+        : [...(provenance ? [patientDraft(found, context)] : []), ...draft(found, context).drafts]
+    return { drafts: ids ? drafts.filter((one) => one.ids.some((id) => ids.has(id))) : drafts, context, cut }
+  }
+
+  /** Resources of a type that meet all criteria, made a few at a time. */
+  async function matching(drafts: readonly Draft[], context: Context, type: string, criteria: readonly Criterion[]) {
+    const pause = openPauses()
+    const all: Mapped[] = []
+    for (const one of drafts) {
+      await pause()
+      const made = type === 'Provenance' ? provenancesOf(one.make(), context) : one.make()
+      for (const mapped of made) {
+        const { resource } = mapped
+        if (resource.resourceType === type && criteria.every((each) => meets(resource, each))) all.push(mapped)
+      }
+    }
+    return all
+  }
+
+  /** What stands beside the matches: their sources, or what they are the sources of. */
+  function beside(shown: readonly Mapped[], drafts: readonly Draft[], context: Context, asked: Asked): Resource[] {
+    if (asked.provenance) return provenancesOf(shown, context).map(({ resource }) => resource)
+    if (!asked.targets) return []
+    const wanted = new Set(shown.map(({ resource }) => resource.id.replace(/^p-/, '')))
+    return drafts
+      .filter(({ ids }) => ids.some((id) => wanted.has(id)))
+      .flatMap((one) => one.make())
+      .flatMap(({ resource }) => (wanted.has(resource.id) ? [resource] : []))
+  }
+
+  async function search(place: FhirPlace, type: string, asked: Asked): Promise<FhirSearch> {
+    const { drafts, context, cut } = await candidates(place, type, idsIn(asked.criteria))
+    if (cut) return tooMany
+    const compare = byOrder(asked.order)
+    const all = (await matching(drafts, context, type, asked.criteria))
+      .map((one) => ({ ...one, position: positionOf(one.resource, type, asked.order) }))
+      .sort((a, b) => compare(a.position, b.position))
+    const { cursor } = asked
+    const left = cursor === undefined ? all : all.filter(({ position }) => compare(cursor, position) < 0)
+    const shown = asked.onlyCount ? [] : left.slice(0, asked.count)
     const last = shown.at(-1)
-    const included = asked.provenance ? provenancesOf(shown, context).map(({ resource }) => resource) : []
-    const link = (more: FhirQuery) =>
-      `${place.base}/${path}?${new URLSearchParams([...asked.used, ...more].map(([n, v]): [string, string] => [n, v]))}`
+    const link = linkTo(`${place.base}/${type}`, asked)
     const json = searchset({
       base: place.base,
-      matches: await hashed(
+      matches: await written(
         shown.map(({ resource }) => resource),
         place,
       ),
-      included,
+      included: await written(beside(shown, drafts, context, asked), place),
       total: all.length,
-      self: link(after === undefined ? [] : [['_cursor', cursorOf(after)]]),
-      ...(last && left.length > shown.length && { next: link([['_cursor', cursorOf(last.position)]]) }),
-      ...(asked.unused.length > 0 && { warning: `Not used, because not supported: ${asked.unused.join(', ')}` }),
+      self: link(cursor),
+      ...(last && left.length > shown.length && { next: link(last.position) }),
+      warnings: unusedOf(asked),
+    })
+    return { kind: 'bundle', json, count: shown.length }
+  }
+
+  async function everything(place: FhirPlace, asked: Asked, from: EverythingCursor | undefined): Promise<FhirSearch> {
+    const context = await items.contextAt(place)
+    const pause = openPauses()
+    const cut = new Set<RecordItemType>()
+    const shown: Mapped[] = []
+    const count = Math.max(1, asked.count)
+    let last: EverythingCursor | undefined
+    let next: EverythingCursor | undefined
+    walk: for await (const placed of items.everything(place, context, from, (type) => cut.add(type))) {
+      const { section, place: at, draft: one } = placed
+      const skipped = from?.section === section && from.place === at ? one.ids.indexOf(from.id) + 1 : 0
+      for (const mapped of one.make().slice(skipped)) {
+        await pause()
+        const { resource } = mapped
+        if (asked.types && !asked.types.has(resource.resourceType)) continue
+        if (!asked.criteria.every((each) => meets(resource, each))) continue
+        if (shown.length === count) {
+          next = last
+          break walk
+        }
+        shown.push(mapped)
+        last = { section, place: at, id: resource.id }
+      }
+    }
+    const link = linkTo(`${place.base}/Patient/${place.record}/$everything`, asked)
+    const sources = asked.types && !asked.types.has('Provenance') ? [] : provenancesOf(shown, context)
+    const json = searchset({
+      base: place.base,
+      matches: await written(
+        shown.map(({ resource }) => resource),
+        place,
+      ),
+      included: await written(
+        sources.map(({ resource }) => resource),
+        place,
+      ),
+      self: link(asked.cursor),
+      ...(next && { next: link([next.section, next.place, next.id].join('\n')) }),
+      warnings: [
+        ...unusedOf(asked),
+        ...[...cut].map((type) => ({
+          code: 'too-costly',
+          detail: `Not complete: of ${type} only the newest ${limits.entries} entries are here`,
+        })),
+      ],
     })
     return { kind: 'bundle', json, count: shown.length }
   }
 
   return {
     async read(place, type, id) {
-      const found = await candidates(place, type)
-      const resource = found?.all.find((one) => one.resource.id === id)?.resource
-      if (!resource) return undefined
-      const [ready = resource] = await hashed([resource], place)
-      return writeJson(ready)
+      if (!Object.hasOwn(searchParameters, type)) return { kind: 'missing' }
+      const { drafts, context, cut } = await candidates(place, type, new Set([id.replace(/^p-/, '')]))
+      const [found] = (await matching(drafts, context, type, [])).filter(({ resource }) => resource.id === id)
+      if (!found) return cut ? tooMany : { kind: 'missing' }
+      const [ready] = await written([found.resource], place)
+      return ready ? { kind: 'resource', json: ready.text } : { kind: 'missing' }
     },
     async search(place, type, query, strict) {
+      if (!Object.hasOwn(searchParameters, type)) return { kind: 'unknown-type' }
       const asked = readQuery(type, query, limits)
       if (asked.kind === 'invalid') return asked
+      if (asked.cursor !== undefined && !/^[\dT:.+Z-]*\n[A-Za-z]+\/[\w.-]+$/.test(asked.cursor)) return foreignCursor
       if (strict && asked.unused.length > 0) {
         return { kind: 'invalid', code: 'not-supported', detail: `Not supported: ${asked.unused.join(', ')}` }
       }
-      const found = await candidates(place, type)
-      if (!found) return { kind: 'unknown-type' }
-      const all = found.all.filter(({ resource }) => asked.criteria.every((one) => meets(resource, one)))
-      return page(place, type, { ...found, all }, asked)
+      return search(place, type, asked)
     },
     async everything(place, query) {
-      const asked = readQuery('Patient', query, limits)
+      const asked = readQuery('$everything', query, limits)
       if (asked.kind === 'invalid') return asked
-      const { resources, context } = await mapping(place)
-      return page(
-        place,
-        `Patient/${place.record}/$everything`,
-        { all: resources, context },
-        { ...asked, provenance: true },
-      )
+      const from = asked.cursor === undefined ? undefined : everythingCursor(asked.cursor)
+      if (asked.cursor !== undefined && !from) return foreignCursor
+      return everything(place, asked, from)
     },
     async binary(place, sha256) {
-      const { resources } = await mapping(place, ['document'])
-      if (!resources.some(({ resource }) => binaryOf(resource) === sha256)) return undefined
+      const { documents } = await items.contextAt(place)
+      if (!documents.has(sha256)) return undefined
       const document = await record.document(place.record, sha256)
       const bytes = document && (await record.documentBytes(place.record, sha256))
       return document && bytes && { document, bytes }
     },
   }
+}
 
-  /** All resources of a type; undefined for a type that is not served. */
-  async function candidates(place: FhirPlace, type: string): Promise<Candidates | undefined> {
-    if (!Object.hasOwn(searchParameters, type)) return undefined
-    const { resources, context } = await mapping(place, type === 'Provenance' ? undefined : sourcesOf[type])
-    if (type === 'Provenance') return { all: provenancesOf(resources, context), context }
-    return { all: resources.filter(({ resource }) => resource.resourceType === type), context }
+/** Where a page of `$everything` ended. */
+interface EverythingCursor {
+  readonly section: RecordItemType
+  readonly place: string
+  /** Id of the last resource. */
+  readonly id: string
+}
+
+const foreignCursor: FhirInvalid = {
+  kind: 'invalid',
+  code: 'invalid',
+  detail: '_cursor is not one that this server gave out',
+}
+
+function everythingCursor(cursor: string): EverythingCursor | undefined {
+  const [section, place = '', id = '', ...rest] = cursor.split('\n')
+  const known = recordItemTypes.find((type) => type === section)
+  const sound = rest.length === 0 && /^[\w:-]{0,20}(\/[\w.-]{1,128})?$/.test(place) && /^[\w.-]{1,128}$/.test(id)
+  return known && sound ? { section: known, place, id } : undefined
+}
+
+/** The ids that a query names, of resources or of the targets of a Provenance; undefined where it names none. */
+function idsIn(criteria: readonly Criterion[]): ReadonlySet<string> | undefined {
+  const naming = criteria.find(({ name, not }) => !not && (name === '_id' || name === 'target'))
+  return naming && new Set(naming.values.map((value) => value.slice(value.lastIndexOf('/') + 1).replace(/^p-/, '')))
+}
+
+/** Links of one search, which differ in their place alone. */
+function linkTo(path: string, { used }: Asked): (place: string | undefined) => string {
+  const shared = used.map(([name, value]): [string, string] => [name, value])
+  return (place) => {
+    const query = new URLSearchParams(place === undefined ? shared : [...shared, ['_cursor', cursorOf(place)]])
+    return `${path}?${query}`
   }
 }
 
-/** Resources to choose from, and what they share. */
-interface Candidates {
-  readonly all: readonly Mapped[]
-  readonly context: Mapping['context']
-}
-
-interface Asked {
-  readonly criteria: readonly Criterion[]
-  readonly count: number
-  readonly after?: string
-  readonly provenance: boolean
-  /** Parameters that took part, for the links. */
-  readonly used: FhirQuery
-  readonly unused: readonly string[]
-}
-
-/** Parameters that are decided before or elsewhere. */
-const ours = new Set(['patient', 'subject', '_format', '_pretty', '_summary', '_elements'])
-
-function readQuery(
-  type: string,
-  query: FhirQuery,
-  limits: typeof fhirLimits,
-): ({ readonly kind: 'asked' } & Asked) | Extract<FhirSearch, { kind: 'invalid' }> {
-  const wrong = (detail: string, code: 'invalid' | 'too-costly' = 'invalid') =>
-    ({ kind: 'invalid', code, detail }) as const
-  if (query.length > limits.parameters) return wrong('Too many parameters', 'too-costly')
-  const criteria: Criterion[] = []
-  const used: [string, string][] = []
-  const unused: string[] = []
-  let count = limits.pageDefault
-  let after: string | undefined
-  let provenance = false
-  for (const [name, value] of query) {
-    if (name === '_cursor') {
-      after = positionIn(value)
-      if (after === undefined) return wrong('_cursor is not one that this server gave out')
-      continue
-    }
-    if (name === '_count') {
-      if (!/^\d{1,6}$/.test(value)) return wrong('_count is not a number')
-      count = Math.min(Number(value), limits.pageMax)
-    } else if (name === '_revinclude' && value === 'Provenance:target') provenance = true
-    else if (ours.has(name)) {
-      if (name === '_summary' || name === '_elements') unused.push(name)
-    } else {
-      const read = readCriterion(type, name, value)
-      if (read.kind === 'invalid') return wrong(read.detail)
-      if (read.kind === 'unknown') {
-        unused.push(/^[\w:.-]{1,64}$/.test(name) ? name : 'a parameter')
-        continue
-      }
-      if (read.criterion.values.length > limits.alternatives) return wrong(`${name} has too many values`, 'too-costly')
-      criteria.push(read.criterion)
-    }
-    used.push([name, value])
-  }
-  return { kind: 'asked', criteria, count, provenance, used, unused, ...(after !== undefined && { after }) }
-}
-
-/** Place of a resource in every list: newest first, then by id; nothing that is added moves it. */
-function positionOf(resource: Resource): string {
-  return `${dayOf(resource)}\n${resource.resourceType}/${resource.id}`
-}
-
-function cursorOf(position: string): string {
-  return Buffer.from(position).toString('base64url')
-}
-
-function positionIn(cursor: string): string | undefined {
-  const position = /^[\w-]{1,300}$/.test(cursor) ? Buffer.from(cursor, 'base64url').toString('utf8') : ''
-  return /^[\dT:.+Z-]*\n[A-Za-z]+\/[\w.-]+$/.test(position) ? position : undefined
+function unusedOf({ unused }: Asked) {
+  return unused.length === 0
+    ? []
+    : [{ code: 'not-supported', detail: `Not used, because not supported: ${unused.join(', ')}` }]
 }
 
 async function sha1Of(bytes: AsyncIterable<Uint8Array> | undefined): Promise<string | undefined> {

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import type { DirectAddress } from '../../src/direct/address.js'
 import type { RecordItem } from '../../src/direct/clinical.js'
-import { openFhir } from '../../src/pipeline/fhir.js'
+import { fhirLimits, openFhir } from '../../src/pipeline/fhir.js'
 import type { RecordEntry } from '../../src/record/item.js'
+import { dayOf } from '../../src/record/rows.js'
 import { faultsOf } from '../clinical/fhir-judge.js'
 import { item } from '../record/read-document.js'
 import { alice, bob, openGateway } from './gateway.js'
@@ -51,26 +52,39 @@ function entry(of: RecordItem, withheld = false): RecordEntry {
 }
 
 /** A gateway whose records all show the same few entries. */
-async function open(entries: readonly RecordEntry[] = [document, problem, ...weights].map((one) => entry(one))) {
+async function open(
+  entries: readonly RecordEntry[] = [document, problem, ...weights].map((one) => entry(one)),
+  limits: Partial<typeof fhirLimits> = {},
+) {
   const asked: string[] = []
-  const fhir = openFhir({
-    record: {
-      async *current(record) {
-        asked.push(record)
-        yield* entries
+  const fhir = openFhir(
+    {
+      record: {
+        async *current(record, { types, to } = {}) {
+          asked.push(record)
+          const place = ({ id, item: one }: RecordEntry) => `${dayOf(one)}/${id}`
+          const all = [...entries].sort((a, b) => (place(a) < place(b) ? 1 : -1))
+          const until = (day: string) => to === undefined || day.startsWith('0000') || day.slice(0, to.length) <= to
+          yield* all.filter(({ item: one }) => (!types || types.includes(one.content.type)) && until(dayOf(one)))
+        },
+        list: async (_, { document: named }) => ({
+          kind: 'page',
+          items: entries.filter(({ appearances }) => appearances.some((one) => one.document === named)),
+          unreadable: [],
+        }),
+        document: async () => ({ sha256, mediaType: 'text/xml', name: 'ccd.xml', sizeBytes: 12 }),
+        documentBytes: async () =>
+          (async function* () {
+            yield Buffer.from('<Clinical/>\n')
+          })(),
       },
-      document: async () => ({ sha256, mediaType: 'text/xml', name: 'ccd.xml', sizeBytes: 12 }),
-      documentBytes: async () =>
-        (async function* () {
-          yield Buffer.from('<Clinical/>\n')
-        })(),
     },
-  })
+    { ...fhirLimits, ...limits },
+  )
   const gateway = await openGateway({}, { fhir })
   const own = await gateway.token(alice, ['record:read'])
   const all = await gateway.token('*', ['record:read'])
-  const get = async (path: string, headers: Record<string, string> = own.headers) => {
-    const response = await gateway.app.inject({ method: 'GET', url: `/fhir/${path}`, headers })
+  const told = (response: Awaited<ReturnType<typeof gateway.app.inject>>) => {
     return {
       status: response.statusCode,
       type: response.headers['content-type'],
@@ -78,10 +92,22 @@ async function open(entries: readonly RecordEntry[] = [document, problem, ...wei
       json: () => JSON.parse(response.body),
     }
   }
+  const get = async (path: string, headers: Record<string, string> = own.headers) =>
+    told(await gateway.app.inject({ method: 'GET', url: `/fhir/${path}`, headers }))
+  const post = async (path: string, payload: string, type = 'application/x-www-form-urlencoded') =>
+    told(
+      await gateway.app.inject({
+        method: 'POST',
+        url: `/fhir/${path}`,
+        headers: { ...own.headers, 'content-type': type },
+        payload,
+      }),
+    )
   return {
     ...gateway,
     asked,
     get,
+    post,
     own,
     all,
     recordId: gateway.patients.alice.recordId,
@@ -199,6 +225,97 @@ describe('the FHIR side of the API', () => {
     for (const { resource } of everything.entry) expect(faultsOf(resource)).toEqual([])
   })
 
+  test('a form asks as an address does, and only a search takes one', async () => {
+    const { get, post, recordId, other } = await open()
+    const query = `patient=${recordId}&date=ge2021-01-01`
+    const asked = await post('Observation/_search', query)
+    expect([asked.status, asked.json().total]).toEqual([200, 2])
+    expect(asked.json()).toEqual((await get(`Observation?${query}`)).json())
+    expect((await post('Observation/_search?date=ge2022', query)).json().total).toBe(1)
+    expect((await post('Observation/_search', `patient=${other}`)).status).toBe(404)
+    expect((await post('Observation/_search', '{}', 'application/json')).status).toBe(400)
+    expect((await post('Observation/_search', 'x'.repeat(20_000))).status).toBe(413)
+    expect((await post('Observation', query)).status).toBe(404)
+  })
+
+  test('sorts by a date either way, page by page, and counts', async () => {
+    const { get } = await open()
+    for (const sort of ['date', '-date']) {
+      const found: string[] = []
+      let path: string | undefined = `Observation?_sort=${sort}&_count=1`
+      for (let pages = 0; path !== undefined && pages < 5; pages++) {
+        const bundle = (await get(path)).json()
+        found.push(bundle.entry[0].resource.effectiveDateTime)
+        path = bundle.link[1]?.url.split('/fhir/')[1]
+      }
+      const sorted = ['2020-01-01', '2021-01-01', '2022-01-01']
+      expect(found).toEqual(sort === 'date' ? sorted : sorted.reverse())
+    }
+    expect((await get('Observation?_sort=nonsense')).json().entry.at(-1).search.mode).toBe('outcome')
+    const counted = (await get('Observation?_summary=count')).json()
+    expect([counted.total, counted.entry, counted.link.length]).toEqual([3, undefined, 1])
+    expect((await get('Observation?_count=0')).json().entry).toBeUndefined()
+  })
+
+  test('a Provenance brings what it is the source of', async () => {
+    const { get } = await open()
+    const found = (await get(`Provenance?target=Condition/${problem.id}&_include=Provenance:target`)).json()
+    const types = found.entry.map((one: { resource: { resourceType: string } }) => one.resource.resourceType)
+    expect([found.total, types]).toEqual([1, ['Provenance', 'Condition']])
+  })
+
+  test('all of a patient comes in pages, each resource once, whatever the size of a page', async () => {
+    const undated = item('7'.repeat(32), { provenance: from })
+    const readings = ['8480-6', '8462-4'].map((code, index) =>
+      item(`${index}f`.repeat(16), {
+        content: {
+          type: 'vital-sign',
+          test: { codings: [{ system: 'http://loinc.org', code }] },
+          value: { kind: 'quantity', quantity: { value: '80', unit: 'mm[Hg]' } },
+          panel: { entry: '/p', identifiers: [] },
+          interpretations: [],
+          referenceRanges: [],
+        },
+        when: at('2021-01-01'),
+        provenance: from,
+      }),
+    )
+    const all = [document, problem, undated, ...weights, ...readings].map((one) => entry(one))
+    const { get, recordId } = await open(all)
+    const whole = (await get(`Patient/${recordId}/$everything?_count=200`)).json()
+    const names = (bundle: { entry: { resource: { resourceType: string; id: string }; search: { mode: string } }[] }) =>
+      bundle.entry
+        .filter(({ search }) => search.mode === 'match')
+        .map(({ resource }) => `${resource.resourceType}/${resource.id}`)
+    expect(names(whole).length).toBe(9)
+    for (const count of [1, 2, 3, 8]) {
+      const found: string[] = []
+      let path: string | undefined = `Patient/${recordId}/$everything?_count=${count}`
+      for (let pages = 0; path !== undefined && pages < 12; pages++) {
+        const bundle = (await get(path)).json()
+        found.push(...names(bundle))
+        path = bundle.link[1]?.url.split('/fhir/')[1]
+      }
+      expect(found).toEqual(names(whole))
+    }
+    const some = (await get(`Patient/${recordId}/$everything?_type=Condition,DocumentReference&_since=2001`)).json()
+    expect(names(some).length).toBe(3)
+    expect((await get(`Patient/${recordId}/$everything?_cursor=x`)).status).toBe(400)
+  })
+
+  test('a record beyond what one answer may cost says so, and never gives less in silence', async () => {
+    const { get, recordId } = await open(undefined, { entries: 2 })
+    const refused = await get('Observation')
+    expect([refused.status, refused.json().issue[0].code]).toEqual([400, 'too-costly'])
+    expect((await get(`Observation/${'0'.repeat(32)}`)).json().issue[0].code).toBe('too-costly')
+    expect((await get('Condition')).status).toBe(200)
+    const everything = (await get(`Patient/${recordId}/$everything`)).json()
+    expect(everything.entry.at(-1)).toMatchObject({
+      search: { mode: 'outcome' },
+      resource: { issue: [{ code: 'too-costly', diagnostics: expect.stringContaining('vital-sign') }] },
+    })
+  })
+
   test('gives the bytes of a document, or a Binary to who asks for FHIR', async () => {
     const { get, own } = await open()
     const [{ resource }] = (await get('DocumentReference')).json().entry
@@ -224,6 +341,9 @@ describe('the FHIR side of the API', () => {
     expect(everything.body).not.toContain(holder.id)
     expect((await get(`Condition/${secret.id}`)).status).toBe(404)
     expect((await get(`Binary/${'cd'.repeat(32)}`)).status).toBe(404)
+    expect((await get('DocumentReference')).json().total).toBe(0)
+    expect((await get(`DocumentReference/${holder.id}`)).status).toBe(404)
+    expect((await get(`Provenance?_count=200`)).body).not.toContain(holder.id)
   })
 
   test('a record without anything current still has its patient', async () => {

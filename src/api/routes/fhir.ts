@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { Principal } from '../../directory/directory.js'
 import {
   type Fhir,
+  type FhirInvalid,
   type FhirQuery,
   type FhirSearch,
   fhirBinary,
@@ -14,7 +15,7 @@ import {
 import { attachmentDisposition, safeMediaType } from '../download.js'
 import type { ApiPorts } from '../ports.js'
 import { Problem, type ProblemCode, problems } from '../problem.js'
-import { route } from '../route.js'
+import { type Asked, route } from '../route.js'
 
 const fhirJson = 'application/fhir+json'
 const answers = { description: 'FHIR R4', content: { [fhirJson]: { schema: z.string() } } }
@@ -26,6 +27,13 @@ const binaryParams = z.object({ id: z.string().regex(/^[0-9a-f]{64}$/) })
 
 /** A Binary as JSON is held in memory whole, a third longer than the document. */
 const binaryJsonBytes = 16 * 1024 * 1024
+
+/** As much as an address of a GET may have. */
+const formBytes = 16 * 1024
+const formType = 'application/x-www-form-urlencoded'
+
+const searching =
+  'Parameters of FHIR R4 and US Core as the CapabilityStatement names them; `patient` is wanted of tokens of the whole gateway.'
 
 /** IssueType of FHIR for each of our problems. */
 const issues: Partial<Record<ProblemCode, string>> = {
@@ -40,11 +48,21 @@ const issues: Partial<Record<ProblemCode, string>> = {
   unavailable: 'transient',
 }
 
+/** A request that cannot be answered, with the IssueType of FHIR that says why. */
+class FhirProblem extends Problem {
+  readonly issue: string
+  constructor(issue: string, errors: NonNullable<Problem['errors']>) {
+    super('invalid-request', {}, errors)
+    this.issue = issue
+  }
+}
+
 /** The body of a problem as FHIR tells it: an OperationOutcome. */
 export function outcomeOf(problem: Problem): string {
   const said = problem.errors?.map(({ where, detail }) => `${where}: ${detail}`).join('; ')
   const { detail } = problems[problem.code]
-  return fhirOutcome('error', issues[problem.code] ?? 'exception', said ? `${detail} ${said}` : detail)
+  const issue = problem instanceof FhirProblem ? problem.issue : (issues[problem.code] ?? 'exception')
+  return fhirOutcome('error', issue, said ? `${detail} ${said}` : detail)
 }
 
 /** Whether a request is one of the FHIR side, whose errors are OperationOutcomes. */
@@ -108,7 +126,11 @@ function told(reply: FastifyReply, json: string): string {
 function bundleOf(found: FhirSearch): Extract<FhirSearch, { kind: 'bundle' }> {
   if (found.kind === 'bundle') return found
   if (found.kind === 'unknown-type') throw new Problem('not-found')
-  throw new Problem('invalid-request', {}, [{ where: 'query', detail: found.detail }])
+  throw refusedBy(found)
+}
+
+function refusedBy({ code, detail }: FhirInvalid): FhirProblem {
+  return new FhirProblem(code, [{ where: 'query', detail }])
 }
 
 /** FHIR R4, for reading: what is current in a record. Every error is an OperationOutcome. */
@@ -135,29 +157,49 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
     handler: async (request, reply) => reply.type(fhirType).send(fhirCapability(baseOf(request), ports.clock.now())),
   })
 
+  async function search(
+    { principal, params: { type }, request, reply, subject }: Asked<z.output<typeof typeParams>, unknown, unknown>,
+    query: FhirQuery,
+  ): Promise<string> {
+    mustSpeakJson(query)
+    const own = type === 'Patient' ? query.find(([name]) => name === '_id')?.[1] : undefined
+    const record = await recordFor(ports, principal, patientIn(query) ?? (principal.address === '*' ? own : undefined))
+    Object.assign(subject, { record, type })
+    const strict = /handling\s*=\s*"?strict/i.test(String(request.headers['prefer'] ?? ''))
+    const found = bundleOf(await fhir().search({ record, base: baseOf(request) }, type, query, strict))
+    subject['count'] = String(found.count)
+    return told(reply, found.json)
+  }
+
   route(app, ports, {
     ...shared,
     path: '/fhir/:type',
     action: 'fhir.search',
     summary: 'Resources of a type, newest first, as a Bundle',
-    description:
-      'Parameters of FHIR R4 and US Core as the CapabilityStatement names them; `patient` is wanted of tokens of the whole gateway.',
+    description: searching,
     params: typeParams,
-    async handle({ principal, params: { type }, request, reply, subject }) {
-      const query = queryOf(request)
-      mustSpeakJson(query)
-      const own = type === 'Patient' ? query.find(([name]) => name === '_id')?.[1] : undefined
-      const record = await recordFor(
-        ports,
-        principal,
-        patientIn(query) ?? (principal.address === '*' ? own : undefined),
-      )
-      Object.assign(subject, { record, type })
-      const strict = /handling\s*=\s*"?strict/i.test(String(request.headers['prefer'] ?? ''))
-      const found = bundleOf(await fhir().search({ record, base: baseOf(request) }, type, query, strict))
-      subject['count'] = String(found.count)
-      return told(reply, found.json)
-    },
+    handle: (asked) => search(asked, queryOf(asked.request)),
+  })
+
+  // Only this route reads forms, so that no other takes one for its body.
+  void app.register(async (forms) => {
+    forms.addContentTypeParser(formType, { parseAs: 'string', bodyLimit: formBytes }, (_, body, done) =>
+      done(null, String(body)),
+    )
+    route(forms, ports, {
+      ...shared,
+      method: 'POST',
+      path: '/fhir/:type/_search',
+      action: 'fhir.search-by-form',
+      summary: 'The same search, its parameters in a form, so that they stand in no log of addresses',
+      description: searching,
+      params: typeParams,
+      body: z.string().max(formBytes),
+      bodyBytes: formBytes,
+      consumes: [formType],
+      asks: true,
+      handle: (asked) => search(asked, [...queryOf(asked.request), ...new URLSearchParams(asked.body)]),
+    })
   })
 
   route(app, ports, {
@@ -171,9 +213,10 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
       mustSpeakJson(query)
       const record = await recordFor(ports, principal, type === 'Patient' ? id : patientIn(query))
       Object.assign(subject, { record, type, item: id })
-      const json = await fhir().read({ record, base: baseOf(request) }, type, id)
-      if (json === undefined) throw new Problem('not-found')
-      return told(reply, json)
+      const found = await fhir().read({ record, base: baseOf(request) }, type, id)
+      if (found.kind === 'missing') throw new Problem('not-found')
+      if (found.kind === 'invalid') throw refusedBy(found)
+      return told(reply, found.json)
     },
   })
 

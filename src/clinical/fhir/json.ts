@@ -6,8 +6,16 @@ export class Decimal {
   }
 }
 
+/** JSON text that was written before. */
+export class Written {
+  readonly text: string
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
 /** What FHIR JSON is made of. `undefined`, empty strings, empty lists and empty objects are left out when it is written. */
-export type Json = string | number | boolean | Decimal | readonly Json[] | JsonObject
+export type Json = string | number | boolean | Decimal | Written | readonly Json[] | JsonObject
 
 export interface JsonObject {
   readonly [field: string]: Json | undefined
@@ -48,6 +56,9 @@ export function lookup<T>(table: Readonly<Record<string, T>>, key: string | unde
   return key !== undefined && Object.hasOwn(table, key) ? table[key] : undefined
 }
 
+/** Text that needs no cleaning and no escapes: most of all there is. */
+const plainText = /^[\x21\x23-\x5b\x5d-\x7e][\x20\x21\x23-\x5b\x5d-\x7e]*$/
+
 /** A string as FHIR allows it (R4 §2.24.0.1): without control characters; empty where nothing is left to see. */
 export function clean(text: string): string {
   const kept = text.replace(forbidden, '').replace(blanks, ' ')
@@ -69,6 +80,7 @@ function written(value: Json | undefined): string | undefined {
     case 'undefined':
       return undefined
     case 'string': {
+      if (plainText.test(value)) return `"${value}"`
       const text = clean(value)
       return text === '' ? undefined : JSON.stringify(text)
     }
@@ -76,7 +88,7 @@ function written(value: Json | undefined): string | undefined {
     case 'boolean':
       return String(value)
     default:
-      if (value instanceof Decimal) return value.text
+      if (value instanceof Decimal || value instanceof Written) return value.text
       return isList(value) ? writtenList(value) : writtenObject(value)
   }
 }
@@ -96,9 +108,10 @@ function writtenList(list: readonly Json[]): string | undefined {
 
 function writtenObject(object: JsonObject): string | undefined {
   let text = ''
+  // Names of fields are our own.
   for (const field in object) {
     const inner = written(object[field])
-    if (inner !== undefined) text += `${text === '' ? '' : ','}${JSON.stringify(field)}:${inner}`
+    if (inner !== undefined) text += `${text === '' ? '' : ','}"${field}":${inner}`
   }
   return text === '' ? undefined : `{${text}}`
 }

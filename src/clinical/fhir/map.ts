@@ -9,8 +9,8 @@ import { names } from './datatypes.js'
 import { documentReference, note, provenance } from './document.js'
 import { isRequest } from './intent.js'
 import { type Resource, said } from './json.js'
-import type { Context, Sourced } from './make.js'
-import { immunization, immunizationRequest, medicationDispenses, medicationRequest } from './medication.js'
+import { type Context, type Sourced, some } from './make.js'
+import { dispenseIds, immunization, immunizationRequest, medicationDispenses, medicationRequest } from './medication.js'
 import {
   absentFinding,
   advanceDirective,
@@ -78,31 +78,62 @@ export const sourcesOf: Readonly<Record<string, readonly RecordItemType[]>> = {
   DocumentReference: ['document', 'note'],
 }
 
+/** Resources that items will become, not made yet: a page of a large record makes only those that it shows. */
+export interface Draft {
+  readonly of: readonly Sourced[]
+  /** Ids of the resources, in their order. */
+  readonly ids: readonly string[]
+  readonly make: () => readonly Mapped[]
+}
+
+/** What resources of one record share; `documents` are those that may be referred to. */
+export function contextOf(documents: readonly Sourced[], { record, base }: MapOptions): Context {
+  const known = new Map<string, string>()
+  for (const { item } of documents) if (item.content.type === 'document') known.set(item.content.sha256, item.id)
+  return { record, base, documents: known }
+}
+
 /**
  * The items of one record as FHIR R4 resources, those of US Core where it has a profile for them. Pure: the same items
  * give the same resources. Nothing denied comes out as a finding, nothing planned as done, nothing unknown as known.
  */
 export function toFhir(items: readonly Sourced[], options: MapOptions): Mapping {
-  const documents = new Map<string, string>()
-  for (const { item } of items) if (item.content.type === 'document') documents.set(item.content.sha256, item.id)
-  const context: Context = { record: options.record, base: options.base, documents }
-  const mapped: { resource: Resource; of: readonly Sourced[] }[] = []
+  const context = contextOf(items, options)
+  const { drafts, skipped } = draft(items, context)
+  return { context, resources: [patientDraft(items, context), ...drafts].flatMap(({ make }) => make()), skipped }
+}
+
+/**
+ * What the items will become, except the Patient. Items that make one resource together must be given together: those of
+ * one battery, which are all of one type.
+ */
+export function draft(
+  items: readonly Sourced[],
+  context: Context,
+): { readonly drafts: readonly Draft[]; readonly skipped: Mapping['skipped'] } {
+  const drafts: Draft[] = []
   const skipped: { id: string; reason: string }[] = []
   const observed: Observed[] = []
   for (const from of items) {
-    const { content } = from.item
+    const { content, id, intent } = from.item
     if (content.type === 'demographics') continue
     const reason = nothingSaid(from)
-    if (reason !== undefined) skipped.push({ id: from.item.id, reason })
-    else if (isObserved(from) && !isRequest(from.item) && from.item.intent !== 'goal') observed.push(from)
-    else for (const resource of resourcesOf(from, context)) mapped.push({ resource, of: [from] })
+    if (reason !== undefined) skipped.push({ id, reason })
+    else if (isObserved(from) && !isRequest(from.item) && intent !== 'goal') observed.push(from)
+    else drafts.push(drafted([from], idsOf(from), () => resourcesOf(from, context)))
   }
-  mapped.push(...observations(observed, context))
-  return {
-    context,
-    resources: [patientFrom(items, context), ...mapped].map((one) => ({ ...one, resource: claimed(one.resource) })),
-    skipped,
-  }
+  drafts.push(...observations(observed, context))
+  return { drafts, skipped }
+}
+
+function drafted(of: readonly Sourced[], ids: readonly string[], make: () => readonly Resource[]): Draft {
+  return { of, ids, make: () => make().map((resource) => ({ resource: claimed(resource), of })) }
+}
+
+/** Ids of what `resourcesOf` makes of an item. */
+function idsOf({ item: { id, content, negated, intent } }: Sourced): string[] {
+  if (content.type !== 'medication' || intent === 'goal') return [id]
+  return [id, ...dispenseIds(id, content, negated)]
 }
 
 /** The Provenance of mapped resources; those without a source of their own have none. */
@@ -170,7 +201,8 @@ function resourcesOf(from: Sourced, context: Context): Resource[] {
   }
 }
 
-function patientFrom(items: readonly Sourced[], context: Context): Mapped {
+/** The Patient of a record, from its demographics and what its social history says of the person. */
+export function patientDraft(items: readonly Sourced[], context: Context): Draft {
   const about = items.filter(({ item }) => item.content.type === 'demographics')
   const social = items.filter(({ item }) => item.content.type === 'social-history')
   const newest = about.reduce<Sourced | undefined>(
@@ -178,10 +210,8 @@ function patientFrom(items: readonly Sourced[], context: Context): Mapped {
     undefined,
   )
   const content = newest?.item.content
-  return {
-    resource: patient(newest, content?.type === 'demographics' ? content : undefined, social, context),
-    of: newest ? [newest] : [],
-  }
+  const demographics = content?.type === 'demographics' ? content : undefined
+  return drafted(newest ? [newest] : [], [context.record], () => [patient(newest, demographics, social, context)])
 }
 
 function writtenAt({ item, addedAt }: Sourced): string {
@@ -189,32 +219,32 @@ function writtenAt({ item, addedAt }: Sourced): string {
 }
 
 /** Observations by themselves; a blood pressure as one, oximetry with what was breathed; batteries as reports and panels. */
-function observations(observed: readonly Observed[], context: Context): Mapped[] {
-  const made: Mapped[] = []
+function observations(observed: readonly Observed[], context: Context): Draft[] {
+  const drafts: Draft[] = []
   const batteries = new Map<string, { members: Observed[]; results: string[] }>()
   for (const group of grouped(observed).values()) {
     for (const of of pairs(group)) {
       const [first, ...more] = of
       if (!first) continue
       const [second] = more
-      const pressure = second !== undefined && hasLoinc(first.item.content.test, '8480-6')
-      const resource = pressure ? bloodPressure(first, second, context) : observation(first, context, more)
-      made.push({ resource, of })
-      const { panel: battery } = first.item.content
-      if (battery === undefined) continue
-      const key = `${first.item.provenance.document}\n${battery.entry}\n${first.item.content.type}`
+      const { id, content, provenance } = first.item
+      const pressure = second !== undefined && hasLoinc(content.test, '8480-6')
+      drafts.push(
+        drafted(of, [id], () => [pressure ? bloodPressure(first, second, context) : observation(first, context, more)]),
+      )
+      if (content.panel === undefined) continue
+      const key = `${provenance.document}\n${content.panel.entry}\n${content.type}`
       const known = batteries.get(key) ?? { members: [], results: [] }
       batteries.set(key, known)
       known.members.push(...of)
-      known.results.push(resource.id)
+      known.results.push(id)
     }
   }
   for (const [key, { members, results }] of batteries) {
     const id = createHash('sha256').update(`${context.record}\n${key}`).digest('hex').slice(0, 32)
-    const resource = panel(id, members, results, context)
-    if (resource) made.push({ resource, of: members })
+    drafts.push(drafted(members, [id], () => some(panel(id, members, results, context))))
   }
-  return made
+  return drafts
 }
 
 /** Those that were measured together: one battery, one time. */
@@ -224,11 +254,14 @@ function grouped(observed: readonly Observed[]): Map<string, Observed[]> {
     const { item } = from
     const at = item.when ?? item.content.panel?.when
     const key = [
+      item.content.type,
       item.provenance.document,
       item.content.panel?.entry ?? `${item.provenance.section}`,
       at?.value?.text ?? at?.low?.text ?? (item.content.panel ? '' : item.id),
     ].join('\n')
-    groups.set(key, [...(groups.get(key) ?? []), from])
+    const group = groups.get(key) ?? []
+    groups.set(key, group)
+    group.push(from)
   }
   return groups
 }

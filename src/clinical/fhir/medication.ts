@@ -214,16 +214,25 @@ const dispensed: Readonly<Record<string, string>> = {
 
 /** A MedicationDispense for each supply that was handed out; none for a medication that is denied. */
 export function medicationDispenses(from: Sourced, content: Medication, context: Context): Resource[] {
-  const { item } = from
-  const handed = item.negated ? [] : (content.supplies ?? []).filter(({ kind }) => kind === 'dispense')
-  return handed.map((supply, at) => medicationDispense(from, content, supply, at + 1, context))
+  const ids = dispenseIds(from.item.id, content, from.item.negated)
+  const handed = (content.supplies ?? []).filter(({ kind }) => kind === 'dispense')
+  return ids.flatMap((id, at) => {
+    const supply = handed[at]
+    return supply ? [medicationDispense(from, content, supply, id, context)] : []
+  })
+}
+
+/** Ids of the dispenses of a medication. */
+export function dispenseIds(id: string, { supplies = [] }: Medication, negated: boolean): string[] {
+  const handed = negated ? [] : supplies.filter(({ kind }) => kind === 'dispense')
+  return handed.map((_, at) => `${id}-dispense-${at + 1}`)
 }
 
 function medicationDispense(
   from: Sourced,
   content: Medication,
   supply: Supply,
-  at: number,
+  id: string,
   context: Context,
 ): Resource {
   const cast = openCast()
@@ -234,7 +243,7 @@ function medicationDispense(
   const handedOver = dateTime(pointOf(supply.when))
   return finish({
     type: 'MedicationDispense',
-    id: `${from.item.id}-dispense-${at}`,
+    id,
     of: [from],
     cast,
     words: [`Dispensed: ${wordsOf(product) ?? ''}`, whenText(supply.when)],
