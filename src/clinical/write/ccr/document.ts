@@ -1,6 +1,7 @@
 import type { Demographics, RecordItem, RecordItemType } from '../../../direct/clinical.js'
 import type { Agent, PartialDate } from '../../../direct/datatypes.js'
 import { subjectOf } from '../../../direct/subject.js'
+import { foldWords } from '../../status.js'
 import { claimOf, columnsOf } from '../columns.js'
 import { writeLimits } from '../limits.js'
 import { type Content, documentBytes, element, type Markup } from '../markup.js'
@@ -8,7 +9,7 @@ import { type Room, type Written, within } from '../room.js'
 import type { Selected } from '../selection.js'
 import { listed, wordsOf } from '../words.js'
 import { address, dateTime, described, ids, openActors, personNames, words } from './datatypes.js'
-import { type CcrEntry, dataObject, planObject, resultObject } from './objects.js'
+import { type CcrEntry, dataObject, planObject, resultObject, stateOf } from './objects.js'
 
 export interface CcrHead {
   readonly id: string
@@ -37,10 +38,18 @@ const sections: readonly (readonly [string, readonly RecordItemType[]])[] = [
 /**
  * What a CCR cannot say as an object is said in a comment, in the words of the narrative: that something is *not* so (the
  * CCR has no negation, and a reader that overlooked it would take the opposite for true), that the source gave no
- * information, and notes. It has no place at all for security labels, templates and the details of supplies,
- * criticality, vehicles and body sites of problems; those stand in no object. Documents are not written.
+ * information, an order that is over (with its status, readers take it for given), and notes.
+ *
+ * It has no place at all for security labels, displays of codes, the details of supplies, criticality, and body sites
+ * of problems; those stand in no object. Documents are not written. Some things come back as something else: what is
+ * planned, of whatever type, as a plan, since Plan is the one object that no reader takes for done; goals too; a team of
+ * carers as one team of all of them; birth sex as the patient's own; an encounter without a type as `Encounter`; a code
+ * that its source told twice, once.
  */
-function isSafeObject({ content, negated, nullFlavor }: RecordItem): boolean {
+function isSafeObject(item: RecordItem): boolean {
+  const { content, negated, nullFlavor, intent } = item
+  if (content.type === 'medication' && intent === 'ordered' && foldWords(stateOf(item) ?? '') !== 'planned')
+    return false
   const subject = subjectOf(content)
   const known = subject === undefined || subject.codings.length > 0 || (subject.nullFlavor ?? 'OTH') === 'OTH'
   return !negated && nullFlavor === undefined && known

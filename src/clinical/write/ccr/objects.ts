@@ -23,9 +23,7 @@ interface Told {
 /** What every data object has: id, dates, ids, type, description, status and sources (ASTM E2369 CCRCodedDataObjectType). */
 function object(local: string, entry: CcrEntry, told: Told, ...parts: readonly Content[]): Markup {
   const { item, ref } = entry
-  const said = item.status?.source ?? item.status?.folded
-  // The CCR has no mood: what was only ordered says so where readers look for what became of it.
-  const state = told.status ?? (item.intent === 'ordered' ? listed(['Ordered', said], ', ') : said)
+  const state = told.status ?? stateOf(item)
   return element(
     local,
     {},
@@ -42,6 +40,12 @@ function object(local: string, entry: CcrEntry, told: Told, ...parts: readonly C
     item.notes?.map((_, at) => element('CommentID', {}, `${ref}-n${at}`)),
     ...parts,
   )
+}
+
+/** The status in words. The CCR has no mood: what was only ordered says so where readers look for what became of it. */
+export function stateOf({ status, intent }: RecordItem): string | undefined {
+  const said = status?.source ?? status?.folded
+  return intent === 'ordered' ? listed(['Ordered', said], ', ') : said
 }
 
 /** The original authors and informants, with their times. */
@@ -162,7 +166,7 @@ export function dataObject(entry: CcrEntry): Markup | undefined {
       return object(
         'Alert',
         entry,
-        { dates: span(when), type: described('Type', content.kind) ?? words('Type', 'Allergy') },
+        { dates: span(when), type: described('Type', kindOf(content.kind)) ?? words('Type', 'Allergy') },
         element(
           'Agent',
           {},
@@ -347,6 +351,12 @@ export function dataObject(entry: CcrEntry): Markup | undefined {
     default:
       return undefined
   }
+}
+
+/** Without the word, an alert of an unknown type is no allergy to its readers. */
+function kindOf(kind: Concept | undefined): Concept | undefined {
+  const words = wordsOf(kind)
+  return kind && (/allerg|intoleran|adverse/i.test(words) ? kind : { ...kind, text: `Allergy: ${words}` })
 }
 
 type Of<T extends RecordItem['content']['type']> = Extract<RecordItem['content'], { type: T }>
