@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { writeJson } from '../../src/clinical/fhir/json.js'
 import { escaped } from '../../src/clinical/fhir/make.js'
 import { provenancesOf, toFhir } from '../../src/clinical/fhir/map.js'
-import type { ItemContent, RecordItem } from '../../src/direct/clinical.js'
+import type { ClinicalDocument, ItemContent, RecordItem } from '../../src/direct/clinical.js'
 import type { Agent, Concept, PartialDate, Quantity, Value, When } from '../../src/direct/datatypes.js'
 import { faultsOf } from './fhir-judge.js'
 
@@ -166,6 +166,39 @@ const panel = rec({
 const range = rec({ low: opt(quantity), high: opt(quantity), text: opt(words), interpretation: opt(concept) })
 const type = <T extends string>(one: T) => fc.constant(one)
 
+const metadata = rec<NonNullable<ClinicalDocument['metadata']>>({
+  level: fc.constantFrom('full', 'limited'),
+  title: opt(words),
+  comments: opt(words),
+  uniqueId: opt(fc.oneof(words, fc.constantFrom('1.2.3', '1.2.3^7', 'urn:uuid:x'))),
+  mediaType: opt(words),
+  language: opt(fc.oneof(words, fc.constant('en-US'))),
+  createdAt: opt(date),
+  serviceStart: opt(date),
+  serviceStop: opt(date),
+  class: opt(concept),
+  kind: opt(concept),
+  format: opt(concept),
+  practiceSetting: opt(concept),
+  facilityKind: opt(concept),
+  confidentiality: opt(few(concept)),
+  events: opt(few(concept)),
+  authors: few(agent),
+  patient: opt(identifier),
+  sourcePatient: opt(identifier),
+  submission: opt(
+    rec({
+      title: opt(words),
+      uniqueId: opt(words),
+      sourceId: opt(words),
+      submittedAt: opt(date),
+      contentType: opt(concept),
+      authors: few(agent),
+      recipients: few(words),
+    }),
+  ),
+})
+
 const content = fc.oneof(
   rec({
     type: type('demographics'),
@@ -212,7 +245,22 @@ const content = fc.oneof(
     product: concept,
     brand: opt(concept),
     strength: opt(quantity),
+    strengths: opt(few(quantity)),
     form: opt(concept),
+    manufacturer: opt(words),
+    vehicles: opt(few(concept)),
+    directions: opt(
+      few(
+        rec({
+          dose: opt(quantity),
+          doseRange: opt(rec({ low: opt(quantity), high: opt(quantity) })),
+          route: opt(concept),
+          timings: few(timing),
+          text: words,
+        }),
+      ),
+    ),
+    reactions: opt(few(reaction)),
     dose: opt(quantity),
     doseRange: opt(rec({ low: opt(quantity), high: opt(quantity) })),
     rate: opt(quantity),
@@ -290,6 +338,7 @@ const content = fc.oneof(
     conditions: few(
       rec({
         condition: concept,
+        kind: opt(concept),
         when: opt(when),
         ageAtOnset: opt(quantity),
         causedDeath: opt(fc.boolean()),
@@ -330,11 +379,21 @@ const content = fc.oneof(
     serial: opt(words),
     lot: opt(words),
     brand: opt(words),
+    distinctIdentifier: opt(words),
+    safety: opt(few(concept)),
+    quantity: opt(quantity),
     manufacturedAt: opt(date),
     expiresAt: opt(date),
     bodySites: few(concept),
   }),
-  rec({ type: type('goal'), goal: concept, target: opt(value), priority: opt(concept), instructions: opt(words) }),
+  rec({
+    type: type('goal'),
+    goal: concept,
+    target: opt(value),
+    priority: opt(concept),
+    reasons: opt(few(concept)),
+    instructions: opt(words),
+  }),
   rec({
     type: type('plan'),
     activity: concept,
@@ -361,6 +420,7 @@ const content = fc.oneof(
     code: opt(concept),
     custodian: opt(agent),
     set: opt(identifier),
+    metadata: opt(metadata),
     related: opt(few(rec({ kind: fc.constantFrom('RPLC', 'APND', 'X'), identifiers }))),
   }),
 ) as fc.Arbitrary<ItemContent>

@@ -378,7 +378,7 @@ test('a medication, as it was reviewed by eye', () => {
         timing: { repeat: { boundsPeriod: { start: '2020-01-02' }, frequency: 1, period: 12, periodUnit: 'h' } },
         doseAndRate: [{ doseQuantity: { value: 1, unit: 'Tablet' } }],
       },
-      { sequence: 2, timing: { repeat: { when: ['HS'] } } },
+      { sequence: 1, timing: { repeat: { when: ['HS'] } } },
     ],
     dispenseRequest: { numberOfRepeatsAllowed: 2, quantity: { value: 30, code: '{tbl}' } },
   })

@@ -16,6 +16,7 @@ import {
   moment,
   period,
   pointOf,
+  quantityText,
   usCore,
   value,
   valueText,
@@ -238,6 +239,7 @@ export function device(from: Sourced, content: Device, context: Context): Resour
               },
             ],
       status: item.status?.source === 'nullified' ? 'entered-in-error' : stopped ? 'inactive' : undefined,
+      distinctIdentifier: content.distinctIdentifier,
       manufacturer: content.manufacturer,
       manufactureDate: dateTime(content.manufacturedAt),
       expirationDate: dateTime(content.expiresAt),
@@ -247,7 +249,12 @@ export function device(from: Sourced, content: Device, context: Context): Resour
       deviceName: said(content.brand) === undefined ? [] : [{ name: content.brand, type: 'model-name' }],
       type: conceptOrAbsent(content.device),
       patient: patientOf(context),
-      note: notes(item, ...worded('Body site', content.bodySites)),
+      note: notes(
+        item,
+        content.quantity && `Quantity: ${quantityText(content.quantity)}`,
+        ...worded('Body site', content.bodySites),
+      ),
+      safety: concepts(content.safety),
     },
   })
 }
@@ -300,6 +307,8 @@ export function goal(from: Sourced, content: ItemContent, context: Context): Res
   const due = date(item.when?.high)
   const detail = target === undefined || target.kind === 'absent' ? {} : detailOf(value('detail', target))
   const measure = concept(subject)
+  const reasons = concepts(own.reasons).map((code, at) => reason(code, `r${at + 1}`, context))
+  cast.contained.push(...reasons)
   return finish({
     type: 'Goal',
     id: item.id,
@@ -320,9 +329,21 @@ export function goal(from: Sourced, content: ItemContent, context: Context): Res
       startDate: date(item.when?.value ?? item.when?.low),
       target: due !== undefined || Object.keys(detail).length > 0 ? [{ measure, ...detail, dueDate: due }] : [],
       expressedBy: cast.refer(recorderOf(item), ['person']),
+      addresses: reasons.map(({ id }) => ({ reference: `#${id}` })),
       note: notes(item, own.instructions),
     },
   })
+}
+
+/** What a goal answers to: a problem or a mere risk, so no more than unconfirmed. */
+function reason(code: JsonObject, id: string, context: Context): Resource {
+  return {
+    resourceType: 'Condition',
+    id,
+    verificationStatus: coded(`${hl7}/condition-ver-status`, 'unconfirmed'),
+    code,
+    subject: patientOf(context),
+  }
 }
 
 /** Goal.target.detail[x] takes no dateTime and no Period. */

@@ -5,8 +5,11 @@ import type { Agent } from '../../direct/datatypes.js'
 import {
   absent,
   coded,
+  codeText,
+  coding,
   concept,
   conceptOrAbsent,
+  concepts,
   dateTime,
   extension,
   identifier,
@@ -28,7 +31,7 @@ const ihe = 'http://ihe.net/fhir/ihe.formatcode.fhir/CodeSystem/formatcode'
 const hl7Formats = 'http://terminology.hl7.org/CodeSystem/v3-HL7DocumentFormatCodes'
 
 /** What the bytes are, in the format codes of document sharing (IHE ITI TF-3, HL7 document format codes). */
-function formatOf({ format, formatVersion }: ClinicalDocument): JsonObject | undefined {
+function formatOf({ format, formatVersion, metadata }: ClinicalDocument): JsonObject | undefined {
   if (format === 'c-cda') {
     return {
       system: hl7Formats,
@@ -36,7 +39,63 @@ function formatOf({ format, formatVersion }: ClinicalDocument): JsonObject | und
     }
   }
   if (format === 'c32') return { system: ihe, code: 'urn:ihe:pcc:xphr:2007' }
-  return undefined
+  const told = metadata?.format?.codings.find(({ code }) => codeText(code) !== '')
+  return told && coding(told)
+}
+
+/**
+ * What the package says that brought the document, each where FHIR has it (IHE ITI MHD); the submission in an extension. What
+ * the document says of itself comes before it.
+ */
+function described({ metadata }: ClinicalDocument): {
+  readonly identifiers: readonly JsonObject[]
+  readonly context: JsonObject
+  readonly extensions: readonly JsonObject[]
+} {
+  if (!metadata) return { identifiers: [], context: {}, extensions: [] }
+  const { submission, sourcePatient } = metadata
+  const source = sourcePatient && identifier(sourcePatient)
+  const parts: readonly (readonly [string, string, Json | undefined])[] = [
+    ['title', 'String', submission?.title],
+    ['uniqueId', 'String', submission?.uniqueId],
+    ['sourceId', 'String', submission?.sourceId],
+    ['submitted', 'DateTime', dateTime(submission?.submittedAt)],
+    ['contentType', 'CodeableConcept', concept(submission?.contentType)],
+    ...(submission?.authors ?? []).map(({ text }): [string, string, string] => ['author', 'String', text]),
+    ...(submission?.recipients ?? []).map((text): [string, string, string] => ['recipient', 'String', text]),
+  ]
+  const told = parts.filter(
+    ([, , value]) => value !== undefined && (typeof value !== 'string' || said(value) !== undefined),
+  )
+  return {
+    identifiers: some(uniqueId(metadata.uniqueId)),
+    context: {
+      event: concepts(metadata.events),
+      facilityType: concept(metadata.facilityKind),
+      practiceSetting: concept(metadata.practiceSetting),
+      sourcePatientInfo: source && { type: 'Patient', identifier: source },
+    },
+    extensions: [
+      extension(`${own}:metadata-level`, { valueCode: metadata.level }),
+      ...(told.length === 0
+        ? []
+        : [
+            extension(`${own}:submission`, {
+              extension: told.map(([url, type, value]) => ({ url, [`value${type}`]: value })),
+            }),
+          ]),
+    ],
+  }
+}
+
+/** An id of a DocumentEntry: an OID, an OID and an extension with `^` between them, or a URI. */
+function uniqueId(text: string | undefined): JsonObject | undefined {
+  const [root = '', value] = (text ?? '').split('^')
+  return said(root) === undefined ? undefined : identifier({ root, ...(value !== undefined && { value }) })
+}
+
+function same(one: JsonObject | undefined, other: JsonObject): boolean {
+  return one !== undefined && one['system'] === other['system'] && one['value'] === other['value']
 }
 
 const relations: Readonly<Record<string, string>> = { RPLC: 'replaces', APND: 'appends', XFRM: 'transforms' }
@@ -47,47 +106,69 @@ const clinicalNote = `${usCore.replace('StructureDefinition', 'CodeSystem')}/us-
 export function documentReference(from: Sourced, content: ClinicalDocument, context: Context): Resource {
   const { item } = from
   const cast = openCast()
-  const when = period(item.when) ?? (item.when?.value ? { start: dateTime(item.when.value) } : undefined)
+  const { metadata } = content
+  const about = described(content)
+  const service = {
+    ...(metadata?.serviceStart && { low: metadata.serviceStart }),
+    ...(metadata?.serviceStop && { high: metadata.serviceStop }),
+  }
+  const when =
+    period(item.when) ?? (item.when?.value ? { start: dateTime(item.when.value) } : undefined) ?? period(service)
   const masters: JsonObject[] = item.identifiers.map(identifier).filter((one) => one !== undefined)
+  const writers = item.provenance.authors.length > 0 ? item.provenance.authors : (metadata?.authors ?? [])
+  const title = content.title ?? metadata?.title ?? content.name
+  const kind = content.code ?? metadata?.kind
+  const surroundings = { ...about.context, period: when }
   return finish({
     type: 'DocumentReference',
     id: item.id,
     of: [from],
     cast,
-    words: [content.title ?? content.name ?? wordsOf(content.code), content.custodian?.text, whenText(item.when)],
-    extensions: [extension(`${own}:sha-256`, { valueString: content.sha256 })],
+    words: [title ?? wordsOf(kind), content.custodian?.text, whenText(item.when)],
+    extensions: [extension(`${own}:sha-256`, { valueString: content.sha256 }), ...about.extensions],
     fields: {
       masterIdentifier: masters[0],
-      identifier: [...masters.slice(1), ...(content.set ? identifiers([content.set]) : [])],
+      identifier: [
+        ...masters.slice(1),
+        ...(content.set ? identifiers([content.set]) : []),
+        ...about.identifiers.filter((one) => !masters.some((known) => same(known, one))),
+      ],
       status: 'current',
       docStatus: 'final',
-      type: content.code ? conceptOrAbsent(content.code) : coded(loinc, '34133-9', 'Summary of episode note'),
-      category: [coded(clinicalNote, 'clinical-note', 'Clinical Note')],
+      type: kind ? conceptOrAbsent(kind) : coded(loinc, '34133-9', 'Summary of episode note'),
+      category: [coded(clinicalNote, 'clinical-note', 'Clinical Note'), ...some(concept(metadata?.class))],
       subject: patientOf(context),
       date: instant(item.recordedAt) ?? (from.addedAt === undefined ? undefined : instantAt(from.addedAt)),
-      author: authors(item.provenance.authors, cast.refer),
+      author: authors(writers, cast.refer),
       custodian: cast.refer(content.custodian, ['organization']),
       relatesTo: (content.related ?? []).flatMap(({ kind, identifiers: ids }) => {
         const code = lookup(relations, kind)
         const target = ids.map(identifier).find((one) => one !== undefined)
         return code === undefined || target === undefined ? [] : [{ code, target: { identifier: target } }]
       }),
-      description: content.title,
+      description: metadata?.comments ?? content.title,
+      securityLabel: concepts(metadata?.confidentiality),
       content: [
         {
           attachment: {
             contentType: mediaType(content.mediaType),
+            language: languageOf(metadata?.language),
             url: `${context.base}/Binary/${content.sha256}`,
             size: content.sizeBytes < 2 ** 31 ? content.sizeBytes : undefined,
-            title: content.title ?? content.name,
-            creation: dateTime(item.recordedAt),
+            title,
+            creation: dateTime(item.recordedAt ?? metadata?.createdAt),
           },
           format: formatOf(content),
         },
       ],
-      context: when ? { period: when } : undefined,
+      context: surroundings,
     },
   })
+}
+
+/** A language tag (RFC 5646); undefined for what is none. */
+function languageOf(text: string | undefined): string | undefined {
+  return text !== undefined && /^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$/.test(text) ? text : undefined
 }
 
 /** The SHA-256 that a DocumentReference of ours names in its attachment; undefined for any other resource. */

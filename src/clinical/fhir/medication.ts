@@ -1,7 +1,8 @@
 import type { Immunization, Medication, RecordItem, Supply } from '../../direct/clinical.js'
-import type { Concept, Quantity, Timing, When } from '../../direct/datatypes.js'
+import type { Concept, Quantity, QuantityRange, Timing, When } from '../../direct/datatypes.js'
 import { denies } from '../denial.js'
 import {
+  absent,
   codeText,
   concept,
   conceptOrAbsent,
@@ -10,6 +11,7 @@ import {
   extension,
   identifiers,
   names,
+  own,
   period,
   pointOf,
   quantity,
@@ -77,6 +79,7 @@ export function medicationRequest(from: Sourced, content: Medication, context: C
       reportedBoolean: listed ? true : undefined,
       medicationCodeableConcept: none ? noKnown(content.product) : conceptOrAbsent(content.product),
       subject: patientOf(context),
+      supportingInformation: none ? [] : some(productOf(content, cast)),
       authoredOn: dateTime(item.recordedAt),
       requester: cast.refer(recorderOf(item) ?? item.performers?.[0], anybody),
       recorder: listed ? cast.refer(recorderOf(item), ['person']) : undefined,
@@ -100,48 +103,104 @@ function medicationStatus(item: RecordItem): string {
   return requestStatus(item, { revoked: 'cancelled', ended: 'stopped' })
 }
 
-/** What the product is made of, in words: FHIR would want a Medication resource that few clients look into. */
+/** What the product is made of, in words, for whoever looks no further. */
 function details(content: Medication): string[] {
+  const named = (all: readonly Concept[] = []) =>
+    all
+      .map((one) => wordsOf(one) ?? one.codings[0]?.code)
+      .filter((one) => one !== undefined)
+      .join(', ') || undefined
   const rows: readonly (readonly [string, string | undefined])[] = [
-    ['Brand', wordsOf(content.brand) ?? content.brand?.codings[0]?.code],
-    ['Strength', content.strength && quantityText(content.strength)],
-    ['Form', wordsOf(content.form)],
+    ['Brand', named(content.brand && [content.brand])],
+    ['Strength', strengthsOf(content).map(quantityText).join(', ') || undefined],
+    ['Form', named(content.form && [content.form])],
     ['Manufacturer', content.manufacturer],
-    ['Vehicle', (content.vehicles ?? []).map(wordsOf).filter(Boolean).join(', ') || undefined],
-    [
-      'Reaction',
-      (content.reactions ?? [])
-        .map(({ manifestation }) => wordsOf(manifestation))
-        .filter(Boolean)
-        .join(', ') || undefined,
-    ],
-    ['Adherence', wordsOf(content.adherence)],
+    ['Vehicle', named(content.vehicles)],
+    ['Reaction', named((content.reactions ?? []).map(({ manifestation }) => manifestation))],
+    ['Adherence', named(content.adherence && [content.adherence])],
   ]
   return rows.flatMap(([name, words]) => (words === undefined ? [] : [`${name}: ${words}`]))
 }
 
+function strengthsOf({ strength, strengths }: Medication): readonly Quantity[] {
+  return strengths ?? (strength ? [strength] : [])
+}
+
+/**
+ * The product as a contained Medication, where the source says more of it than its name: form, strengths, maker, vehicle.
+ * `medicationCodeableConcept` stays what clients search and show; this stands beside it as supporting information. Which
+ * substance a strength is of is not told. Undefined where there is nothing more to say.
+ */
+function productOf(content: Medication, cast: Cast): JsonObject | undefined {
+  const strengths = strengthsOf(content).map((numerator) => ratio({ numerator }))
+  const form = concept(content.form)
+  const brand = concept(content.brand)
+  const maker = said(content.manufacturer)
+  const vehicles = concepts(content.vehicles)
+  const active = strengths.filter((one) => one !== undefined)
+  if (!form && !brand && maker === undefined && vehicles.length === 0 && active.length === 0) return undefined
+  const manufacturer =
+    maker === undefined ? undefined : cast.refer({ kind: 'organization', text: maker, identifiers: [] })
+  cast.contained.push({
+    resourceType: 'Medication',
+    id: 'product',
+    extension: brand ? [extension(`${own}:brand`, { valueCodeableConcept: brand })] : [],
+    code: concept(content.product),
+    manufacturer,
+    form,
+    ingredient: [
+      ...active.map((strength) => ({ itemCodeableConcept: absent(), strength })),
+      ...vehicles.map((vehicle) => ({ itemCodeableConcept: vehicle, isActive: false })),
+    ],
+  })
+  return { reference: '#product', display: wordsOf(content.product) }
+}
+
+/** What one dosage says besides its timing. */
+interface Dosing {
+  readonly dose?: Quantity
+  readonly doseRange?: QuantityRange
+  readonly route?: Concept
+  readonly timings: readonly Timing[]
+  readonly text?: string
+}
+
+/**
+ * Directions one after the other, each with its number; several timings of one have the same number, for they hold together
+ * (FHIR R4 Dosage.sequence).
+ */
 function dosages(content: Medication, when: When | undefined): JsonObject[] {
-  const needed = content.asNeeded ? neededFor(content) : {}
+  const { directions = [], instructions } = content
+  if (directions.length === 0) {
+    const whole: Dosing = { ...content, ...(instructions !== undefined && { text: instructions }) }
+    return dosing(content, whole, when, content.timings.length > 1 ? 1 : undefined)
+  }
+  const all = directions.flatMap((one, at) => dosing(content, one, when, at + 1))
+  const [first, ...others] = all
+  const more = directions.every(({ text }) => text !== instructions) ? instructions : undefined
+  return first ? [{ ...first, additionalInstruction: more === undefined ? [] : [{ text: more }] }, ...others] : []
+}
+
+function dosing(content: Medication, one: Dosing, when: When | undefined, sequence: number | undefined): JsonObject[] {
   const rate = quantity(content.rate)
-  const dose = simple(content.dose)
-  const doses = content.doseRange ? range(content.doseRange) : undefined
+  const dose = simple(one.dose)
+  const doses = one.doseRange ? range(one.doseRange) : undefined
   const shared: JsonObject = {
-    text: content.instructions,
-    ...needed,
+    text: one.text,
+    ...(content.asNeeded ? neededFor(content) : {}),
     site: concept(content.site),
-    route: concept(content.route),
+    route: concept(one.route ?? content.route),
     doseAndRate:
       dose || doses || rate ? [{ ...(dose ? { doseQuantity: dose } : { doseRange: doses }), rateQuantity: rate }] : [],
     maxDosePerPeriod: content.maxDose && ratio(content.maxDose),
   }
-  const timings = content.timings.length === 0 ? [undefined] : content.timings
-  const all = timings.map((timing, at) => ({
+  const timings = one.timings.length === 0 ? [undefined] : one.timings
+  const all = timings.map((timing) => ({
     ...shared,
-    sequence: timings.length > 1 ? at + 1 : undefined,
     timing: timingOf(timing, when),
-    patientInstruction: content.dose && !dose ? `Dose: ${quantityText(content.dose)}` : undefined,
+    patientInstruction: one.dose && !dose ? `Dose: ${quantityText(one.dose)}` : undefined,
   }))
-  return all.filter((one) => JSON.stringify(one) !== '{"doseAndRate":[]}')
+  return all.filter((each) => JSON.stringify(each) !== '{"doseAndRate":[]}').map((each) => ({ sequence, ...each }))
 }
 
 function neededFor({ preconditions = [] }: Medication): JsonObject {

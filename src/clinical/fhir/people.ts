@@ -235,6 +235,7 @@ export function familyMemberHistory(from: Sourced, content: FamilyHistory, conte
         ...denied.map((one) => `Denied: ${wordsOf(one.condition) ?? one.condition.codings[0]?.code ?? ''}`),
       ),
       condition: positive.map((one) => ({
+        extension: some(concept(one.kind)).map((kind) => extension(`${own}:kind`, { valueCodeableConcept: kind })),
         code: conceptOrAbsent(one.condition),
         contributedToDeath: one.causedDeath,
         ...beginning(one.ageAtOnset, dateTime(one.when?.value ?? one.when?.low)),
