@@ -10,7 +10,7 @@ const leaf = {
   },
   asn1: { may: [], holds: 'BER and DER: reader, writer, object identifiers.' },
   x509: { may: ['asn1'], holds: 'Certificates, names and revocation lists as structures; decides nothing.' },
-  xml: { may: ['direct'], holds: 'One small element tree over an XML parser, within limits.' },
+  xml: { may: ['direct'], holds: 'One small element tree over an XML parser, within limits; and writing.' },
   mime: { may: ['direct'], holds: 'Reads and builds MIME trees within limits; knows nothing of Direct.' },
 }
 
@@ -25,7 +25,8 @@ const features = {
   },
   clinical: {
     may: ['direct', 'ports', 'mime', 'xml'],
-    holds: 'Recognises clinical documents and reads them into record items.',
+    holds:
+      'Recognises clinical documents and reads them into record items; writes items as C-CDA, CCR, XDM and FHIR; shows documents.',
   },
   notices: { may: ['direct', 'ports', 'mime'], holds: 'Disposition and delivery notices: composing and recognising.' },
   authority: {
