@@ -101,7 +101,7 @@ function details(scope: Scope, node: XmlNode): Pick<Allergy, 'reactions' | 'seve
     if (isA(related, templates.reaction) || (manifested.has(related) && !isSeverity(related))) {
       const reaction = isNegated(related) ? undefined : readReaction(scope, related)
       if (reaction !== undefined) reactions.push(reaction)
-    } else if (isSeverity(related)) severity ??= readNamed(scope, child(related, 'value'))
+    } else if (isSeverity(related)) severity ??= readSeverity(scope, related)
     else if (isA(related, templates.criticality) || codeIs(related, '82606-5')) {
       criticality ??= readNamed(scope, child(related, 'value'))
     }
@@ -118,7 +118,7 @@ export function readReaction(scope: Scope, node: XmlNode): Reaction | undefined 
   const manifestation = withNarrative(scope, readNamed(scope, child(node, 'value')), node, /reaction/i)
   if (!says(manifestation)) return undefined
   const graded = relatedStatements(node).find(isSeverity)
-  const severity = graded && readNamed(scope, child(graded, 'value'))
+  const severity = graded && readSeverity(scope, graded)
   const when = readWhen(scope, child(node, 'effectiveTime'))
   return {
     manifestation,
@@ -135,6 +135,12 @@ export function reactionsOf(scope: Scope, node: XmlNode): Reaction[] {
     .filter((one) => isA(one, templates.reaction) || manifested.has(one))
     .map((one) => readReaction(scope, one))
     .filter((one) => one !== undefined)
+}
+
+/** How bad it is: coded, else in words (HITSP C83 6.07); undefined where nothing says it. */
+export function readSeverity(scope: Scope, node: XmlNode): Concept | undefined {
+  const severity = withNarrative(scope, readNamed(scope, child(node, 'value')), node, /sever/i)
+  return says(severity) ? severity : undefined
 }
 
 function codeIs(node: XmlNode, code: string): boolean {

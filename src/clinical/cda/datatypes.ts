@@ -63,7 +63,7 @@ function referred(scope: Scope, reference: string, column: RegExp | undefined): 
 
 /**
  * A CD, CE, CV, CO or CS with all its translations in source order. Codes under nullFlavor OTH live in the translations.
- * Text: original text, else display name, else that of a translation. Undefined where the element says nothing at all.
+ * Text: original text, else display name, else those of a translation. Undefined where the element says nothing at all.
  */
 export function readConcept(scope: Scope, node: XmlNode | undefined, column?: RegExp): Concept | undefined {
   if (node === undefined) return undefined
@@ -71,7 +71,7 @@ export function readConcept(scope: Scope, node: XmlNode | undefined, column?: Re
   let nullFlavor = nullFlavorOf(node)
   const collect = (from: XmlNode): void => {
     const coding = readCoding(scope, from)
-    if (coding?.sourceSystem === nullFlavorSystem) nullFlavor ??= coding.code
+    if (coding !== undefined && isNullCode(from, coding)) nullFlavor ??= coding.code
     else if (coding !== undefined) codings.push(coding)
     for (const translation of childrenOf(from, 'translation')) collect(translation)
   }
@@ -83,7 +83,8 @@ export function readConcept(scope: Scope, node: XmlNode | undefined, column?: Re
     given(
       childrenOf(node, 'translation').find((one) => given(one, 'displayName') !== undefined),
       'displayName',
-    )
+    ) ??
+    readText(scope, child(child(node, 'translation'), 'originalText'), column)
   if (codings.length === 0 && text === undefined && nullFlavor === undefined) return undefined
   const qualifiers = readQualifiers(scope, node)
   return {
@@ -111,9 +112,19 @@ function firstCoding(scope: Scope, node: XmlNode | undefined): Coding | undefine
   if (node === undefined) return undefined
   for (const one of [node, ...childrenOf(node, 'translation')]) {
     const coding = readCoding(scope, one)
-    if (coding !== undefined && coding.sourceSystem !== nullFlavorSystem) return coding
+    if (coding !== undefined && !isNullCode(one, coding)) return coding
   }
   return undefined
+}
+
+const nullFlavors = new Set('NI INV DER OTH NINF PINF UNC MSK NA UNK ASKU NAV NASK QS TRC NP'.split(' '))
+
+/**
+ * Whether a code is a null flavor in the place of a code: of that system, or beside a nullFlavor (`code="UNK"
+ * nullFlavor="UNK"`). Without a nullFlavor a code stays as written, whatever it looks like: codes are not judged here.
+ */
+function isNullCode(node: XmlNode, { code, sourceSystem }: Coding): boolean {
+  return sourceSystem === nullFlavorSystem || (nullFlavors.has(code) && nullFlavorOf(node) !== undefined)
 }
 
 /** One code as its source gave it, translations aside; undefined without a code. */
@@ -172,6 +183,11 @@ export function readTime(scope: Scope, node: XmlNode | undefined): PartialDate |
  */
 export function readWhen(scope: Scope, node: XmlNode | undefined, ends = false): When | undefined {
   if (node === undefined) return undefined
+  // Of a set of times (SXPR_TS) the first that says anything.
+  for (const part of childrenOf(node, 'comp')) {
+    const when = readWhen(scope, part, ends)
+    if (when !== undefined) return when
+  }
   const low = child(node, 'low')
   const high = child(node, 'high')
   const single = given(node, 'value') === undefined ? child(node, 'center') : node
@@ -230,11 +246,12 @@ export function readIdentifiers(node: XmlNode, local = 'id'): Identifier[] {
   return found
 }
 
-/** Statements that stand in `entryRelationship` of this one, each with its own first clinical statement. */
+/** Statements that stand in `entryRelationship` of this one, each with its own first clinical statement; denied relations left out. */
 export function relatedStatements(node: XmlNode, typeCode?: string): XmlNode[] {
   const found: XmlNode[] = []
   for (const relation of childrenOf(node, 'entryRelationship')) {
     if (typeCode !== undefined && given(relation, 'typeCode') !== typeCode) continue
+    if (isNegated(relation)) continue
     const statement = elements(relation).find((one) => one.ns === node.ns && isStatement(one))
     if (statement) found.push(statement)
   }

@@ -19,6 +19,7 @@ import {
 } from './datatypes.js'
 import { nestedIn, type ReadStatement } from './nested.js'
 import { at, type Scope } from './scope.js'
+import { isSpecimen } from './specimens.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { actStatus, foldConcept } from './status.js'
 import { isA, templates } from './templates.js'
@@ -64,7 +65,7 @@ function productsOf(place: Place): Place[] {
   const found: Place[] = []
   for (const participant of placesIn(place, 'participant')) {
     const role = placeAt(participant, 'participantRole')
-    if (role === undefined) continue
+    if (role === undefined || isSpecimen(role.node)) continue
     const type = given(participant.node, 'typeCode')
     if (type === 'PRD' || type === 'DEV' || isInstance(role.node)) found.push(role)
   }

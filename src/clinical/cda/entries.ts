@@ -17,7 +17,7 @@ import { readWrapper } from './plans.js'
 import { readProblem } from './problems.js'
 import { readProcedure } from './procedures.js'
 import { readBattery, readObservation } from './results.js'
-import { at, mergeInto, remark, type Scope } from './scope.js'
+import { at, inside, mergeInto, remark, type Scope } from './scope.js'
 import { intentOf, referredKeys } from './statement.js'
 import { isA, templates } from './templates.js'
 
@@ -73,7 +73,7 @@ function readStatement(scope: Scope): void {
     remark(scope, 'unmapped-entry', 'no clinical statement')
     return
   }
-  const inner = at(scope, place)
+  const inner = at(inside(scope, scope.place), place)
   const statement = { ...inner, authorship: conduct(inner, place) }
   const before = reading.diagnostics.length
   if (isSecurityLabel(place.node)) {
@@ -210,17 +210,29 @@ function concern(
   read: (scope: Scope, concern: Place['node'] | undefined) => number,
 ): number {
   if (scope.place.node.local === 'observation') return read(scope, undefined)
-  const inside = placesIn(scope.place, 'entryRelationship')
-    .map((relation) => placesIn(relation, 'observation')[0])
-    .filter((place) => place !== undefined)
-  const templated = inside.filter((place) => isA(place.node, roots))
-  const chosen = templated.length > 0 ? templated : inside.filter(isSubject)
+  const all = observationsIn(scope)
+  const templated = all.filter((inner) => isA(inner.place.node, roots))
+  const chosen = templated.length > 0 ? templated : all.filter((inner) => isSubject(inner.place))
   let made = 0
-  for (const place of chosen) {
-    const inner = at(scope, place)
-    made += readOne({ ...inner, authorship: conduct(inner, place) }, scope, roots, read)
+  for (const inner of chosen) {
+    made += readOne({ ...inner, authorship: conduct(inner, inner.place) }, scope, roots, read)
   }
   return made
+}
+
+/** The observations right inside a statement, and those of organizers that group them there. */
+function observationsIn(scope: Scope): Scope[] {
+  const { place } = scope
+  const relations = [...placesIn(place, 'entryRelationship'), ...placesIn(place, 'component')]
+  return relations.flatMap((relation) => {
+    const [observation] = placesIn(relation, 'observation')
+    const [organizer] = placesIn(relation, 'organizer')
+    const within = inside(scope, relation)
+    return [
+      ...(observation === undefined ? [] : [at(within, observation)]),
+      ...(organizer === undefined ? [] : observationsIn(inside(at(within, organizer), organizer))),
+    ]
+  })
 }
 
 /** An allergy listed among the problems is an allergy, and the other way round. */
@@ -249,7 +261,7 @@ function wrapped(scope: Scope): number {
   let made = 0
   for (const relation of [...placesIn(scope.place, 'entryRelationship'), ...placesIn(scope.place, 'component')]) {
     for (const place of placesIn(relation, 'substanceAdministration')) {
-      const inner = at(scope, place)
+      const inner = at(inside(scope, relation), place)
       made += readMedication({ ...inner, authorship: conduct(inner, place) })
     }
   }

@@ -2,7 +2,7 @@ import { child, type XmlNode } from '../../xml/node.js'
 import { placesIn } from '../place.js'
 import { conduct } from './authors.js'
 import { given, isStatement } from './datatypes.js'
-import { at, type Scope } from './scope.js'
+import { at, inside, type Scope } from './scope.js'
 import { isA, templates } from './templates.js'
 
 /** Reads the statement of a scope as whatever it is; answers how many items it made. */
@@ -15,7 +15,7 @@ export function nestedIn(scope: Scope): Scope[] {
     if (relation.node.local !== 'entryRelationship' && relation.node.local !== 'component') continue
     const place = placesIn(relation).find((one) => isStatement(one.node))
     if (place === undefined) continue
-    const inner = at(scope, place)
+    const inner = at(inside(scope, relation), place)
     found.push({ ...inner, authorship: conduct(inner, place) })
   }
   return found

@@ -1,6 +1,7 @@
 import type { Problem } from '../../direct/clinical.js'
 import { child, type XmlNode } from '../../xml/node.js'
 import { denies } from '../denial.js'
+import { readSeverity } from './allergies.js'
 import {
   given,
   readAllNamed,
@@ -48,10 +49,8 @@ export function readProblem(scope: Scope, concern: XmlNode | undefined, causedDe
 function details(scope: Scope, node: XmlNode): Omit<Problem, 'type' | 'problem' | 'kind'> {
   const related = relatedStatements(node)
   const valueOfFirst = (is: (one: XmlNode) => boolean): XmlNode | undefined => child(related.find(is), 'value')
-  const severity = readNamed(
-    scope,
-    valueOfFirst((one) => isA(one, templates.severity) || codeOf(one) === 'SEV'),
-  )
+  const graded = related.find((one) => isA(one, templates.severity) || codeOf(one) === 'SEV')
+  const severity = graded && readSeverity(scope, graded)
   const ageAtOnset = readQuantity(valueOfFirst(isAgeAtOnset))
   const bodySites = readAllNamed(scope, node, 'targetSiteCode')
   const diagnosed = related.find((one) => isA(one, templates.dateOfDiagnosis) || codeOf(one) === '77975-1')

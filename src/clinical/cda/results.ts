@@ -20,7 +20,7 @@ import {
 } from './datatypes.js'
 import { isSecurityLabel } from './labels.js'
 import type { ReadStatement } from './nested.js'
-import { at, type Scope } from './scope.js'
+import { at, inside, type Scope } from './scope.js'
 import { specimensOf } from './specimens.js'
 import { emit, intentOf, isComment, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
@@ -62,7 +62,7 @@ export function readBattery(scope: Scope, type: Observed, nested: ReadStatement,
   for (const component of placesIn(scope.place, 'component')) {
     const place = placesIn(component).find((one) => isStatement(one.node))
     if (place === undefined) continue
-    const inner = authored(scope, place)
+    const inner = authored(inside(scope, component), place)
     if (place.node.local === 'observation') {
       // A label is on what is around it, and not a finding.
       if (isSecurityLabel(place.node)) continue

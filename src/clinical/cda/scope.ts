@@ -1,6 +1,6 @@
 import type { ItemProvenance } from '../../direct/clinical.js'
 import type { Agent, Coding, PartialDate } from '../../direct/datatypes.js'
-import type { XmlNode } from '../../xml/node.js'
+import { attribute, type XmlNode } from '../../xml/node.js'
 import type { Place } from '../place.js'
 import { type Code, note, type Reading } from '../reading.js'
 import { indexNarrative, type NarrativeIndex } from './narrative.js'
@@ -61,11 +61,19 @@ export interface Scope {
   readonly authorship: Authorship
   /** Security labels of the section, else of the document. */
   readonly labels?: readonly Coding[]
+  /** Entries and relations on the way here that deny or nullify what stands in them (CDA R2: negationInd, nullFlavor). */
+  readonly through?: readonly XmlNode[]
 }
 
 /** The same scope at another element. */
 export function at(scope: Scope, place: Place): Scope {
   return { ...scope, place }
+}
+
+/** The same scope inside an entry, relation or component, which may take back whatever stands in it. */
+export function inside(scope: Scope, { node }: Place): Scope {
+  const takesBack = attribute(node, 'negationInd') !== undefined || attribute(node, 'nullFlavor') !== undefined
+  return takesBack ? { ...scope, through: [...(scope.through ?? []), node] } : scope
 }
 
 /** Reports something about the statement of this scope. */

@@ -50,6 +50,21 @@ section(
   '3.19 3.22 3.20 3.21',
 )
 section('immunizations', '11369-6', '2 2.1', '6', '117', '3.23')
+// IHE PCC: diagnoses of an emergency department, infections before a pregnancy, medications given; pregnancies, scales.
+section('problems', '11301-9 56838-6', '', '', '', '1.13.2.9 1.16.2.1.1')
+section('medications', '18610-6', '', '', '', '')
+section('procedures', '', '', '', '', '1.13.2.11')
+section('social', '10162-6', '', '', '', '1.5.3.4')
+section('functional', '38208-5 38228-3 48542-5 46006-3', '', '', '', '')
+// IHE XD-LAB: a section for each specialty of a laboratory.
+section(
+  'results',
+  '18716-1 18717-9 18718-7 18719-5 18720-3 18721-1 18722-9 18723-7 18724-5 18725-2 18727-8 18728-6 18729-4 18767-4 18768-2 18769-0 26435-8 26436-6 26437-4 26438-2 18748-4 27898-6',
+  '',
+  '',
+  '',
+  '',
+)
 section('procedures', '47519-4 10167-5 29554-3 59774-0', '7 7.1 27 25', '12', '108', '3.11 3.12')
 section('results', '30954-2 11493-4', '3 3.1 16', '14', '122', '3.27 3.28')
 section('vital-signs', '8716-3', '4 4.1', '16', '119', '3.25 1.5.3.2')

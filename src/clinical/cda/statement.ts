@@ -10,11 +10,14 @@ import { distinct, innerLabels } from './labels.js'
 import { provenance, remark, type Scope } from './scope.js'
 import { isA, templates } from './templates.js'
 
-/** moodCode folded (HL7 v3 ActMood): what happened, what is meant to, what is hoped for. */
+/**
+ * moodCode folded (HL7 v3 ActMood): what happened, what is meant to, what is hoped for. Nothing but an event has happened:
+ * definitions, permissions, risks, criteria and words that are no mood count as not done yet.
+ */
 export function intentOf(node: XmlNode): Intent {
-  const mood = given(node, 'moodCode') ?? 'EVN'
+  const mood = given(node, 'moodCode')?.toUpperCase() ?? 'EVN'
   if (mood === 'GOL') return 'goal'
-  return ['INT', 'RQO', 'PRMS', 'PRP', 'ARQ', 'APT', 'SLOT', 'OPT'].includes(mood) ? 'planned' : 'performed'
+  return mood === 'EVN' ? 'performed' : 'planned'
 }
 
 /** What a reader found out about one statement, before it becomes an item. */
@@ -42,7 +45,7 @@ export interface Finding {
  */
 export function emit(scope: Scope, finding: Finding): number {
   const { node } = scope.place
-  const around = finding.within ?? []
+  const around = [...(finding.within ?? []), ...(scope.through ?? [])]
   const negated = isNegated(node) || around.some(isNegated) || finding.denies === true
   const nullFlavor =
     nullFlavorOf(node) ??

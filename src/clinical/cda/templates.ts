@@ -59,7 +59,8 @@ export const templates = {
       '2.16.840.1.113883.10.20.15.3.8',
       '2.16.840.1.113883.10.20.15.3.1',
     ],
-    ...[`${ccd}.33`, `${c83}.19`, `${c32}.19`, `${ihe}.13.4`],
+    // IHE PCC has its pregnancies in observations of their own, alone and in an organizer.
+    ...[`${ccd}.33`, `${c83}.19`, `${c32}.19`, `${ihe}.13.4`, `${ihe}.13.5`, `${ihe}.13.5.1`],
   ],
   birthSex: [`${ccda}.200`],
   genderIdentity: ['2.16.840.1.113883.10.20.34.3.45'],

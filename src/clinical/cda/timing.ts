@@ -60,7 +60,7 @@ export function readRegimen(scope: Scope, node: XmlNode): Regimen {
 function formOf(time: XmlNode): 'parts' | 'repeated' | 'event' | 'moment' | 'period' | undefined {
   const type = typeOf(time)
   if (type === 'SXPR_TS') return 'parts'
-  if (type === 'PIVL_TS' || child(time, 'period')) return 'repeated'
+  if (type === 'PIVL_TS' || child(time, 'period') || child(time, 'frequency')) return 'repeated'
   if (type === 'EIVL_TS' || child(time, 'event')) return 'event'
   if (child(time, 'low') || child(time, 'high') || child(time, 'center') || child(time, 'width')) return 'period'
   if (given(time, 'value') !== undefined) return 'moment'
@@ -71,13 +71,21 @@ function repeated(time: XmlNode): Timing | undefined {
   const node = child(time, 'period')
   const period = readQuantity(node) ?? readQuantity(child(node, 'low')) ?? readQuantity(child(node, 'center'))
   const periodHigh = node && given(node, 'value') === undefined ? readQuantity(child(node, 'high')) : undefined
-  if (period === undefined && periodHigh === undefined) return undefined
+  if (period === undefined && periodHigh === undefined) return often(child(time, 'frequency'))
   const institutionSpecified = given(time, 'institutionSpecified')?.toLowerCase() === 'true'
   return {
     ...(period === undefined ? {} : { period }),
     ...(periodHigh === undefined ? {} : { periodHigh }),
     ...(institutionSpecified ? { institutionSpecified } : {}),
   }
+}
+
+/** So many times in so long, as PIVL has it since data types R2: kept as words, for a quotient would be no source's number. */
+function often(frequency: XmlNode | undefined): Timing | undefined {
+  const times = readQuantity(child(frequency, 'numerator'))
+  const within = readQuantity(child(frequency, 'denominator'))
+  if (times === undefined || within === undefined) return undefined
+  return { text: `${times.value} per ${[within.value, within.unit].filter(Boolean).join(' ')}` }
 }
 
 function tied(scope: Scope, time: XmlNode): Timing | undefined {

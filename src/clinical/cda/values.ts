@@ -52,7 +52,9 @@ export function readValue(scope: Scope, node: XmlNode | undefined): Value | unde
     if (node.attributes.length === 0 && node.children.length === 0) return undefined
     remark(scope, 'value-without-type', 'the value has no xsi:type; its form was inferred')
   }
-  const value = readTyped(scope, node, declared ?? inferredType(node))
+  // A null flavor takes back the characters beside it (HL7 v3 data types, ANY.nullFlavor): they are no measurement.
+  const takenBack = nullFlavor !== undefined && given(node, 'value') !== undefined
+  const value = takenBack ? undefined : readTyped(scope, node, declared ?? inferredType(node))
   if (value !== undefined || nullFlavor === undefined) return value
   return { kind: 'absent', nullFlavor }
 }
