@@ -58,6 +58,9 @@ export const period: fc.Arbitrary<When> = fc.oneof(
   date.map((low) => ({ low, highUnknown: true })),
 )
 
+/** One whose end, if it has one, is known. */
+const known = period.filter((when) => when.highUnknown !== true)
+
 export const moment: fc.Arbitrary<When> = date.map((value) => ({ value }))
 
 export const quantity: fc.Arbitrary<Quantity> = fc
@@ -97,6 +100,7 @@ interface Shape {
   readonly when?: fc.Arbitrary<When>
   readonly status?: readonly NonNullable<RecordItem['status']>[]
   readonly negatable?: boolean
+  readonly intent?: NonNullable<RecordItem['intent']>
 }
 
 const ofAct: NonNullable<Shape['status']> = [
@@ -149,7 +153,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
         (one): ItemContent =>
           present({ type: 'medication' as const, ...one, timings: [], indications: [] }) as ItemContent,
       ),
-    when: period.filter((when) => when.highUnknown !== true),
+    when: known,
     status: ofAct,
     negatable: true,
   },
@@ -189,10 +193,154 @@ export const shapes: Readonly<Record<string, Shape>> = {
   },
 }
 
+const code = fc.stringMatching(/^[A-Z0-9]{4,12}$/)
+
+function maybe<T>(one: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
+  return fc.option(one, { nil: undefined })
+}
+
+function content<T extends object>(type: ItemContent['type'], fields: { [K in keyof T]: fc.Arbitrary<T[K]> }) {
+  return fc.record(fields).map((one) => present({ type, ...one }) as unknown as ItemContent)
+}
+
+/** A person in a role that the entry gives a place of its own. */
+const inRole = fc.tuple(person, concept).map(([agent, role]): Agent => ({ ...agent, role }))
+
+const years = fc.integer({ min: 1, max: 99 }).map((age): Quantity => ({ value: `${age}`, unit: 'a' }))
+const onlyDone: Shape['status'] = [{ folded: 'completed', source: 'completed' }]
+
+/** The other types: each field that has a place in a Continuity of Care Document. */
+export const furtherShapes: Readonly<Record<string, Shape>> = {
+  'family-history': {
+    content: content('family-history', {
+      relation: concept,
+      gender: maybe(concept),
+      birthDate: maybe(date),
+      conditions: fc.array(
+        fc
+          .record({
+            condition: concept,
+            kind: maybe(concept),
+            when: maybe(moment),
+            ageAtOnset: maybe(years),
+            negated: fc.boolean(),
+            status: maybe(concept),
+          })
+          .map(present),
+        { minLength: 1, maxLength: 2 },
+      ),
+    }),
+    status: onlyDone,
+  },
+  'functional-status': {
+    content: fc
+      .record({ test: concept, value, interpretations: fc.constant([]) })
+      .map((one): ItemContent => ({ type: 'functional-status', ...one, referenceRanges: [] })),
+    when: moment,
+    status: onlyDone,
+  },
+  'advance-directive': {
+    content: content('advance-directive', {
+      directive: concept,
+      // The guide wants one, if only to say that there is none.
+      value: concept.map((one): Value => ({ kind: 'concept', concept: one })),
+      verifiers: fc.array(
+        fc.tuple(person, date).map(([agent, at]) => ({ ...agent, at })),
+        { maxLength: 1 },
+      ),
+      agents: fc.array(inRole, { maxLength: 1 }),
+      documents: fc.constant([]),
+    }),
+    // A directive without an end in sight is one in force.
+    when: known,
+    status: onlyDone,
+  },
+  insurance: {
+    content: content('insurance', {
+      coverage: concept,
+      planName: maybe(plain),
+      memberIdentifiers: fc.array(
+        code.map((one) => ({ root: '1.2.3.4', value: one })),
+        { maxLength: 1 },
+      ),
+      groupNumber: maybe(code),
+      relationship: maybe(concept),
+      subscriber: maybe(person),
+      priority: maybe(fc.constantFrom('1', '2')),
+    }),
+    when: known,
+    status: onlyDone,
+  },
+  device: {
+    content: content('device', {
+      device: concept,
+      model: maybe(plain),
+      manufacturer: maybe(plain),
+      serial: maybe(code),
+      lot: maybe(code),
+      brand: maybe(plain),
+      deviceIdentifier: maybe(code),
+      distinctIdentifier: maybe(code),
+      expiresAt: maybe(date.filter(({ precision }) => precision === 'day')),
+      safety: maybe(
+        fc
+          .tuple(fc.boolean(), fc.boolean())
+          .filter(([magnetic, latex]) => magnetic || latex)
+          .map(([magnetic, latex]): Concept[] => [
+            ...(magnetic ? [{ codings: [], text: 'Conditional for magnetic resonance' }] : []),
+            ...(latex ? [{ codings: [], text: 'Made without natural rubber' }] : []),
+          ]),
+      ),
+      bodySites: fc.constant([]),
+    }),
+    when: moment,
+    status: ofAct,
+  },
+  goal: {
+    content: content('goal', {
+      goal: concept,
+      target: maybe(value),
+      priority: maybe(concept),
+      reasons: maybe(fc.array(concept, { minLength: 1, maxLength: 2 })),
+      instructions: maybe(plain),
+    }),
+    when: moment,
+    status: ofAct,
+    intent: 'goal',
+  },
+  plan: {
+    content: content('plan', {
+      activity: concept,
+      instructions: maybe(plain),
+      indications: fc.array(concept, { maxLength: 2 }),
+    }),
+    when: moment,
+    status: [{ folded: 'planned', source: 'active' }],
+    intent: 'planned',
+  },
+  'care-team': {
+    content: content('care-team', {
+      name: maybe(plain),
+      kind: concept,
+      members: fc.array(fc.record({ agent: inRole, when: known, status: fc.constantFrom('active', 'completed') }), {
+        minLength: 1,
+        maxLength: 2,
+      }),
+    }),
+    when: known,
+    status: ofAct,
+  },
+  note: {
+    content: content('note', { kind: concept, text: plain.map((words) => `Said: ${words}.`) }),
+    when: moment,
+    status: onlyDone,
+  },
+}
+
 /** An item of one of these types, with an author and the time of writing. */
 export function item(types: readonly string[] = Object.keys(shapes)): fc.Arbitrary<RecordItem> {
   return fc.constantFrom(...types).chain((type) => {
-    const shape = shapes[type]
+    const shape = shapes[type] ?? furtherShapes[type]
     if (shape === undefined) throw new Error(`No shape for ${type}`)
     return fc
       .record({
@@ -206,7 +354,7 @@ export function item(types: readonly string[] = Object.keys(shapes)): fc.Arbitra
       })
       .map(({ authors, ...rest }) => ({
         ...rest,
-        intent: 'performed' as const,
+        intent: shape.intent ?? 'performed',
         identifiers: [],
         provenance: { document: 'd'.repeat(64), entry: `made/up[1]`, authors },
       }))

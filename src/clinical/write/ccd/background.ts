@@ -107,13 +107,8 @@ function familyObservation({ item }: Entry, condition: Condition, at: number): M
     idsOf(item, `condition-${at}`),
     condition.kind
       ? code('code', condition.kind)
-      : fixed(
-          'code',
-          '64572001',
-          snomed,
-          'Condition',
-          fixed('translation', '75315-2', loinc, 'Condition family member'),
-        ),
+      : // What sort of statement it is, its source did not say.
+        fixed('code', 'ASSERTION', actCode, 'Assertion'),
     status('completed'),
     period('effectiveTime', condition.when),
     code('value', condition.condition, { type: 'CD' }),
