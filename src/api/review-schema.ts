@@ -92,7 +92,13 @@ const document = z.object({
   addedAt: time,
   source: z.object({ messageId: z.string(), spoolId: z.string(), sender: z.string(), mailbox: z.string() }),
   match: z
-    .object({ kind: z.enum(['match', 'mismatch', 'unknown']), reasons: words })
+    .object({
+      kind: z.enum(['match', 'mismatch', 'unknown']),
+      reasons: words,
+      against: words
+        .optional()
+        .describe('SHA-256 of the documents that tell of somebody else, where it is held for those'),
+    })
     .describe('Whether it is about the patient of the record'),
   standing: z
     .enum(['live', 'held', 'rejected', 'superseded'])

@@ -1,9 +1,9 @@
 import type { RecordItemType } from '../direct/clinical.js'
 import { recordItemTypes } from '../direct/clinical.js'
 import type { Clock } from '../ports/world.js'
-import { entryNamed, type Shown } from './entries.js'
+import type { Shown } from './entries.js'
 import type { DecideOutcome, DecisionView, DeedRequest, recordLimits } from './item.js'
-import { type BookPorts, type Books, bookParts, type Ledger, standingOf } from './ledger.js'
+import { type BookPorts, type Books, bookParts, type Ledger } from './ledger.js'
 import { type Decision, type Deed, standing } from './reconcile/decision.js'
 import type { Reconciled } from './reconcile/reconcile.js'
 import { isId } from './rows.js'
@@ -88,53 +88,59 @@ async function undoing(id: string, books: Books): Promise<readonly Placed[] | Re
   return { kind: 'missing', detail: 'no such decision' }
 }
 
-function ofDocument(
+async function ofDocument(
   kind: 'release' | 'reject' | 'add-document',
   sha256: string,
-  { documents, entries, books }: Shown,
-): readonly Placed[] | Refused {
+  { documents, entries, standing: stands }: Shown,
+): Promise<readonly Placed[] | Refused> {
   if (!documents.has(sha256)) return { kind: 'missing', detail: 'no such document' }
-  const { held, rejected } = standingOf(books.head)
+  const { held, rejected, released, against } = stands
   const outside = held.has(sha256) || rejected.has(sha256)
   if (kind === 'add-document') {
     if (outside) return notPossible('the document has to be released first')
-    const wanted = entries.filter(
+    const wanted = (await entries()).filter(
       ({ state, members }) => state === 'proposed' && members.some(({ fact }) => fact.document === sha256),
     )
     return wanted.map((entry) => ({ type: entry.type, deed: { kind: 'add', statements: idsOf(entry) } }))
   }
-  if (kind === 'release' && !outside) return notPossible('it is not held')
+  if (kind === 'release') {
+    // Releasing what stands already speaks for it, where another is held against it.
+    const disputed = [...against.values()].some((others) => others.includes(sha256))
+    if (!outside && (!disputed || released.has(sha256))) return notPossible('it is not held')
+    const unasked = against.get(sha256)?.some((other) => !released.has(other))
+    if (unasked) return notPossible('another document tells of somebody else: release or reject that one first')
+  }
   if (kind === 'reject' && rejected.has(sha256)) return notPossible('it is rejected already')
   return [{ deed: { kind, document: sha256 } }]
 }
 
 type OfEntry = Extract<DeedRequest, { readonly entry: string }>
 
-function ofEntry(request: OfEntry, shown: Shown): readonly Placed[] | Refused {
-  const entry = entryNamed(shown, request.entry)
+async function ofEntry(request: OfEntry, shown: Shown): Promise<readonly Placed[] | Refused> {
+  const entry = await shown.named(request.entry)
   if (!entry) return { kind: 'missing', detail: 'no such entry' }
   if (request.version !== undefined && request.version !== entry.version) {
     return { kind: 'stale', detail: 'the entry changed since it was read' }
   }
   if (entry.state === 'held') return notPossible('its document has to be released first')
-  const deed = deedOn(entry, request, shown)
+  const deed = await deedOn(entry, request, shown)
   return 'detail' in deed ? deed : [{ type: entry.type, deed }]
 }
 
-function deedOn(entry: Reconciled, request: OfEntry, shown: Shown): Deed | Refused {
+async function deedOn(entry: Reconciled, request: OfEntry, shown: Shown): Promise<Deed | Refused> {
   const statements = idsOf(entry)
   switch (request.kind) {
     case 'add':
     case 'ignore':
       return { kind: request.kind, statements }
     case 'replace': {
-      const other = partner(entry, request.replaces, shown)
+      const other = await partner(entry, request.replaces, shown)
       if ('detail' in other) return other
       if (other.state !== 'current') return notPossible('only a current entry is replaced')
       return { kind: 'replace', statements, replaced: idsOf(other) }
     }
     case 'merge': {
-      const other = partner(entry, request.with, shown)
+      const other = await partner(entry, request.with, shown)
       if ('detail' in other) return other
       // What happened and what did not, what is planned and what was done, are never one (nor in FHIR, nor in CDA R2).
       if (other.shown.pole !== entry.shown.pole) return notPossible('one denies or plans what the other does not')
@@ -154,8 +160,8 @@ function deedOn(entry: Reconciled, request: OfEntry, shown: Shown): Deed | Refus
 }
 
 /** Another entry of the same kind. */
-function partner(entry: Reconciled, id: string, shown: Shown): Reconciled | Refused {
-  const other = entryNamed(shown, id)
+async function partner(entry: Reconciled, id: string, shown: Shown): Promise<Reconciled | Refused> {
+  const other = await shown.named(id)
   if (!other) return { kind: 'missing', detail: 'no such other entry' }
   if (other.id === entry.id) return notPossible('both are the same entry')
   if (other.type !== entry.type) return notPossible('the other entry is of another kind')

@@ -198,9 +198,11 @@ export const recordLimits = {
   decisionsPerType: 15_000,
   /** Statements of one type: beyond it the ledger would no longer be quick to open, and documents are kept without items. */
   statementsPerType: 60_000,
-  /** Records whose entries are remembered while nothing changes, and the statements one of them may have. */
+  /** Records whose entries are remembered, and the statements that they may have together: some 2 kB each. */
   rememberedRecords: 8,
-  rememberedStatements: 20_000,
+  rememberedStatements: 60_000,
+  /** Different descriptions of a patient that a new document is compared with, the first that came: a row opened for each. */
+  patientsCompared: 100,
   /** One batch must stay small enough to commit; the largest C-CDA seen has some 3,000 entries. */
   itemsPerProposal: 20_000,
   /** Kept per document; the reader has its own, lower limit. */

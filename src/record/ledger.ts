@@ -3,11 +3,11 @@ import { recordItemTypes } from '../direct/clinical.js'
 import { type Batch, type Store, within } from '../ports/store.js'
 import type { Vault } from '../ports/vault.js'
 import type { ItemSource } from './item.js'
-import type { PatientMatch } from './match.js'
+import type { PatientMatch, Stranger } from './match.js'
 import { type Decision, type ReconcileMode, standing } from './reconcile/decision.js'
-import { type DocumentFact, documentFact, supersededDocuments } from './reconcile/documents.js'
+import { type DocumentFact, documentFact, heldDocuments, supersededDocuments } from './reconcile/documents.js'
 import { type Fact, factOf } from './reconcile/fact.js'
-import type { DocumentStanding } from './reconcile/reconcile.js'
+import { type DocumentStanding, lastWords } from './reconcile/reconcile.js'
 import { dayOf, headKey, itemPrefix, ledgerKey, openJson, ownerOf, sealJson } from './rows.js'
 
 /** What the record remembers of a document for reconciliation. */
@@ -16,6 +16,13 @@ export interface HeadDocument extends DocumentFact {
   readonly addedAt: number
   readonly source: ItemSource
   readonly match: PatientMatch
+  /** Documents before it that tell of somebody else; asked where the record could not say whose it is. */
+  readonly strangers?: readonly Stranger[]
+}
+
+/** How the documents of a record stand, and against which others those that are held. */
+export interface RecordStanding extends DocumentStanding {
+  readonly against: ReadonlyMap<string, readonly string[]>
 }
 
 /** What stands for the record as a whole. */
@@ -25,6 +32,8 @@ export interface Head {
   readonly documents: readonly HeadDocument[]
   /** About documents and modes; those about items stand in the ledger of their type. */
   readonly decisions: readonly Decision[]
+  /** Revision that last changed the ledger of a type; rows from before this was kept are as old as their record. */
+  readonly touched?: Readonly<Partial<Record<RecordItemType, number>>>
 }
 
 /** All statements of one type, and what was decided on them. */
@@ -38,6 +47,8 @@ export interface Books {
   readonly head: Head
   readonly headVersion: number | 'absent'
   ledger(type: RecordItemType): Promise<Ledger>
+  /** The ledger of a type, where it was read already. */
+  known(type: RecordItemType): Promise<Ledger> | undefined
 }
 
 export interface BookPorts {
@@ -50,17 +61,24 @@ const emptyLedger: Ledger = { facts: [], decisions: [] }
 
 /**
  * Opens the books of a record. The head is read first, and every change writes it: a ledger that changes in between makes
- * the commit fail. A record from before there were books gets them from its items. Throws VaultFailed.
+ * the commit fail. A record from before there were books gets them from its items. What `before` has of ledgers that did
+ * not change since is not opened again. Throws VaultFailed.
  */
-export async function openBooks({ store, vault }: BookPorts, recordId: string): Promise<Books> {
+export async function openBooks({ store, vault }: BookPorts, recordId: string, before?: Books): Promise<Books> {
   const owner = ownerOf(recordId)
   const row = await store.get(headKey(recordId))
   if (!row) {
     const { head, ledgers } = await fromItems({ store, vault }, recordId)
-    return { head, headVersion: 'absent', ledger: async (type) => ledgers.get(type) ?? emptyLedger }
+    const ledger = async (type: RecordItemType) => ledgers.get(type) ?? emptyLedger
+    return { head, headVersion: 'absent', ledger, known: ledger }
   }
   const head = await openJson<Head>(vault, owner, row.key, row.value)
   const read = new Map<RecordItemType, Promise<Ledger>>()
+  for (const type of recordItemTypes) {
+    const unchanged = before?.headVersion !== 'absent' && before?.head.touched?.[type] === head.touched?.[type]
+    const known = unchanged ? before?.known(type) : undefined
+    if (known) read.set(type, known)
+  }
   const open = async (type: RecordItemType) => {
     const key = ledgerKey(recordId, type)
     const found = await store.get(key)
@@ -72,8 +90,10 @@ export async function openBooks({ store, vault }: BookPorts, recordId: string): 
     ledger(type) {
       const ledger = read.get(type) ?? open(type)
       read.set(type, ledger)
+      ledger.catch(() => read.delete(type))
       return ledger
     },
+    known: (type) => read.get(type),
   }
 }
 
@@ -94,7 +114,8 @@ export async function bookParts(
     }
   }
   const rows = [...ledgers].map(([type, ledger]) => [ledgerKey(recordId, type), ledger] as const)
-  const all = [[headKey(recordId), head] as const, ...rows]
+  const touched = { ...head.touched, ...Object.fromEntries([...ledgers].map(([type]) => [type, head.revision])) }
+  const all = [[headKey(recordId), { ...head, touched }] as const, ...rows]
   return {
     require: [{ key: headKey(recordId), version: books.headVersion }],
     put: await Promise.all(all.map(async ([key, value]) => ({ key, value: await sealJson(vault, owner, key, value) }))),
@@ -102,20 +123,28 @@ export async function bookParts(
 }
 
 /** How the documents of a record stand to one another, by what they say and what was decided. */
-export function standingOf({ documents, decisions }: Head): DocumentStanding {
+export async function standingOf({ head, ledger }: Books): Promise<RecordStanding> {
+  const { documents, decisions } = head
+  const { facts, decisions: onPatients } = await ledger('demographics')
   const said = new Map<string, { readonly kind: 'release' | 'reject'; readonly seq: number }>()
   for (const { deed, seq } of standing(decisions)) {
     if (deed.kind === 'release' || deed.kind === 'reject') said.set(deed.document, { kind: deed.kind, seq })
   }
-  const kinds = (kind: 'release' | 'reject') => [...said].filter(([, word]) => word.kind === kind)
-  const held = documents.filter(({ sha256, match }) => match.kind === 'mismatch' && !said.has(sha256))
-  const rejected = new Set(kinds('reject').map(([sha256]) => sha256))
-  const outside = new Set([...held.map(({ sha256 }) => sha256), ...rejected])
+  const of = (kind: 'release' | 'reject') =>
+    new Map([...said].flatMap(([sha256, word]) => (word.kind === kind ? [[sha256, word.seq] as const] : [])))
+  const [released, rejected] = [of('release'), of('reject')]
+  const words = lastWords(standing(onPatients))
+  const taken = new Set(facts.flatMap(({ id, document }) => (words.get(id)?.kind === 'add' ? [document] : [])))
+  const against = heldDocuments(documents, { released, rejected, taken })
+  const inside = documents.filter(({ sha256 }) => !against.has(sha256) && !rejected.has(sha256))
   return {
-    held: new Set(held.map(({ sha256 }) => sha256)),
-    rejected,
-    superseded: supersededDocuments(documents.filter(({ sha256 }) => !outside.has(sha256))),
-    released: new Map(kinds('release').map(([sha256, { seq }]) => [sha256, seq])),
+    held: new Set(against.keys()),
+    rejected: new Set(rejected.keys()),
+    superseded: supersededDocuments(
+      inside.map((document) => ({ ...document, seq: Math.max(document.seq, released.get(document.sha256) ?? 0) })),
+    ),
+    released,
+    against,
   }
 }
 

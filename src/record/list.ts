@@ -24,7 +24,8 @@ export async function listItems(lists: Lists, recordId: string, query: ItemQuery
   const { limits, policy } = lists
   const size = Math.min(Math.max(1, Math.trunc(query.limit ?? limits.pageDefault)), limits.pageMax)
   const { entries, documents } = await lists.shownIn(recordId)
-  const passing = newestFirst(entries.filter((entry) => passes(entry, query)))
+  const all = await entries(query.type && [query.type])
+  const passing = newestFirst(all.filter((entry) => passes(entry, query)))
   const rest = position === undefined ? passing : passing.filter((entry) => placeOf(entry) < position)
   const page = rest.slice(0, size)
   const answer = { kind: 'page' as const, ...(await openEntries(lists, recordId, page, documents, policy)) }
@@ -43,9 +44,7 @@ export async function* currentEntries(
   const { entries, documents } = await lists.shownIn(recordId)
   const inside = ({ shown: { day } }: Reconciled) =>
     day.startsWith('0000') || (day >= from && (to === undefined || day.slice(0, to.length) <= to))
-  const wanted = entries.filter(
-    (entry) => entry.state === 'current' && (!types || types.includes(entry.type)) && inside(entry),
-  )
+  const wanted = (await entries(types)).filter((entry) => entry.state === 'current' && inside(entry))
   const ordered = newestFirst(wanted)
   for (let at = 0; at < ordered.length; at += lists.limits.pageMax) {
     const some = ordered.slice(at, at + lists.limits.pageMax)

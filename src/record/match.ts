@@ -8,6 +8,14 @@ export interface PatientMatch {
   readonly kind: 'match' | 'mismatch' | 'unknown'
   /** What agreed and what did not, one word each: `name agrees`, `birth date differs`; never what it is. */
   readonly reasons: readonly string[]
+  /** SHA-256 of the documents that tell of somebody else, where it is held for what other documents say. */
+  readonly against?: readonly string[]
+}
+
+/** A document of the record that tells of somebody else, as it seems, and what differs. */
+export interface Stranger {
+  readonly document: string
+  readonly reasons: readonly string[]
 }
 
 /** How one trait of two people compares; `partly`: as after a marriage, or where only a year is known. */
@@ -32,6 +40,20 @@ export function matchPatient(document: Demographics | undefined, known: Demograp
     ([trait, how]) => `${trait} ${how === 'partly' ? 'agrees in part' : how === 'silent' ? 'cannot be compared' : how}`,
   )
   return { kind: verdict(traits), reasons }
+}
+
+/**
+ * The documents whose patients are clearly not this one. Asked where nobody could say whose a document is: what is proposed
+ * to one record is about one person, even before anybody said who that is.
+ */
+export function strangersAmong(
+  patient: Demographics | undefined,
+  told: readonly { readonly document: string; readonly patient: Demographics }[],
+): readonly Stranger[] {
+  return told.flatMap(({ document, patient: other }) => {
+    const { kind, reasons } = matchPatient(patient, other)
+    return kind === 'mismatch' ? [{ document, reasons: reasons.filter((reason) => reason.endsWith('differs')) }] : []
+  })
 }
 
 function verdict(

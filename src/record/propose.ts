@@ -1,36 +1,39 @@
-import type { Diagnostic, RecordItem, RecordItemType } from '../direct/clinical.js'
+import type { Demographics, Diagnostic, RecordItem, RecordItemType } from '../direct/clinical.js'
 import { keepBody } from '../ports/body.js'
 import { type Batch, together } from '../ports/store.js'
-import { entriesOf, openEntry } from './entries.js'
+import { VaultFailed } from '../ports/vault.js'
+import { openEntry, type Shown } from './entries.js'
 import type { ItemSource, ReadDocument, RecordPolicy, recordLimits, StoredDocument, StoredItem } from './item.js'
-import { type Books, bookParts, type HeadDocument, type Ledger, modeOf, openBooks } from './ledger.js'
-import { matchPatient } from './match.js'
+import { type Books, bookParts, type HeadDocument, type Ledger, modeOf } from './ledger.js'
+import { matchPatient, strangersAmong } from './match.js'
 import { documentFact } from './reconcile/documents.js'
 import { type Fact, factOf } from './reconcile/fact.js'
 import { reusesId } from './reconcile/relate.js'
 import type { Proposal, RecordPorts } from './record.js'
-import { bytesKey, dayOf, documentKey, isId, itemKey, ownerOf, sealJson } from './rows.js'
+import { bytesKey, dayOf, documentKey, isId, itemKey, openJson, ownerOf, sealJson } from './rows.js'
 
 /**
  * Seals documents and the statements in them and answers what must be committed: their rows, the ledgers that have them
  * now, and the head, whose version is required. What the record has already is left alone.
  */
 export async function propose(
-  ports: RecordPorts,
+  ports: RecordPorts & { shownIn(recordId: string): Promise<Shown> },
   recordId: string,
   { documents, sender, mailbox, messageId, spoolId }: Proposal,
   policy: RecordPolicy,
   limits: typeof recordLimits,
 ) {
   if (!isId(recordId)) throw new Error('Not the id of a record')
-  const books = await openBooks(ports, recordId)
+  const shown = await ports.shownIn(recordId)
+  const { books } = shown
   const { head } = books
   const told: Told = {
     ...{ seq: head.revision + 1, addedAt: ports.clock.now() },
     source: { messageId, spoolId, sender, mailbox },
   }
   const { ids, kept } = withinLimit(documents, limits)
-  const known = await knownPatient(ports, recordId, books, policy)
+  const known = await knownPatient(ports, recordId, shown, policy)
+  const patients = [...(await toldPatients(ports, recordId, shown, limits))]
   const heads = new Map(head.documents.map((document) => [document.sha256, document]))
   const fresh = new Map<RecordItemType, Fact[]>()
   const parts: Batch[] = []
@@ -38,12 +41,16 @@ export async function propose(
 
   for (const [sha256, document] of new Map(kept.map((one) => [one.item.provenance.document, one]))) {
     const before = heads.get(sha256)
+    const patient = patientOf(document)
+    const match = before?.match ?? matchPatient(patient, known)
+    const strangers = match.kind === 'unknown' ? strangersAmong(patient, patients) : []
     const seen: HeadDocument = before ?? {
       ...documentFact(document.item, sender),
-      ...told,
-      match: matchPatient(patientOf(document), known),
+      ...{ ...told, match },
+      ...(strangers.length > 0 && { strangers }),
     }
     heads.set(sha256, seen)
+    if (patient && !before) patients.push({ document: sha256, patient })
     const auto = seen.match.kind === 'match' && modeOf(head, sender, policy.mode) === 'automatic'
     const { items, diagnostics } = await newItems(
       books,
@@ -95,12 +102,37 @@ function patientOf({ items }: ReadDocument) {
 }
 
 /** Whom the record is about: its current demographics. */
-async function knownPatient(ports: RecordPorts, recordId: string, books: Books, policy: RecordPolicy) {
-  const { entries, documents } = await entriesOf(books, ['demographics'])
-  const current = entries.find(({ state }) => state === 'current')
+async function knownPatient(ports: RecordPorts, recordId: string, { entries, documents }: Shown, policy: RecordPolicy) {
+  const current = (await entries(['demographics'])).find(({ state }) => state === 'current')
   if (!current) return undefined
   const { item } = await openEntry(ports, recordId, current, documents, policy)
   return item.content.type === 'demographics' ? item.content : undefined
+}
+
+/** Whom the documents of the record tell of, held or not; where several say all the same, each of them. */
+async function toldPatients(
+  { store, vault }: RecordPorts,
+  recordId: string,
+  { books, documents }: Shown,
+  limits: typeof recordLimits,
+): Promise<readonly { readonly document: string; readonly patient: Demographics }[]> {
+  const { facts } = await books.ledger('demographics')
+  const sayings = new Map<string, Demographics | undefined>()
+  for (const { id, says, document } of facts) {
+    if (sayings.has(says) || !documents.has(document) || sayings.size >= limits.patientsCompared) continue
+    const row = await store.get(itemKey(recordId, id))
+    const stored = row && (await openJson<StoredItem>(vault, ownerOf(recordId), row.key, row.value).catch(ifDamaged))
+    sayings.set(says, stored?.item.content.type === 'demographics' ? stored.item.content : undefined)
+  }
+  return facts.flatMap(({ says, document }) => {
+    const patient = sayings.get(says)
+    return patient ? [{ document, patient }] : []
+  })
+}
+
+/** Whom a damaged row told of is not known: that is for whoever mends it, and no reason to take no more mail. */
+function ifDamaged(error: unknown): undefined {
+  if (!(error instanceof VaultFailed) && !(error instanceof SyntaxError)) throw error
 }
 
 /**

@@ -4,7 +4,7 @@ import { readBody } from '../ports/body.js'
 import type { Batch } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import { decide, decisionsOn } from './decide.js'
-import { entryNamed, openEntry, rememberedEntries } from './entries.js'
+import { openEntry, rememberedEntries } from './entries.js'
 import type {
   CurrentQuery,
   DecideOutcome,
@@ -21,8 +21,9 @@ import type {
   StoredDocument,
 } from './item.js'
 import { recordLimits } from './item.js'
-import { modeOf, openBooks, standingOf } from './ledger.js'
+import { type HeadDocument, modeOf, openBooks } from './ledger.js'
 import { currentEntries, listItems } from './list.js'
+import type { PatientMatch } from './match.js'
 import { propose } from './propose.js'
 import { type ReconcileMode, standing } from './reconcile/decision.js'
 import type { Reconciled } from './reconcile/reconcile.js'
@@ -109,29 +110,28 @@ export function openRecord(
   }
 
   async function view(recordId: string, { entries = [], ...document }: StoredDocument): Promise<DocumentView> {
-    const { books, documents } = await shownIn(recordId)
-    const stands = standingOf(books.head)
+    const { documents, standing: stands } = await shownIn(recordId)
     const { sha256 } = document
-    const match = documents.get(sha256)?.match ?? { kind: 'unknown' as const, reasons: [] }
+    const match = matchOf(documents.get(sha256), stands.against.get(sha256) ?? [])
     const kinds = (['held', 'rejected', 'superseded'] as const).filter((kind) => stands[kind].has(sha256))
     return { ...document, entries, match, standing: kinds[0] ?? 'live' }
   }
 
   const record: PatientRecord = {
-    proposal: (recordId, proposal) => propose(ports, recordId, proposal, policy, limits),
+    proposal: (recordId, proposal) => propose({ ...ports, shownIn }, recordId, proposal, policy, limits),
     current: (recordId, query = {}) => currentEntries(lists, recordId, query),
     list: (recordId, query) => listItems(lists, recordId, query),
     async get(recordId, id) {
       if (!isId(recordId) || !isId(id)) return undefined
       const shown = await shownIn(recordId)
-      const entry = entryNamed(shown, id)
+      const entry = await shown.named(id)
       return entry && openEntry(ports, recordId, entry, shown.documents, policy)
     },
     decide: (recordId, requests, by) => decide({ ...ports, shownIn }, recordId, requests, by, limits),
     async decisions(recordId, entryId) {
       if (!isId(recordId)) return []
       const shown = await shownIn(recordId)
-      const entry = entryId === undefined ? undefined : entryNamed(shown, entryId)
+      const entry = entryId === undefined ? undefined : await shown.named(entryId)
       return entryId !== undefined && !entry ? [] : decisionsOn(shown.books, entry)
     },
     async modes(recordId) {
@@ -147,7 +147,8 @@ export function openRecord(
     },
     async review(recordId) {
       if (!isId(recordId)) return []
-      const { entries } = await shownIn(recordId)
+      const shown = await shownIn(recordId)
+      const entries = await shown.entries()
       const all = await record.documents(recordId)
       const order = new Map(all.map(({ sha256 }, index) => [sha256, index]))
       const waiting = new Map<string, Reconciled[]>()
@@ -182,4 +183,15 @@ export function openRecord(
     },
   }
   return record
+}
+
+/** Whose a document is: as it was found out when it came, and against what it is held today. */
+function matchOf(document: HeadDocument | undefined, against: readonly string[]): PatientMatch {
+  const { kind, reasons } = document?.match ?? { kind: 'unknown' as const, reasons: [] }
+  if (against.length === 0) return { kind, reasons }
+  const told = document?.strangers?.filter((stranger) => against.includes(stranger.document)) ?? []
+  const more = [...new Set(told.flatMap((stranger) => stranger.reasons))].map(
+    (reason) => `${reason} from another document`,
+  )
+  return { kind: 'mismatch', reasons: [...reasons, ...more, 'another document tells of somebody else'], against }
 }

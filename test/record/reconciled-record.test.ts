@@ -94,6 +94,56 @@ describe('documents of one patient', () => {
     expect((await list()).map(({ state }) => state)).toEqual(['proposed', 'proposed', 'proposed'])
   })
 
+  it('hold back the later of two patients before anybody said who the record is about, in either order', async () => {
+    const ours = () => [person('Ohman'), fever()]
+    const theirs = () => [
+      person('Berg', { birthDate: date('1950-01-01') }),
+      statement(problem(concept('snomed:195967001'))),
+    ]
+    for (const [first, second] of [
+      [ours, theirs],
+      [theirs, ours],
+    ] as const) {
+      const { bring, list, record, decide } = await setUp({ mode: 'automatic' })
+      const before = await bring('first', first())
+      const problems = await list({ type: 'problem' })
+      const after = await bring('second', second())
+      expect(await record.document(recordId, after)).toMatchObject({
+        standing: 'held',
+        match: {
+          kind: 'mismatch',
+          against: [before],
+          reasons: expect.arrayContaining(['birth date differs from another document']),
+        },
+      })
+      expect(await list({ type: 'problem' })).toEqual(problems)
+      expect((await record.review(recordId)).map(({ document: { sha256 } }) => sha256)).toContain(after)
+      // Whoever releases the later one has to say something of the earlier one, too.
+      const release = { kind: 'release', document: after } as const
+      expect(await record.decide(recordId, [release], 'test')).toMatchObject({ kind: 'not-possible' })
+      const [rejected] = await decide({ kind: 'reject', document: before })
+      expect(await record.document(recordId, after)).toMatchObject({ standing: 'live', match: { kind: 'unknown' } })
+      expect(await list({ type: 'problem', state: 'proposed' })).toHaveLength(1)
+      await decide({ kind: 'undo', decision: rejected ?? '' })
+      expect(await list({ type: 'problem' })).toEqual(problems)
+      await decide({ kind: 'release', document: before })
+      await decide(release)
+      expect(await list({ type: 'problem' })).toHaveLength(2)
+    }
+  })
+
+  it('hold back the second of two patients in one message', async () => {
+    const { written, record, store, list } = await setUp()
+    const documents = [
+      written('a', [person('Ohman'), fever()]),
+      written('b', [person('Berg', { birthDate: date('1950') }), fever()]),
+    ]
+    const from = { sender, mailbox: 'p@gw.example' as DirectAddress, messageId: 'm', spoolId: 's' }
+    await store.commit((await record.proposal(recordId, { documents, ...from })).parts)
+    expect(await list({ type: 'problem' })).toMatchObject([{ appearances: [{}] }])
+    expect(await list({ type: 'problem', state: 'held' })).toHaveLength(1)
+  })
+
   it('enter by themselves where the patient is known and the sender is trusted with it', async () => {
     const { bring, decide, list } = await setUp()
     const first = person('Ohman')
@@ -124,7 +174,29 @@ describe('documents of one patient', () => {
       { id: old.id, state: 'current', review: [], appearances: [{ standing: 'superseded' }, { standing: 'shown' }] },
     ])
     // The new version does not have the problem: that does not end it.
-    expect(await list({ type: 'problem' })).toMatchObject([{ state: 'current', review: ['withdrawn'] }])
+    const [kept, ...more] = await list({ type: 'problem' })
+    expect(kept).toMatchObject({ state: 'current', review: ['withdrawn'] })
+    expect(more).toEqual([])
+    await decide({ kind: 'add', entry: kept?.id ?? '' })
+    expect(await list({ type: 'problem' })).toMatchObject([{ state: 'current', review: [] }])
+  })
+
+  it('take nothing out of the record that entered by itself when they are replaced', async () => {
+    const version = (versionNumber: string) => ({ content: { set: { root: '1.2', value: 'set' }, versionNumber } })
+    const { bring, decide, list } = await setUp()
+    const first = person('Ohman')
+    await bring('first', [first])
+    await decide({ kind: 'add', entry: first.id }, { kind: 'mode', sender, mode: 'automatic' })
+    const dose = (value: string) => statement(medication(concept('rxnorm:1'), value))
+    const [one, two] = [dose('1'), dose('2')]
+    const penicillin = statement(allergy(concept('rxnorm:7980')))
+    await bring('v1', [person('Ohman'), one, penicillin, fever()], version('1'))
+    await bring('v2', [person('Ohman'), two], version('2'))
+    expect(await list({ type: 'medication' })).toMatchObject([
+      { state: 'current', item: { id: one.id }, review: ['version', 'conflict'], conflicts: [{ field: 'dose' }] },
+    ])
+    for (const type of ['allergy', 'problem'] as const)
+      expect(await list({ type })).toMatchObject([{ state: 'current', review: ['withdrawn'] }])
   })
 
   it('are replaced by what says so (relatedDocument RPLC), in whichever order they come', async () => {

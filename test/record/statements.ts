@@ -71,7 +71,7 @@ export function facts(items: readonly RecordItem[], auto = false): readonly Fact
 export const allLive: DocumentStanding = {
   held: new Set(),
   rejected: new Set(),
-  superseded: new Set(),
+  superseded: new Map(),
   released: new Map(),
 }
 

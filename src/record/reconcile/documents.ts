@@ -40,13 +40,57 @@ function nameOf({ root = '', value = '' }: Identifier): readonly string[] {
   return name === '^' ? [] : [name]
 }
 
+/** What was found out of a document's patient when it came. */
+export interface DocumentPatient {
+  readonly sha256: string
+  readonly match: { readonly kind: 'match' | 'mismatch' | 'unknown' }
+  /** Documents that came before it and tell of somebody else. */
+  readonly strangers?: readonly { readonly document: string }[]
+}
+
+/** What people said of whose documents are. */
+export interface Vouched {
+  readonly released: { has(sha256: string): boolean }
+  readonly rejected: { has(sha256: string): boolean }
+  /** Documents whose demographics somebody took for those of the patient. */
+  readonly taken: { has(sha256: string): boolean }
+}
+
+/**
+ * The documents that are held, each with the documents that it is held against. Given in the order in which they came. One
+ * is held where the patient of the record is another, or where a document before it that stands tells of another; a person's
+ * word goes over both. What somebody released also holds what came before and tells of another, unless somebody spoke for
+ * that too: of two patients only one stands unasked.
+ */
+export function heldDocuments(
+  documents: readonly DocumentPatient[],
+  { released, rejected, taken }: Vouched,
+): ReadonlyMap<string, readonly string[]> {
+  const strangers = new Map(
+    documents.map(({ sha256, strangers: some = [] }) => [sha256, new Set(some.map(({ document }) => document))]),
+  )
+  const held = new Map<string, readonly string[]>()
+  const live: string[] = documents.flatMap(({ sha256 }) => (released.has(sha256) ? [sha256] : []))
+  for (const { sha256, match } of documents) {
+    if (released.has(sha256) || rejected.has(sha256)) continue
+    const before = (other: string) => strangers.get(sha256)?.has(other)
+    const after = (other: string) => !taken.has(sha256) && strangers.get(other)?.has(sha256)
+    const against = live.filter((other) => before(other) || after(other))
+    if (match.kind === 'mismatch' || against.length > 0) held.set(sha256, against)
+    else live.push(sha256)
+  }
+  return held
+}
+
 /**
  * The documents of one patient that another of them took the place of: it says so (relatedDocument RPLC), it is a later
  * version of one set, or it carries the same identifier and was made later. Only the same custodian replaces (CDA R2
- * §4.2.3), and nothing made earlier replaces what was made later.
+ * §4.2.3), and nothing made earlier replaces what was made later. Each with the revision at which the first of those came.
  */
-export function supersededDocuments(documents: readonly DocumentFact[]): ReadonlySet<string> {
-  const named = new Map<string, DocumentFact[]>()
+export function supersededDocuments<Came extends DocumentFact & { readonly seq: number }>(
+  documents: readonly Came[],
+): ReadonlyMap<string, number> {
+  const named = new Map<string, Came[]>()
   for (const document of documents) {
     for (const name of new Set([...document.ids, ...(document.set === undefined ? [] : [document.set])])) {
       const others = named.get(name)
@@ -54,11 +98,12 @@ export function supersededDocuments(documents: readonly DocumentFact[]): Readonl
       else named.set(name, [document])
     }
   }
-  const gone = new Set<string>()
+  const gone = new Map<string, number>()
   for (const newer of documents) {
     const names = new Set([...newer.replaces, ...newer.ids, ...(newer.set === undefined ? [] : [newer.set])])
     for (const older of [...names].flatMap((name) => named.get(name) ?? [])) {
-      if (older.sha256 !== newer.sha256 && replaces(newer, older)) gone.add(older.sha256)
+      if (older.sha256 === newer.sha256 || !replaces(newer, older)) continue
+      gone.set(older.sha256, Math.min(newer.seq, gone.get(older.sha256) ?? newer.seq))
     }
   }
   return gone

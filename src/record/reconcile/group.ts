@@ -1,5 +1,5 @@
 import type { Fact } from './fact.js'
-import { inUtc } from './moment.js'
+import { byMoment, inUtc } from './moment.js'
 import { relate, shareId } from './relate.js'
 
 /** What people said about which statements belong together; ids of statements. */
@@ -8,22 +8,38 @@ export interface Ties {
   readonly apart: readonly (readonly [string, string])[]
 }
 
+export const groupLimits = {
+  /** Pairs compared at most: some seconds of one core, however one sender repeats himself. */
+  pairs: 4_000_000,
+  /** Different things that one group may have been told: beyond it a new one begins, which shows twice and hides nothing. */
+  sayingsPerGroup: 500,
+}
+
 /**
  * Puts the statements of one type into groups that tell of one thing each. Being the same is not transitive, so pairs are
  * joined one by one, the surest first, and never where that would bring two statements into one group that are apart by
  * themselves or by a person's word. The order of pairs comes from what the statements say, so the answer depends on the
- * set alone.
+ * set alone. Yields whenever others should have their turn.
  */
-export function groupFacts(
+export function* grouping(
   facts: readonly Fact[],
   ties: Ties = { together: [], apart: [] },
-): readonly (readonly Fact[])[] {
+  limits = groupLimits,
+): Generator<void, readonly (readonly Fact[])[]> {
   const ordered = [...facts].sort((a, b) => (a.id < b.id ? -1 : 1))
-  const clusters = new Clusters(ordered, ties.apart)
+  const clusters = clustersOf(ordered, ties.apart, limits)
+  yield
   for (const [one, other] of [...ties.together].sort(byIds)) clusters.force(one, other)
-  for (const { one, other } of surestFirst(candidates(ordered, clusters))) clusters.join(one, other)
+  const pairs = yield* candidates(ordered, clusters, limits)
+  yield
+  for (const { one, other } of surestFirst(pairs)) {
+    if (clusters.join(one, other)) yield
+  }
   return clusters.groups()
 }
+
+/** Comparisons between two moments at which others may go on: a few milliseconds. */
+const turn = 4096
 
 function byIds(a: readonly [string, string], b: readonly [string, string]): number {
   return a.join(' ') < b.join(' ') ? -1 : 1
@@ -35,39 +51,72 @@ interface Pair {
   readonly strength: number
 }
 
-/** Pairs that are the same, found through what same statements have in common. Statements that say all the same count once. */
-function candidates(facts: readonly Fact[], clusters: Clusters): readonly Pair[] {
-  const timeChars = facts.reduce((least, { at }) => Math.min(least, at?.text.length ?? least), 10)
-  const shelves = new Map<string, Fact[]>()
-  const first = new Map<string, Fact>()
-  for (const fact of facts) {
-    const alike = `${fact.pole} ${fact.says}`
-    const twin = first.get(alike)
-    if (twin) clusters.join(twin, fact)
-    if (!twin || fact.ids.length > 0 || clusters.tied(fact)) {
-      if (!twin) first.set(alike, fact)
-      for (const shelf of twin && !clusters.tied(fact) ? shelvesOfIds(fact) : shelvesOf(fact, timeChars)) {
-        const standing = shelves.get(shelf)
-        if (standing) standing.push(fact)
-        else shelves.set(shelf, [fact])
-      }
-    }
-  }
-  const pairs: Pair[] = []
+/**
+ * Pairs that are the same, found through what same statements have in common. Where everything has everything in common,
+ * each is compared only with those next to it in time.
+ */
+function* candidates(
+  facts: readonly Fact[],
+  clusters: Clusters,
+  limits: typeof groupLimits,
+): Generator<void, readonly Pair[]> {
+  const shelves = yield* shelve(facts, clusters)
+  const count = shelves.reduce((sum, { length }) => sum + (length * (length - 1)) / 2, 0)
+  const shelved = shelves.reduce((sum, { length }) => sum + length, 0)
+  const reach = count > limits.pairs ? Math.max(1, Math.floor(limits.pairs / shelved)) : Number.POSITIVE_INFINITY
   const place = new Map(facts.map((fact, index) => [fact, index]))
+  const pairs: Pair[] = []
   const met = new Set<number>()
-  for (const standing of shelves.values()) {
-    for (const [index, other] of standing.entries()) {
-      for (const one of standing.slice(0, index)) {
-        const name = (place.get(one) ?? 0) * facts.length + (place.get(other) ?? 0)
+  let steps = 0
+  for (const shelf of shelves) {
+    const near = shelf.length > reach ? [...shelf].sort(byTime) : shelf
+    for (const [index, other] of near.entries()) {
+      for (const one of near.slice(Math.max(0, index - reach), index)) {
+        if (++steps % turn === 0) yield
+        if (clusters.joined(one, other) || relate(one, other) !== 'same') continue
+        const [a, b] = [place.get(one) ?? 0, place.get(other) ?? 0]
+        const name = Math.min(a, b) * facts.length + Math.max(a, b)
         if (met.has(name)) continue
         met.add(name)
-        if (clusters.joined(one, other) || relate(one, other) !== 'same') continue
-        pairs.push({ one, other, strength: strengthOf(one, other) })
+        pairs.push({ ...(a < b ? { one, other } : { one: other, other: one }), strength: strengthOf(one, other) })
       }
     }
   }
   return pairs
+}
+
+function byTime(one: Fact, other: Fact): number {
+  return byMoment(one.at ?? one.span.high, other.at ?? other.span.high) || (one.id < other.id ? -1 : 1)
+}
+
+/**
+ * Statements by what they could be found under. Those that say all the same are joined at once; two of them, of two
+ * documents, stand for all on a shelf, since a third statement can share an identifier with either or with neither.
+ */
+function* shelve(facts: readonly Fact[], clusters: Clusters): Generator<void, readonly (readonly Fact[])[]> {
+  const timeChars = facts.reduce((least, { at }) => Math.min(least, at?.text.length ?? least), 10)
+  const shelves = new Map<string, Fact[]>()
+  const first = new Map<string, Fact>()
+  const standing = new Map<string, string>()
+  for (const [index, fact] of facts.entries()) {
+    if (index % 512 === 511) yield
+    const saying = `${fact.pole} ${fact.says}`
+    const twin = first.get(saying)
+    if (twin) clusters.join(twin, fact)
+    else first.set(saying, fact)
+    const whole = !twin || clusters.tied(fact)
+    for (const name of whole ? shelvesOf(fact, timeChars) : shelvesOfIds(fact)) {
+      const spot = `${saying} ${name}`
+      const one = standing.get(spot)
+      if (!clusters.tied(fact) && (one === fact.document || one === '')) continue
+      // Empty: two documents say it.
+      standing.set(spot, one === undefined ? fact.document : '')
+      const shelf = shelves.get(name)
+      if (shelf) shelf.push(fact)
+      else shelves.set(name, [fact])
+    }
+  }
+  return [...shelves.values()]
 }
 
 /**
@@ -88,7 +137,7 @@ function shelvesOfIds({ type, subject, ids }: Fact): readonly string[] {
   return ids.flatMap((id) => [...subject.codes, ...subject.words].map((name) => `id ${id} ${name}`))
 }
 
-function namesOf(subject: Fact['subject'], tells: Fact['tells'], time: string): readonly string[] {
+export function namesOf(subject: Fact['subject'], tells: Fact['tells'], time: string): readonly string[] {
   const names = [...subject.codes, ...subject.words.map((text) => `"${text}"`)].map((name) => `${name} ${time}`)
   const own = ['udi', 'payer', 'member', 'name', 'members', 'text', 'provider'].flatMap((word) => tells[word] ?? [])
   const nameless = names.length === 0 ? [`nothing ${time}`] : []
@@ -112,90 +161,97 @@ function surestFirst(pairs: readonly Pair[]): readonly Pair[] {
 }
 
 /** Groups that grow by joining, each remembering who may not stand together. */
-class Clusters {
-  readonly #facts: ReadonlyMap<string, Fact>
-  readonly #apart = new Map<string, Set<string>>()
-  readonly #tied = new Set<string>()
-  readonly #rootOf = new Map<string, string>()
-  readonly #members = new Map<string, Fact[]>()
+interface Clusters {
+  /** Whether a person said something of a statement's place. */
+  tied(fact: Fact): boolean
+  joined(one: Fact, other: Fact): boolean
+  /** Joins two groups where none of one is apart from any of the other. Answers whether others should have their turn. */
+  join(one: Fact, other: Fact): boolean
+  /** A person said so: only statements of two poles or kinds stay apart. */
+  force(one: string, other: string): void
+  groups(): readonly (readonly Fact[])[]
+}
 
-  constructor(facts: readonly Fact[], apart: Ties['apart']) {
-    this.#facts = new Map(facts.map((fact) => [fact.id, fact]))
-    for (const fact of facts) {
-      this.#rootOf.set(fact.id, fact.id)
-      this.#members.set(fact.id, [fact])
-    }
-    for (const [one, other] of apart) {
-      for (const [from, to] of [
-        [one, other],
-        [other, one],
-      ] as const) {
-        this.#tied.add(from)
-        this.#apart.set(from, (this.#apart.get(from) ?? new Set()).add(to))
+interface Group {
+  readonly members: Fact[]
+  /** Members by what they say: they relate to all others alike, but for identifiers. */
+  readonly sayings: Map<string, Fact[]>
+}
+
+function clustersOf(facts: readonly Fact[], saidApart: Ties['apart'], limits: typeof groupLimits): Clusters {
+  const byId = new Map(facts.map((fact) => [fact.id, fact]))
+  const rivals = new Map<string, Set<string>>()
+  for (const [one, other] of saidApart) {
+    rivals.set(one, (rivals.get(one) ?? new Set()).add(other))
+    rivals.set(other, (rivals.get(other) ?? new Set()).add(one))
+  }
+  const alone = (fact: Fact): Group => ({ members: [fact], sayings: new Map([[fact.says, [fact]]]) })
+  const groupOf = new Map(facts.map((fact) => [fact.id, alone(fact)]))
+  let steps = 0
+
+  const group = (fact: Fact): Group => groupOf.get(fact.id) ?? alone(fact)
+  const keptApart = (one: Group, other: Group) =>
+    rivals.size > 0 &&
+    one.members.some(({ id }) => {
+      const some = rivals.get(id)
+      return some !== undefined && other.members.some((fact) => some.has(fact.id))
+    })
+
+  function areApart(one: Group, other: Group): boolean {
+    for (const some of one.sayings.values()) {
+      for (const others of other.sayings.values()) {
+        steps++
+        if (sayingsApart(some, others)) return true
       }
     }
+    return false
   }
 
-  tied({ id }: Fact): boolean {
-    return this.#tied.has(id)
-  }
-
-  joined(one: Fact, other: Fact): boolean {
-    return this.#rootOf.get(one.id) === this.#rootOf.get(other.id)
-  }
-
-  /** A person said so: only statements of two poles or kinds stay apart. */
-  force(one: string, other: string): void {
-    const [first, second] = [this.#facts.get(one), this.#facts.get(other)]
-    if (!first || !second || first.type !== second.type) return
-    const [mine, theirs] = [this.#group(first), this.#group(second)]
-    if (mine === theirs) return
-    if (mine.every((a) => theirs.every((b) => a.pole === b.pole && !this.#saidApart(a, b)))) this.#unite(first, second)
-  }
-
-  join(one: Fact, other: Fact): void {
-    const [mine, theirs] = [this.#group(one), this.#group(other)]
-    if (mine === theirs) return
-    for (const a of distinct(mine)) for (const b of distinct(theirs)) if (relate(a, b) === 'apart') return
-    if (this.#apart.size > 0) for (const a of mine) for (const b of theirs) if (this.#saidApart(a, b)) return
-    this.#unite(one, other)
-  }
-
-  groups(): readonly (readonly Fact[])[] {
-    return [...this.#members.values()]
-  }
-
-  #group({ id }: Fact): Fact[] {
-    return this.#members.get(this.#rootOf.get(id) ?? id) ?? []
-  }
-
-  #saidApart(one: Fact, other: Fact): boolean {
-    return this.#apart.get(one.id)?.has(other.id) ?? false
-  }
-
-  #unite(one: Fact, other: Fact): void {
-    const [root, gone] = [this.#rootOf.get(one.id) ?? one.id, this.#rootOf.get(other.id) ?? other.id]
-    const mine = this.#members.get(root) ?? []
-    for (const fact of this.#members.get(gone) ?? []) {
-      this.#rootOf.set(fact.id, root)
-      mine.push(fact)
+  /** The smaller moves, so that a group costs little however large it grows. */
+  function unite(one: Group, other: Group): void {
+    const [into, from] = one.members.length < other.members.length ? [other, one] : [one, other]
+    for (const fact of from.members) {
+      groupOf.set(fact.id, into)
+      into.members.push(fact)
+      const saying = into.sayings.get(fact.says)
+      if (saying) saying.push(fact)
+      else into.sayings.set(fact.says, [fact])
     }
-    this.#members.delete(gone)
+  }
+
+  function join(one: Group, other: Group): void {
+    if (one === other) return
+    const twins = one.sayings.size === 1 && other.sayings.size === 1 && one.members[0]?.says === other.members[0]?.says
+    if (!twins && one.sayings.size + other.sayings.size > limits.sayingsPerGroup) return
+    if (!areApart(one, other) && !keptApart(one, other)) unite(one, other)
+  }
+
+  return {
+    tied: ({ id }) => rivals.has(id),
+    joined: (one, other) => group(one) === group(other),
+    join(one, other) {
+      join(group(one), group(other))
+      if (++steps < turn) return false
+      steps = 0
+      return true
+    },
+    force(one, other) {
+      const [first, second] = [byId.get(one), byId.get(other)]
+      if (!first || !second || first.type !== second.type || first.pole !== second.pole) return
+      const [mine, theirs] = [group(first), group(second)]
+      if (mine !== theirs && !keptApart(mine, theirs)) unite(mine, theirs)
+    },
+    groups: () => [...new Set(groupOf.values())].map(({ members }) => members),
   }
 }
 
-const signatures = new WeakMap<Fact, string>()
-
-function signature(fact: Fact): string {
-  const known = signatures.get(fact)
-  if (known !== undefined) return known
-  const made = fact.ids.length === 0 ? fact.says : `${fact.says} ${fact.document} ${fact.ids.join(' ')}`
-  signatures.set(fact, made)
-  return made
-}
-
-/** One of each that say all the same under the same identifiers: the others relate as it does. */
-function distinct(facts: readonly Fact[]): readonly Fact[] {
-  if (facts.length < 4) return facts
-  return [...new Map(facts.map((fact) => [signature(fact), fact])).values()]
+/**
+ * Whether any statement of one saying is apart from any of another. Within a saying only identifiers differ, and those only
+ * bring together: where the sayings are not apart without, no two statements are.
+ */
+function sayingsApart(some: readonly Fact[], others: readonly Fact[]): boolean {
+  const [one, other] = [some[0], others[0]]
+  if (!one || !other || relate(one, other, false) !== 'apart') return false
+  if (relate(one, other, true) === 'apart') return true
+  return some.some((a) => others.some((b) => !shareId(a, b)))
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { sameConcept } from './concept.js'
 import { type Decision, standing } from './decision.js'
 import type { Fact } from './fact.js'
-import { groupFacts, type Ties } from './group.js'
+import { grouping, namesOf, type Ties } from './group.js'
 import { byMoment } from './moment.js'
 import { relate } from './relate.js'
 
@@ -42,32 +42,67 @@ export interface DocumentStanding {
   readonly held: ReadonlySet<string>
   /** About another patient, as a person said. */
   readonly rejected: ReadonlySet<string>
-  /** Replaced by a later version. */
-  readonly superseded: ReadonlySet<string>
+  /** Replaced by a later version, and the revision at which that came. */
+  readonly superseded: ReadonlyMap<string, number>
   /** Revision at which a held document was released: its statements came to the record no earlier. */
   readonly released: ReadonlyMap<string, number>
 }
 
 /**
  * The entries of one type, from the set of its statements, the decisions and the standing of documents. Pure; the order of
- * what it is given does not matter, and neither does the order in which documents came, but for the ids of entries, which
- * are those of the statements that came first.
+ * what it is given does not matter. The order in which documents came matters for two things: an entry is named by the
+ * statement that came first, and what entered by itself stays shown until a person decides between it and what came later.
  */
 export function reconcile(
   facts: readonly Fact[],
   decisions: readonly Decision[],
   documents: DocumentStanding,
 ): readonly Reconciled[] {
+  const work = reconciling(facts, decisions, documents)
+  for (;;) {
+    const { done, value } = work.next()
+    if (done) return value
+  }
+}
+
+/** The same, giving way to others every few milliseconds: a life of results is worked out while mail goes on. */
+export async function reconcileInTurns(...given: Parameters<typeof reconcile>): Promise<readonly Reconciled[]> {
+  const work = reconciling(...given)
+  let since = performance.now()
+  for (;;) {
+    const { done, value } = work.next()
+    if (done) return value
+    if (performance.now() - since < turnMs) continue
+    await new Promise((resolve) => setImmediate(resolve))
+    since = performance.now()
+  }
+}
+
+/** How long one record may keep all others waiting: unnoticed among what a request costs anyway. */
+const turnMs = 10
+
+function* reconciling(
+  ...[facts, decisions, documents]: Parameters<typeof reconcile>
+): Generator<void, readonly Reconciled[]> {
   const outside = ({ document }: Fact) => documents.held.has(document) || documents.rejected.has(document)
   const stands = standing(decisions)
   const words = lastWords(stands)
-  const groups = groupFacts(
+  const groups = yield* grouping(
     facts.filter((fact) => !outside(fact)),
     tiesOf(stands),
   )
-  const entries = groups.map((group) => entryOf(group, words, documents))
+  const entries: Draft[] = []
+  for (const [index, group] of groups.entries()) {
+    entries.push(entryOf(group, words, documents))
+    if (index % 256 === 255) yield
+  }
   const apart = facts.filter(outside).map((fact) => outsider(fact, documents.rejected.has(fact.document)))
-  return [...contradicted(entries, words), ...apart].map(versioned)
+  const all: Reconciled[] = []
+  for (const entry of [...(yield* contradicted(entries, words)), ...apart]) {
+    all.push(versioned(entry))
+    if (all.length % 1024 === 0) yield
+  }
+  return all
 }
 
 function tiesOf(decisions: readonly Decision[]): Ties {
@@ -82,13 +117,14 @@ function tiesOf(decisions: readonly Decision[]): Ties {
 }
 
 /** The last word on a statement. */
-interface Word {
+export interface Word {
   readonly kind: 'add' | 'ignore' | 'replaced'
   readonly seq: number
   readonly chosen: boolean
 }
 
-function lastWords(decisions: readonly Decision[]): ReadonlyMap<string, Word> {
+/** What was said last of each statement; decisions as `standing` gives them. */
+export function lastWords(decisions: readonly Decision[]): ReadonlyMap<string, Word> {
   const words = new Map<string, Word>()
   const say = (ids: readonly string[], kind: Word['kind'], seq: number, chosen = false) => {
     for (const id of ids) words.set(id, { kind, seq, chosen })
@@ -131,22 +167,35 @@ function stillActive({ status = 'active' }: Fact['facets']): boolean {
 type Draft = Omit<Reconciled, 'version'>
 
 function entryOf(group: readonly Fact[], words: ReadonlyMap<string, Word>, documents: DocumentStanding): Draft {
-  const cameAt = ({ seq, document }: Fact) => Math.max(seq, documents.released.get(document) ?? 0)
+  const { superseded, released } = documents
+  const cameAt = ({ seq, document }: Fact) => Math.max(seq, released.get(document) ?? 0)
   const members = [...group].sort((a, b) => cameAt(a) - cameAt(b) || (a.id < b.id ? -1 : 1))
   const first = members[0] as Fact
-  const live = members.filter(({ document }) => !documents.superseded.has(document))
+  const live = members.filter(({ document }) => !superseded.has(document))
   const word = latest(members, words)
-  const fresh = live.filter(
-    (fact) => !words.has(fact.id) && !members.some((other) => words.has(other.id) && other.says === fact.says),
+  const choice = choiceOf(members, words)
+  // What a person took needs no second look, nor what says the same, nor what they chose something else over.
+  const undecided = members.filter(
+    (fact) =>
+      !words.has(fact.id) &&
+      cameAt(fact) > (choice?.seq ?? 0) &&
+      !members.some((other) => words.has(other.id) && other.says === fact.says),
   )
-  const auto = fresh.filter(mayEnter)
-  const conflicts = conflictsOf(live.length > 0 ? live : members)
+  const fresh = undecided.filter((fact) => live.includes(fact))
+  // What was replaced before it came never entered; what was replaced later entered and stays.
+  const auto = undecided
+    .filter((fact) => mayEnter(fact) && (superseded.get(fact.document) ?? Number.POSITIVE_INFINITY) > cameAt(fact))
+    .sort((a, b) => cameAt(a) - cameAt(b) || -byAge(a, b))
 
   const state = stateOf(word, { fresh, auto, live, type: first.type })
-  const shown =
-    state === 'current' ? shownOf(members, live, words, auto) : (newest(live.length > 0 ? live : members) ?? first)
-  const waits = state === 'current' ? fresh.filter((fact) => waitsFor(fact, shown, auto)) : []
-  const withdrawn = live.length === 0 && (state === 'current' || state === 'proposed')
+  const told = live.length > 0 ? live : members
+  const entered = state === 'current' ? admitted(baseOf(members, live, words, choice), auto) : []
+  const shown = newest(entered.filter((fact) => live.includes(fact))) ?? newest(entered) ?? newest(told) ?? first
+  const conflicts = conflictsOf(told.includes(shown) ? told : [...told, shown])
+  const waits =
+    state === 'current' ? fresh.filter((fact) => !entered.includes(fact) && waitsFor(fact, shown, auto)) : []
+  const lostAt = Math.max(...members.map(({ document }) => superseded.get(document) ?? 0))
+  const withdrawn = live.length === 0 && (state === 'current' || state === 'proposed') && (word?.seq ?? 0) < lostAt
   const open = conflicts.some(({ statements }) => statements.some((id) => fresh.some((fact) => fact.id === id)))
   const review: ReviewReason[] = [
     ...(state === 'proposed' ? (['new'] as const) : []),
@@ -154,24 +203,14 @@ function entryOf(group: readonly Fact[], words: ReadonlyMap<string, Word>, docum
     ...(open && state !== 'ignored' && state !== 'superseded' ? (['conflict'] as const) : []),
     ...(withdrawn ? (['withdrawn'] as const) : []),
   ]
+  const standingOfFact = (fact: Fact) => {
+    if (fact === shown) return 'shown'
+    return superseded.has(fact.document) ? 'superseded' : waits.includes(fact) ? 'waits' : 'same'
+  }
   return {
-    id: first.id,
-    type: first.type,
-    state,
-    shown,
-    members: members.map((fact) => ({
-      fact,
-      standing:
-        fact === shown
-          ? 'shown'
-          : documents.superseded.has(fact.document)
-            ? 'superseded'
-            : waits.includes(fact)
-              ? 'waits'
-              : 'same',
-    })),
-    conflicts,
-    review,
+    ...{ id: first.id, type: first.type, state, shown },
+    members: members.map((fact) => ({ fact, standing: standingOfFact(fact) })),
+    ...{ conflicts, review },
   }
 }
 
@@ -200,41 +239,50 @@ function stateOf(word: Word | undefined, { fresh, auto, live, type }: Standing):
   return live.length > 0 || type === 'allergy' ? 'proposed' : 'superseded'
 }
 
+/** The statement that a person chose last, and when. */
+function choiceOf(members: readonly Fact[], words: ReadonlyMap<string, Word>) {
+  const chosen = members.flatMap((fact) => {
+    const word = words.get(fact.id)
+    return word?.chosen ? [{ fact, seq: word.seq }] : []
+  })
+  return chosen.reduce<(typeof chosen)[number] | undefined>(
+    (best, one) => (best && best.seq > one.seq ? best : one),
+    undefined,
+  )
+}
+
 /**
- * The statement that a current entry shows: the newest of those that a person took, and of those that may enter by
- * themselves where they do not disagree with it. What a person chose stays until something came after the choice.
+ * What a person wants shown: what they chose, until they took something later; else the newest that they took, or of what
+ * says the same, where its document still stands.
  */
-function shownOf(
+function baseOf(
   members: readonly Fact[],
   live: readonly Fact[],
   words: ReadonlyMap<string, Word>,
-  auto: readonly Fact[],
-): Fact {
+  choice: ReturnType<typeof choiceOf>,
+): Fact | undefined {
   const taken = members.filter(({ id }) => words.get(id)?.kind === 'add')
-  const chosen = taken.filter(({ id }) => words.get(id)?.chosen)
-  const lastChosen = chosen.reduce<Fact | undefined>(
-    (best, fact) => (best && (words.get(best.id)?.seq ?? 0) > (words.get(fact.id)?.seq ?? 0) ? best : fact),
-    undefined,
-  )
-  const choice = words.get(lastChosen?.id ?? '')?.seq ?? 0
-  const after = taken.filter(({ id }) => (words.get(id)?.seq ?? 0) > choice)
-  if (lastChosen && after.length === 0) {
-    const later = auto.filter((fact) => fact.seq > choice && agrees(fact, lastChosen))
-    return newest([lastChosen, ...later]) ?? lastChosen
-  }
+  if (choice && taken.every(({ id }) => (words.get(id)?.seq ?? 0) <= choice.seq)) return choice.fact
   const repeated = live.filter((fact) => !words.has(fact.id) && taken.some(({ says }) => says === fact.says))
   const sure = [...taken, ...repeated]
-  const standingOnes = sure.filter((fact) => live.includes(fact))
-  const base = newest(standingOnes.length > 0 ? standingOnes : sure)
-  const open = base ? auto.filter((fact) => agrees(fact, base)) : auto
-  return newest([...(base ? [base] : []), ...open]) ?? (members[0] as Fact)
+  return newest(sure.filter((fact) => live.includes(fact))) ?? newest(sure)
 }
 
-/** Whether a person must look before a statement changes what is shown. */
+/**
+ * What has entered an entry: what a person wants shown, and one after the other, as they came, those that may enter by
+ * themselves and disagree with none before them. So what is shown never switches to another dose by itself, not even by way
+ * of a statement that names none.
+ */
+function admitted(base: Fact | undefined, auto: readonly Fact[]): readonly Fact[] {
+  const entered = base ? [base] : []
+  for (const fact of auto) if (entered.every((other) => agrees(fact, other))) entered.push(fact)
+  return entered
+}
+
+/** Whether a person must look before a statement that did not enter changes what is shown. */
 function waitsFor(fact: Fact, shown: Fact, auto: readonly Fact[]): boolean {
-  if (fact.id === shown.id || fact.says === shown.says) return false
-  if (!agrees(fact, shown)) return true
-  return !auto.includes(fact) && byAge(fact, shown) > 0
+  if (fact.says === shown.says) return false
+  return auto.includes(fact) || !agrees(fact, shown) || byAge(fact, shown) > 0
 }
 
 /** Whether two statements of one entry may stand for one another: they do not differ in what a person has to know of. */
@@ -270,15 +318,17 @@ function conflictsOf(facts: readonly Fact[]): Reconciled['conflicts'] {
 }
 
 /** Marks entries that deny what another affirms: both stay, and a person is told. */
-function contradicted(entries: readonly Draft[], words: ReadonlyMap<string, Word>): readonly Draft[] {
+function* contradicted(entries: readonly Draft[], words: ReadonlyMap<string, Word>): Generator<void, readonly Draft[]> {
   const denials = entries.filter(({ shown }) => shown.pole.startsWith('not'))
   if (denials.length === 0) return entries
+  const found = yield* affirmations(entries)
   const rivals = new Map<Draft, string[]>()
   for (const denial of denials) {
-    for (const entry of entries) {
+    yield
+    for (const entry of found(denial).slice(0, rivalsAtMost)) {
       if (!contradict(denial.shown, entry.shown)) continue
-      rivals.set(denial, [...(rivals.get(denial) ?? []), entry.shown.id])
-      rivals.set(entry, [...(rivals.get(entry) ?? []), denial.shown.id])
+      listed(rivals, denial).push(entry.shown.id)
+      listed(rivals, entry).push(denial.shown.id)
     }
   }
   return entries.map((entry) => {
@@ -293,6 +343,30 @@ function contradicted(entries: readonly Draft[], words: ReadonlyMap<string, Word
       review: quiet ? entry.review : [...entry.review, 'contradiction' as const],
     }
   })
+}
+
+/** Entries looked at for one denial: beyond it a sender only repeats himself, and a person is told all the same. */
+const rivalsAtMost = 1000
+
+/** What could be denied, by the names that it could be found under; a denial of everything finds all. */
+function* affirmations(entries: readonly Draft[]): Generator<void, (denial: Draft) => readonly Draft[]> {
+  const affirmed = entries.filter(({ shown }) => shown.pole.startsWith('so'))
+  const named = new Map<string, Draft[]>()
+  for (const [index, entry] of affirmed.entries()) {
+    if (index % 512 === 511) yield
+    for (const name of namesOf(entry.shown.subject, entry.shown.tells, '')) listed(named, name).push(entry)
+  }
+  return ({ shown: { subject, tells, none } }) => {
+    if (none === true || subject.codes.length + subject.words.length === 0) return affirmed
+    return [...new Set(namesOf(subject, tells, '').flatMap((name) => named.get(name) ?? []))]
+  }
+}
+
+/** The list under a name, there from now on. */
+function listed<Name, One>(lists: Map<Name, One[]>, name: Name): One[] {
+  const list = lists.get(name) ?? []
+  lists.set(name, list)
+  return list
 }
 
 function contradict(denial: Fact, fact: Fact): boolean {

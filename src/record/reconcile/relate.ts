@@ -8,13 +8,15 @@ import { apartInTime, sameMoment } from './moment.js'
  */
 export type Relation = 'same' | 'apart' | 'unknown'
 
-/** Relates two statements by what they say; identifiers are hints that never outweigh another concept. */
-export function relate(one: Fact, other: Fact): Relation {
+/**
+ * Relates two statements by what they say; identifiers are hints that never outweigh another concept. `known`: they carry
+ * one identifier, which can bring together and never keeps apart.
+ */
+export function relate(one: Fact, other: Fact, known = shareId(one, other)): Relation {
   if (one.type !== other.type || one.pole !== other.pole) return 'apart'
   if (one.type === 'document') return one.document === other.document ? 'same' : 'apart'
   if (one.type === 'demographics') return 'same' // of one patient: documents of others are held
   if (one.says === other.says) return 'same'
-  const known = shareId(one, other)
   return rules[one.type](one, other, known)
 }
 
