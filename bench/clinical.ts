@@ -2,13 +2,18 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { readDocument } from '../src/clinical/read.js'
+import { writeDocument } from '../src/clinical/write/document.js'
+import { select } from '../src/clinical/write/selection.js'
 import { sampleCcda, sampleCcr } from '../src/demo/documents.js'
+import type { RecordItem } from '../src/direct/clinical.js'
 
 /**
  * How fast clinical documents are read on one core, how much of their codes is found, and what the largest costs in
  * memory, beside the libraries of others, each in a process of its own and all in one run. The documents are the corpus
  * beside the project where there is one, else samples that the project makes.
- * Run: npm run bench -- clinical, or clinical:xml for the XML parsers alone
+ * Run: npm run bench -- clinical, clinical:xml for the XML parsers alone, or clinical:write for how fast documents are
+ * written
  */
 
 const seconds = '6'
@@ -160,18 +165,75 @@ function cost(memory: Told | undefined): string {
   return `10 MB in ${memory.cpuMs.toFixed(0)} ms, ${((memory.rssKiB - memory.idleKiB) / 1024).toFixed(0)} MiB more memory`
 }
 
-installPeers()
-mkdirSync('scratch', { recursive: true })
-const scratch = mkdtempSync(join(tmpdir(), 'direct-gateway-clinical-'))
-try {
-  const listed = documents(scratch)
-  const list = join(scratch, 'list.json')
-  const large = join(scratch, 'large.xml')
-  writeFileSync(list, JSON.stringify(listed))
-  writeFileSync(large, largeDocument(10_000_000))
-  console.log(`${listed.length} documents, one core each, the best of the rounds in ${seconds} s`)
-  const xmlAlone = process.argv[2] === 'xml'
-  compare(xmlAlone ? parsers : ['direct-gateway', ...libraries], list, large)
-} finally {
-  rmSync(scratch, { recursive: true, force: true })
+/** Items of the sample, over and over until there are so many, each time as if from another document. */
+async function itemsOf(count: number): Promise<readonly RecordItem[]> {
+  const own = (await readDocument(sampleCcda())).documents[0]?.items ?? []
+  return Array.from({ length: Math.ceil(count / own.length) }, (_, round) =>
+    own.map((item, at) => ({
+      ...item,
+      id: `${round * own.length + at}`.padStart(32, '0'),
+      provenance: { ...item.provenance, document: `${round}`.padStart(64, '0') },
+    })),
+  )
+    .flat()
+    .slice(0, count)
 }
+
+/** How fast records of several sizes become documents, on one core, and how long the largest holds a thread. */
+async function writing(): Promise<void> {
+  for (const count of [50, 1_000, 10_000]) {
+    const items = await itemsOf(count)
+    const patient = items.find(({ content }) => content.type === 'demographics')
+    const selected = select(items.map((item) => ({ item })))
+    for (const format of ['ccd', 'ccr', 'xdm'] as const) {
+      const request = {
+        format,
+        selected,
+        ...(patient && { patient }),
+        id: '6f1c2f0a-5b7d-4a8e-9c3d-2e1f0a9b8c7d',
+        title: 'Summary',
+        at: Date.UTC(2026, 0, 2),
+        custodian: { kind: 'organization', text: 'Example', identifiers: [] },
+        mostBytes: 64 * 1024 * 1024,
+      } as const
+      const begun = performance.now()
+      let [documents, bytes, longestMs] = [0, 0, 0]
+      do {
+        const from = performance.now()
+        const written = writeDocument(request)
+        if (written.kind !== 'written') throw new Error(`${format} of ${count}: ${written.kind}`)
+        longestMs = Math.max(longestMs, performance.now() - from)
+        bytes += written.bytes.length
+        documents++
+      } while (performance.now() - begun < 2_000)
+      const took = (performance.now() - begun) / 1_000
+      console.log(
+        `${format} of ${count} items: ${(documents / took).toFixed(1)} documents/s, ${(bytes / took / 1e6).toFixed(1)} MB/s, ${(bytes / documents / 1e6).toFixed(2)} MB each, the longest ${longestMs.toFixed(0)} ms`,
+      )
+    }
+    const from = performance.now()
+    structuredClone(selected)
+    console.log(`${count} items to another thread: ${(performance.now() - from).toFixed(1)} ms`)
+  }
+}
+
+function reading(): void {
+  installPeers()
+  mkdirSync('scratch', { recursive: true })
+  const scratch = mkdtempSync(join(tmpdir(), 'direct-gateway-clinical-'))
+  try {
+    const listed = documents(scratch)
+    const list = join(scratch, 'list.json')
+    const large = join(scratch, 'large.xml')
+    writeFileSync(list, JSON.stringify(listed))
+    writeFileSync(large, largeDocument(10_000_000))
+    console.log(`${listed.length} documents, one core each, the best of the rounds in ${seconds} s`)
+    const xmlAlone = process.argv[2] === 'xml'
+    compare(xmlAlone ? parsers : ['direct-gateway', ...libraries], list, large)
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
+}
+
+if (process.argv[2] === 'write') await writing()
+else reading()
