@@ -6,6 +6,7 @@ import { provenancesOf, toFhir } from '../../src/clinical/fhir/map.js'
 import type { ClinicalDocument, ItemContent, RecordItem } from '../../src/direct/clinical.js'
 import type { Agent, Concept, PartialDate, Quantity, Value, When } from '../../src/direct/datatypes.js'
 import { faultsOf } from './fhir-judge.js'
+import { unsafe } from './fhir-safety.js'
 
 /** Items of all types with any words in them: whatever a source said, what leaves is sound FHIR. */
 
@@ -468,9 +469,10 @@ test('whatever items say, all that leaves is sound FHIR', () => {
           source: { sender: 'dr@far.example', messageId: 'm' },
         }))
         const { resources, context } = toFhir(all, place)
-        for (const { resource } of [...resources, ...provenancesOf(resources, context)]) {
+        for (const { resource, of } of [...resources, ...provenancesOf(resources, context)]) {
           told.add(resource.resourceType)
           expect(faultsOf(JSON.parse(writeJson(resource)))).toEqual([])
+          expect(unsafe({ resource, of })).toEqual([])
         }
       },
     ),

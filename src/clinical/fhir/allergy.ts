@@ -1,4 +1,4 @@
-import type { Allergy } from '../../direct/clinical.js'
+import type { Allergy, RecordItem } from '../../direct/clinical.js'
 import type { Concept } from '../../direct/datatypes.js'
 import { denies } from '../denial.js'
 import {
@@ -86,10 +86,7 @@ export function allergyIntolerance(from: Sourced, content: Allergy, context: Con
     fields: {
       identifier: identifiers(item.identifiers),
       clinicalStatus: nullified ? undefined : clinicalStatus(item.status?.folded, refuted),
-      verificationStatus: coded(
-        `${hl7}/allergyintolerance-verification`,
-        verification(nullified, refuted, item.nullFlavor),
-      ),
+      verificationStatus: coded(`${hl7}/allergyintolerance-verification`, verification(nullified, refuted, item)),
       type: none ? undefined : kind?.type,
       category: kind?.category === undefined ? [] : [kind.category],
       criticality: criticality && !item.negated ? criticalities[criticality.code] : undefined,
@@ -109,10 +106,10 @@ function onset({ item: { when } }: Sourced): JsonObject {
   return { onsetDateTime: dateTime(when.low) }
 }
 
-function verification(nullified: boolean, refuted: boolean, nullFlavor: string | undefined): string {
+function verification(nullified: boolean, refuted: boolean, { nullFlavor, intent }: RecordItem): string {
   if (nullified) return 'entered-in-error'
   if (refuted) return 'refuted'
-  return nullFlavor === undefined ? 'confirmed' : 'unconfirmed'
+  return nullFlavor === undefined && intent !== 'planned' ? 'confirmed' : 'unconfirmed'
 }
 
 /** FHIR wants a status wherever it is no error (ait-1): nobody is at risk of what is refuted. */

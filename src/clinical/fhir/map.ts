@@ -73,7 +73,15 @@ export const sourcesOf: Readonly<Record<string, readonly RecordItemType[]>> = {
     'immunization',
   ],
   CarePlan: ['plan'],
-  ServiceRequest: ['procedure', 'plan', 'result', 'vital-sign', 'social-history', 'functional-status'],
+  ServiceRequest: [
+    'procedure',
+    'plan',
+    'result',
+    'vital-sign',
+    'social-history',
+    'functional-status',
+    'advance-directive',
+  ],
   CareTeam: ['care-team'],
   DocumentReference: ['document', 'note'],
 }
@@ -184,7 +192,7 @@ function resourcesOf(from: Sourced, context: Context): Resource[] {
     case 'family-history':
       return [familyMemberHistory(from, content, context)]
     case 'advance-directive':
-      return [advanceDirective(from, content, context)]
+      return [toCome ? serviceRequest(from, content, context) : advanceDirective(from, content, context)]
     case 'insurance':
       return [coverage(from, content, context)]
     case 'device':

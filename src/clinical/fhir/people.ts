@@ -63,15 +63,17 @@ const ethnicityCategories = new Set(['2135-2', '2186-5'])
 /** Race or ethnicity of US Core: categories of OMB, details, and the words. */
 function heritage(name: 'race' | 'ethnicity', all: readonly Concept[], categories: ReadonlySet<string>): JsonObject[] {
   if (all.length === 0) return []
-  const codings = all.flatMap(({ codings: some }) => some).filter(({ system }) => system === races)
+  const codings = all
+    .flatMap(({ codings: some }) => some)
+    .filter(({ system, code }) => system === races && codeText(code) !== '')
   const once = [...new Map(codings.map((one) => [one.code, one])).values()]
   const broad = once.filter(({ code }) => categories.has(code)).slice(0, name === 'race' ? 6 : 1)
   const detailed = once.filter((one) => !broad.includes(one))
   const flavor = all.map(({ nullFlavor }) => nullFlavor).find((one) => one === 'UNK' || one === 'ASKU')
   const nothing = broad.length === 0 && flavor !== undefined
   const text = all
-    .map((one) => wordsOf(one) ?? one.codings[0]?.code)
-    .filter(Boolean)
+    .map((one) => said(wordsOf(one)) ?? said(one.codings[0]?.code))
+    .filter((one) => one !== undefined)
     .join(', ')
   return [
     extension(`${usCore}/us-core-${name}`, {
@@ -219,7 +221,11 @@ export function familyMemberHistory(from: Sourced, content: FamilyHistory, conte
     ],
     fields: {
       identifier: identifiers(item.identifiers),
-      status: nullified ? 'entered-in-error' : item.status?.folded === 'completed' ? 'completed' : 'partial',
+      status: nullified
+        ? 'entered-in-error'
+        : item.status?.folded === 'completed' && item.intent !== 'planned'
+          ? 'completed'
+          : 'partial',
       patient: patientOf(context),
       date: dateTime(item.when?.value ?? item.recordedAt),
       name: content.name
@@ -289,6 +295,7 @@ export function coverage(from: Sourced, content: Insurance, context: Context): R
     cast.refer(content.payer, ['organization']) ??
     (content.payer && said(content.payer.text) ? { display: content.payer.text } : undefined)
   const ended = item.negated || item.status?.folded === 'cancelled'
+  const inForce = item.intent === 'planned' ? 'draft' : 'active'
   const holder = content.subscriber
   if (holder) {
     cast.contained.push({
@@ -317,7 +324,7 @@ export function coverage(from: Sourced, content: Insurance, context: Context): R
         ...identifiers(item.identifiers),
         ...memberId.map((one) => ({ ...one, type: coded(`${hl7}/v2-0203`, 'MB') })),
       ],
-      status: item.status?.source === 'nullified' ? 'entered-in-error' : ended ? 'cancelled' : 'active',
+      status: item.status?.source === 'nullified' ? 'entered-in-error' : ended ? 'cancelled' : inForce,
       type: concept(content.coverage),
       subscriber: holder ? { reference: '#subscriber', display: holder.text } : undefined,
       subscriberId: member?.value,
@@ -367,7 +374,7 @@ export function careTeam(from: Sourced, content: CareTeam, context: Context): Re
     words: [content.name ?? wordsOf(content.kind), ...content.members.map(({ agent }) => agent.text)],
     fields: {
       identifier: identifiers(item.identifiers),
-      status: item.negated ? 'inactive' : status,
+      status: item.negated ? 'inactive' : status === 'active' && item.intent === 'planned' ? 'proposed' : status,
       category: some(concept(content.kind)),
       name: content.name ?? wordsOf(content.kind),
       subject: patientOf(context),
