@@ -64,7 +64,8 @@ describe('a Continuity of Care Document, C-CDA R2.1', () => {
         },
       ],
       telecoms: [{ value: 'tel:+1(555)555-0100', use: 'HP' }],
-      identifiers: [{ root: '1.2.840.114350.1.13.99998', value: 'MRN-42' }, { root: '2.16.840.1.113883.4.1' }],
+      // The social security number is null: an unknown number is no identifier.
+      identifiers: [{ root: '1.2.840.114350.1.13.99998', value: 'MRN-42' }],
     })
   })
 

@@ -109,8 +109,17 @@ export function* examples() {
   }
 }
 
-/** A fragment as a document; undefined for a part of the header or of a statement, which says nothing alone. */
-export function wrap(text, folder) {
+const recordTarget =
+  '<recordTarget><patientRole><id root="2.999.2" extension="1"/><patient><name><given>Example</given><family>Patient</family></name><administrativeGenderCode code="F" codeSystem="2.16.840.1.113883.5.1"/><birthTime value="19700101"/></patient></patientRole></recordTarget>'
+
+/** What a part of the header is put in place of, or after. */
+const headerParts = { recordTarget: (part) => part, documentationOf: (part) => `${recordTarget}${part}` }
+
+/**
+ * A fragment as a document; undefined for a part of a statement, which says nothing alone, and for a part of the header
+ * unless `header` asks for it.
+ */
+export function wrap(text, folder, { header = false } = {}) {
   const body = text
     .replace(/^\uFEFF/, '')
     .replace(/<\?xml[^>]*\?>/g, '')
@@ -120,6 +129,8 @@ export function wrap(text, folder) {
   const loinc = loincOfFolder[folder]
   const inSection = (inner) =>
     `<component><section>${loinc === undefined ? '' : `<code code="${loinc}" codeSystem="2.16.840.1.113883.6.1"/>`}<title>Entries</title><text/>${inner}</section></component>`
+  const part = header ? headerParts[first] : undefined
+  if (part !== undefined) return documentOf(part(body), '')
   const content =
     first === 'section'
       ? `<component>${body}</component>`
@@ -131,5 +142,9 @@ export function wrap(text, folder) {
             ? inSection(`<entry>${body}</entry>`)
             : undefined
   if (content === undefined) return undefined
-  return `<ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:voc="urn:hl7-org:v3/voc" xmlns:sdtc="urn:hl7-org:sdtc" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><realmCode code="US"/><typeId root="2.16.840.1.113883.1.3" extension="POCD_HD000040"/><templateId root="2.16.840.1.113883.10.20.22.1.1" extension="2015-08-01"/><templateId root="2.16.840.1.113883.10.20.22.1.2" extension="2015-08-01"/><id root="2.999.1"/><code code="34133-9" codeSystem="2.16.840.1.113883.6.1"/><title>Example</title><effectiveTime value="20200101"/><confidentialityCode code="N" codeSystem="2.16.840.1.113883.5.25"/><recordTarget><patientRole><id root="2.999.2" extension="1"/><patient><name><given>Example</given><family>Patient</family></name><administrativeGenderCode code="F" codeSystem="2.16.840.1.113883.5.1"/><birthTime value="19700101"/></patient></patientRole></recordTarget><component><structuredBody>${content}</structuredBody></component></ClinicalDocument>`
+  return documentOf(recordTarget, content)
+}
+
+function documentOf(head, content) {
+  return `<ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:voc="urn:hl7-org:v3/voc" xmlns:sdtc="urn:hl7-org:sdtc" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><realmCode code="US"/><typeId root="2.16.840.1.113883.1.3" extension="POCD_HD000040"/><templateId root="2.16.840.1.113883.10.20.22.1.1" extension="2015-08-01"/><templateId root="2.16.840.1.113883.10.20.22.1.2" extension="2015-08-01"/><id root="2.999.1"/><code code="34133-9" codeSystem="2.16.840.1.113883.6.1"/><title>Example</title><effectiveTime value="20200101"/><confidentialityCode code="N" codeSystem="2.16.840.1.113883.5.25"/>${head}<component><structuredBody>${content}</structuredBody></component></ClinicalDocument>`
 }

@@ -57,7 +57,7 @@ export function readAllergy(scope: Scope, concern: XmlNode | undefined): number 
       type: 'allergy',
       substance,
       ...(says(sort) ? { kind: sort } : {}),
-      ...details(scope, node),
+      ...details(scope, node, concern),
     },
     subject: substance,
     when,
@@ -91,7 +91,11 @@ function fallback(scope: Scope, node: XmlNode, subject: Concept | undefined, val
   return withNarrative(scope, subject, node, /allerg|substance|agent|drug/i)
 }
 
-function details(scope: Scope, node: XmlNode): Pick<Allergy, 'reactions' | 'severity' | 'criticality'> {
+function details(
+  scope: Scope,
+  node: XmlNode,
+  concern: XmlNode | undefined,
+): Pick<Allergy, 'reactions' | 'severity' | 'criticality'> {
   const reactions: Reaction[] = []
   let severity: Concept | undefined
   let criticality: Concept | undefined
@@ -106,11 +110,24 @@ function details(scope: Scope, node: XmlNode): Pick<Allergy, 'reactions' | 'seve
       criticality ??= readNamed(scope, child(related, 'value'))
     }
   }
+  if (concern !== undefined && !isNegated(node)) reactions.push(...strayReactions(scope, node, concern))
   return {
     reactions,
     ...(severity === undefined ? {} : { severity }),
     ...(criticality === undefined ? {} : { criticality }),
   }
+}
+
+/** Reactions that hang on the concern and not on its allergy: they are that allergy's, where it is the only one there. */
+function strayReactions(scope: Scope, node: XmlNode, concern: XmlNode): Reaction[] {
+  const manifested = new Set(relatedStatements(concern, 'MFST'))
+  const inside = relatedStatements(concern).filter((one) => one.local === 'observation')
+  const isStray = (one: XmlNode): boolean => manifested.has(one) || isA(one, templates.reaction)
+  if (inside.some((one) => one !== node && !isStray(one) && child(one, 'participant') !== undefined)) return []
+  return inside
+    .filter((one) => one !== node && isStray(one) && !isNegated(one))
+    .map((one) => readReaction(scope, one))
+    .filter((reaction) => reaction !== undefined)
 }
 
 /** What a substance did (C-CDA 22.4.9, Reaction Observation); undefined where neither code nor words say what. */

@@ -2,7 +2,7 @@ import type { Coding, Concept, Identifier, PartialDate, Quantity, When } from '.
 import { attribute, child, childrenOf, elements, textOf, type XmlNode } from '../../xml/node.js'
 import { codeSystemOfOid } from '../codesystems.js'
 import { resolveReference } from './narrative.js'
-import { narrativeOf, remark, type Scope, xsi } from './scope.js'
+import { narrativeOf, remark, type Scope, sdtc, v3, xsi } from './scope.js'
 import { readTimestamp } from './timestamp.js'
 
 const nullFlavorSystem = '2.16.840.1.113883.5.1008'
@@ -73,11 +73,11 @@ export function readConcept(scope: Scope, node: XmlNode | undefined, column?: Re
     const coding = readCoding(scope, from)
     if (coding !== undefined && isNullCode(from, coding)) nullFlavor ??= coding.code
     else if (coding !== undefined) codings.push(coding)
-    for (const translation of childrenOf(from, 'translation')) collect(translation)
+    for (const translation of partsOf(from, 'translation')) collect(translation)
   }
   collect(node)
   const text =
-    readText(scope, child(node, 'originalText'), column) ??
+    readText(scope, partsOf(node, 'originalText')[0], column) ??
     given(node, 'displayName') ??
     codings.find((coding) => coding.display !== undefined)?.display ??
     given(
@@ -93,6 +93,12 @@ export function readConcept(scope: Scope, node: XmlNode | undefined, column?: Re
     ...(nullFlavor === undefined ? {} : { nullFlavor }),
     ...(qualifiers.length === 0 ? {} : { qualifiers }),
   }
+}
+
+/** Parts of an extension element stand in its own namespace or in that of CDA, whose datatype it has (HL7 CDA R2 extensions). */
+function partsOf(node: XmlNode, local: string): XmlNode[] {
+  const own = childrenOf(node, local)
+  return node.ns === sdtc && own.length === 0 ? childrenOf(node, local, v3) : own
 }
 
 /** What narrows a concept (CD.qualifier, a CR): a coded value with a coded name; one without a code narrows nothing. */
@@ -234,13 +240,13 @@ export function readQuantity(node: XmlNode | undefined): Quantity | undefined {
 /** Beyond these, ids of one statement are noise. */
 const mostIdentifiers = 64
 
-/** The ids of a statement or role, null ones left out. */
+/** The ids of a statement or role; what a nullFlavor takes back, such as a masked number, names nobody. */
 export function readIdentifiers(node: XmlNode, local = 'id'): Identifier[] {
   const found: Identifier[] = []
   for (const id of childrenOf(node, local).slice(0, mostIdentifiers)) {
     const root = given(id, 'root')
     const value = given(id, 'extension')
-    if (root === undefined && value === undefined) continue
+    if ((root === undefined && value === undefined) || nullFlavorOf(id) !== undefined) continue
     found.push({ ...(root === undefined ? {} : { root }), ...(value === undefined ? {} : { value }) })
   }
   return found

@@ -6,6 +6,7 @@ import type { Status } from '../status.js'
 import { agentsOf, idKeys } from './agents.js'
 import { conduct } from './authors.js'
 import {
+  given,
   isNegated,
   nothing,
   readConcept,
@@ -18,18 +19,20 @@ import {
 } from './datatypes.js'
 import { placesOf } from './locations.js'
 import { indicationsOf } from './medications.js'
+import { isReferenceOnly, nestedIn, type ReadStatement } from './nested.js'
 import { readProblem } from './problems.js'
-import { at, type Scope, sdtc } from './scope.js'
-import { emit, intentOf, withNarrative } from './statement.js'
+import { at, inside, type Scope, sdtc } from './scope.js'
+import { emit, intentOf, isComment, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
+import { isA, templates } from './templates.js'
 
 const column = /encounter|type|visit|description/i
 
 /**
  * One item for an encounter (C-CDA 22.4.49), and one problem for each diagnosis made there (22.4.80), which the encounter
- * also lists by name.
+ * also lists by name. What else was done there, such as services billed with it, is read by itself.
  */
-export function readEncounter(scope: Scope): number {
+export function readEncounter(scope: Scope, nested: ReadStatement): number {
   const { node } = scope.place
   const diagnoses: Concept[] = []
   let problems = 0
@@ -40,6 +43,11 @@ export function readEncounter(scope: Scope): number {
     if (!isNegated(place.node) && !(concern && isNegated(concern))) diagnoses.push(diagnosis)
     problems += readProblem({ ...inner, authorship: conduct(inner, place) }, concern)
   }
+  let services = 0
+  const reasons = new Set(relatedStatements(node, 'RSON'))
+  for (const inner of nestedIn(scope))
+    if (isService(node, inner.place.node) && !reasons.has(inner.place.node))
+      services += nested(inside(inner, scope.place))
   // Planned encounters of C-CDA R1.1 may hold an encounter activity that says what and when.
   const inner = relatedStatements(node, 'REFR').find((one) => one.local === 'encounter')
   const told = child(node, 'code') || inner === undefined ? node : inner
@@ -50,6 +58,7 @@ export function readEncounter(scope: Scope): number {
   const subject = says(encounter) || when === undefined ? encounter : { codings: [], text: 'Encounter' }
   return (
     problems +
+    services +
     emit(scope, {
       content: { type: 'encounter', encounter, ...classOf(encounter), diagnoses, ...details(scope, node) },
       subject,
@@ -58,6 +67,25 @@ export function readEncounter(scope: Scope): number {
       intent,
     })
   )
+}
+
+/**
+ * Procedures, drugs given, and acts with a code that are neither a diagnosis nor more of the encounter itself; nothing that
+ * is told as an event inside an encounter still to come.
+ */
+function isService(encounter: XmlNode, node: XmlNode): boolean {
+  if (intentOf(encounter) !== 'performed' && intentOf(node) === 'performed') return false
+  if (node.local === 'procedure' || node.local === 'substanceAdministration') return true
+  if (node.local !== 'act' || given(child(node, 'code'), 'code') === undefined) return false
+  const asides = [
+    templates.diagnosisAct,
+    templates.instruction,
+    templates.comment,
+    templates.note,
+    templates.indication,
+  ]
+  if (isReferenceOnly(node) || isComment(node) || asides.some((roots) => isA(node, roots))) return false
+  return relatedStatements(node).length === 0
 }
 
 /** Codes of HL7 ActEncounterCode, the only ones that say which class an encounter has. */

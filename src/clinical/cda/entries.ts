@@ -194,9 +194,9 @@ function readAs(kind: Kind, scope: Scope): number {
         ? readBattery(scope, kind, readOneStatement)
         : readObservation(scope, kind)
     case 'procedure':
-      return readProcedure(scope)
+      return readProcedure(scope, readOneStatement)
     case 'encounter':
-      return readEncounter(scope)
+      return readEncounter(scope, readOneStatement)
   }
 }
 

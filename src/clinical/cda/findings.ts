@@ -42,7 +42,8 @@ export function readFinding(scope: Scope, type: Observed, nested: ReadStatement,
   const intent = intentOf(node)
   const method = readNamed(scope, child(node, 'methodCode'))
   const bodySites = named(scope, node, 'targetSiteCode')
-  const nullFlavor = value?.kind === 'absent' ? value.nullFlavor : undefined
+  // A scale without a value of its own is not null where its answers are there.
+  const nullFlavor = value?.kind === 'absent' && components.length === 0 ? value.nullFlavor : undefined
   return (
     made +
     emit(scope, {

@@ -6,6 +6,7 @@ import { reactionsOf } from './allergies.js'
 import { conduct } from './authors.js'
 import {
   given,
+  isTrue,
   nullFlavorOf,
   readConcept,
   readNamed,
@@ -17,7 +18,7 @@ import {
 } from './datatypes.js'
 import { readProduct } from './products.js'
 import { at, type Scope } from './scope.js'
-import { emit, intentOf, isComment, withNarrative } from './statement.js'
+import { emit, intentOf, isComment, isReason, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
 import { supplyOf } from './supplies.js'
 import { isA, templates } from './templates.js'
@@ -157,8 +158,10 @@ function neededFor(scope: Scope, node: XmlNode): Pick<Medication, 'asNeeded' | '
     .map((one) => child(one, 'criterion'))
     .filter((criterion) => criterion !== undefined)
     .map((criterion) => {
-      const concept = readNamed(scope, child(criterion, 'value')) ?? readNamed(scope, child(criterion, 'code'))
-      return withNarrative(scope, concept, criterion)
+      const code = readNamed(scope, child(criterion, 'code'))
+      // That something is asserted does not say what.
+      const asked = code?.codings.some((one) => one.code === 'ASSERTION') ? undefined : code
+      return withNarrative(scope, readNamed(scope, child(criterion, 'value')) ?? asked, criterion)
     })
     .filter(says)
   return { asNeeded: stated.length > 0, ...(preconditions.length === 0 ? {} : { preconditions }) }
@@ -184,15 +187,22 @@ export function readInstructions(scope: Scope, node: XmlNode, ownText: boolean):
  * observation, or of an act around one, says what sort of finding it is, never which; another act's code is what it is.
  */
 export function indicationsOf(scope: Scope, node: XmlNode, wanted = (_: XmlNode): boolean => true): Concept[] {
-  const indications = relatedStatements(node).filter((one) => isA(one, templates.indication))
+  const indications = relatedStatements(node).filter((one) => isA(one, templates.indication) || isReason(one))
   return [...new Set([...relatedStatements(node, 'RSON'), ...indications])]
-    .filter((one) => wanted(one) && !reasonless.some((roots) => isA(one, roots)))
+    .filter((one) => wanted(one) && !reasonless.some((roots) => isA(one, roots)) && !isConsequence(node, one))
     .flatMap((one) => reasonOf(scope, one))
     .filter(says)
 }
 
 /** Related as a reason, but saying something else: why not, how urgent, or who else says it. */
 const reasonless = [templates.refusal, templates.entryReference, templates.priority]
+
+/** A reason turned round: the act was done because of the statement it stands in (CDA R2 §4.3.8.3, inversionInd). */
+export function isConsequence(node: XmlNode, inner: XmlNode): boolean {
+  if (inner.local !== 'act' || isA(inner, templates.indication)) return false
+  const relation = childrenOf(node, 'entryRelationship').find((one) => child(one, 'act') === inner)
+  return given(relation, 'typeCode') === 'RSON' && isTrue(given(relation, 'inversionInd')) === true
+}
 
 function reasonOf(scope: Scope, node: XmlNode): Concept[] {
   const inner = relatedStatements(node).filter((one) => one.local === 'observation' && child(one, 'value'))

@@ -6,7 +6,7 @@ import { answerOf, panelOf, readFinding } from './findings.js'
 import { isReferenceOnly, nestedIn, type ReadStatement } from './nested.js'
 import { noteText, readNote } from './notes.js'
 import { remark, type Scope } from './scope.js'
-import { emit, intentOf, withNarrative } from './statement.js'
+import { emit, intentOf, isReason, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
 import { isA, templates } from './templates.js'
 
@@ -37,7 +37,8 @@ export function readGoal(scope: Scope, nested: ReadStatement): number {
       content,
       subject: goal,
       when: readWhen(scope, child(node, 'effectiveTime')),
-      status: actStatus(scope, node, true),
+      // What is pursued is active, though nothing of it has happened yet (C-CDA 22.4.121, statusCode).
+      status: actStatus(scope, node, false) ?? { folded: 'planned' },
       intent: 'goal',
     })
   )
@@ -66,11 +67,6 @@ function reasonsOf(scope: Scope, node: XmlNode): Concept[] {
     .filter((one) => isA(one, templates.indication) || isReason(one))
     .map((one) => readNamed(scope, child(one, 'value')) ?? readNamed(scope, child(one, 'code')))
     .filter((concept) => concept !== undefined)
-}
-
-/** Reason (QRDA and SDOH goals, 2.16.840.1.113883.10.20.24.3.88; LOINC 77301-0). */
-function isReason(node: XmlNode): boolean {
-  return isA(node, templates.reason) || given(child(node, 'code'), 'code') === '77301-0'
 }
 
 /** Words of the instructions inside a statement (C-CDA 22.4.20). */

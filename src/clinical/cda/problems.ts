@@ -4,6 +4,7 @@ import { denies } from '../denial.js'
 import { readSeverity } from './allergies.js'
 import {
   given,
+  isNegated,
   readAllNamed,
   readConcept,
   readNamed,
@@ -13,8 +14,10 @@ import {
   relatedStatements,
   says,
 } from './datatypes.js'
+import { readFinding } from './findings.js'
+import { nestedIn } from './nested.js'
 import type { Scope } from './scope.js'
-import { emit, intentOf, withNarrative } from './statement.js'
+import { emit, intentOf, isComment, withNarrative } from './statement.js'
 import { conditionStatus } from './status.js'
 import { isA, templates } from './templates.js'
 import { readValue } from './values.js'
@@ -29,22 +32,56 @@ export function readProblem(scope: Scope, concern: XmlNode | undefined, causedDe
   const problem = withNarrative(scope, value, node, /problem|diagnos|condition|name|description/i)
   const kind = readNamed(scope, child(node, 'code'))
   const when = readWhen(scope, child(node, 'effectiveTime'), true)
-  return emit(scope, {
-    content: {
-      type: 'problem',
-      problem,
-      ...(says(kind) ? { kind } : {}),
-      ...details(scope, node),
-      ...(causedDeath ? { causedDeath } : {}),
-    },
-    subject: problem,
-    when,
-    status: conditionStatus(scope, node, concern, when),
-    intent: intentOf(node),
-    within: concern ? [concern] : [],
-    denies: denies(problem),
-  })
+  const inside = isNegated(node) || (concern && isNegated(concern)) ? 0 : readInside(scope, concern)
+  return (
+    inside +
+    emit(scope, {
+      content: {
+        type: 'problem',
+        problem,
+        ...(says(kind) ? { kind } : {}),
+        ...details(scope, node),
+        ...(causedDeath ? { causedDeath } : {}),
+      },
+      subject: problem,
+      when,
+      status: conditionStatus(scope, node, concern, when),
+      intent: intentOf(node),
+      within: concern ? [concern] : [],
+      denies: denies(problem),
+    })
+  )
 }
+
+/**
+ * Findings inside a problem that ask a question of their own (LOINC): an expected date of delivery, a score. What says more
+ * of the problem itself stays there, and is no item.
+ */
+function readInside(scope: Scope, concern: XmlNode | undefined): number {
+  const within = [scope.place.node, ...(concern ? [concern] : [])]
+  let made = 0
+  for (const inner of nestedIn(scope)) {
+    const { node } = inner.place
+    if (node.local !== 'observation' || child(node, 'value') === undefined || intentOf(node) !== 'performed') continue
+    if (given(child(node, 'code'), 'codeSystem') !== loinc || saysMore.has(codeOf(node) ?? '')) continue
+    const of = [
+      templates.status,
+      templates.severity,
+      templates.ageAtOnset,
+      templates.dateOfDiagnosis,
+      templates.prognosis,
+    ]
+    if (isComment(node) || [...of, templates.priority, templates.problemObservation].some((roots) => isA(node, roots)))
+      continue
+    made += readFinding(inner, 'result', () => 0, { within })
+  }
+  return made
+}
+
+const loinc = '2.16.840.1.113883.6.1'
+
+/** Status, health status, age at onset, date of diagnosis, prognosis, criticality, reason: they say more of the problem. */
+const saysMore = new Set(['33999-4', '11323-3', '30525-0', '77975-1', '75328-5', '82606-5', '77301-0'])
 
 function details(scope: Scope, node: XmlNode): Omit<Problem, 'type' | 'problem' | 'kind'> {
   const related = relatedStatements(node)

@@ -4,33 +4,54 @@ import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { isNegated, readAllNamed, readConcept, readNamed, readWhen, relatedStatements, says } from './datatypes.js'
 import { readProcedureDevices } from './devices.js'
 import { placesOf } from './locations.js'
-import { indicationsOf, readInstructions } from './medications.js'
-import type { Scope } from './scope.js'
+import { indicationsOf, isConsequence, readInstructions } from './medications.js'
+import { nestedIn, type ReadStatement } from './nested.js'
+import { inside, type Scope } from './scope.js'
 import { specimensOf } from './specimens.js'
 import { emit, intentOf, withNarrative } from './statement.js'
 import { actStatus } from './status.js'
 import { isA, templates } from './templates.js'
 import { readValue } from './values.js'
 
-/** One item for a procedure, act or observation that was done, or is planned (C-CDA 22.4.14, .12, .13 and 22.4.39, .41, .44). */
-export function readProcedure(scope: Scope): number {
+/**
+ * One item for a procedure, act or observation that was done, or is planned (C-CDA 22.4.14, .12, .13 and 22.4.39, .41, .44),
+ * and further ones for what stands inside it and is something of its own.
+ */
+export function readProcedure(scope: Scope, nested: ReadStatement): number {
   const { node } = scope.place
   const procedure = withNarrative(scope, readConcept(scope, child(node, 'code'), column), node, column)
   const intent = intentOf(node)
-  const made = emit(scope, {
-    content: {
-      type: 'procedure',
-      procedure,
-      bodySites: readAllNamed(scope, node, 'targetSiteCode'),
-      devices: readProcedureDevices(scope),
-      ...details(scope, node),
-    },
-    subject: procedure,
-    when: readWhen(scope, child(node, 'effectiveTime')),
-    status: actStatus(scope, node, intent === 'planned'),
-    intent,
-  })
-  return made
+  let made = 0
+  // In what was not done nothing was.
+  for (const inner of nestedIn(scope)) if (isOwn(node, inner.place.node)) made += nested(inside(inner, scope.place))
+  return (
+    made +
+    emit(scope, {
+      content: {
+        type: 'procedure',
+        procedure,
+        bodySites: readAllNamed(scope, node, 'targetSiteCode'),
+        devices: readProcedureDevices(scope),
+        ...details(scope, node),
+      },
+      subject: procedure,
+      when: readWhen(scope, child(node, 'effectiveTime')),
+      status: actStatus(scope, node, intent === 'planned'),
+      intent,
+    })
+  )
+}
+
+/**
+ * Medications given during a procedure, parts of it, alternatives to it, what was done because of it. Inside a planned one
+ * an event only tells what is planned (C-CDA R1.1, Plan of Care Activity Procedure): it is nothing that happened.
+ */
+function isOwn(node: XmlNode, inner: XmlNode): boolean {
+  if (isConsequence(node, inner)) return true
+  if (intentOf(node) !== 'performed' && intentOf(inner) === 'performed') return false
+  if (inner.local === 'substanceAdministration') return !isA(inner, templates.freeTextSig)
+  if (inner.local === 'procedure') return true
+  return inner.local === 'organizer' && childrenOf(inner, 'component').some((one) => child(one, 'procedure'))
 }
 
 const column = /procedure|surger|planned|name|description|activity/i

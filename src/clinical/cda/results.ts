@@ -122,7 +122,7 @@ export function readObservation(scope: Scope, type: Observed, panel?: Battery): 
     status: actStatus(scope, node, intent === 'planned', panel?.node),
     intent,
     within: panel?.within ?? [],
-    nullFlavor: value?.kind === 'absent' ? value.nullFlavor : undefined,
+    nullFlavor: value?.kind === 'absent' && components.length === 0 ? value.nullFlavor : undefined,
   })
 }
 

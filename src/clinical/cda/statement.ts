@@ -134,12 +134,22 @@ export function isComment(node: XmlNode): boolean {
   return isA(node, templates.comment) || given(child(node, 'code'), 'code') === '48767-8'
 }
 
+/** Whether a statement says why another was done, or not done (QRDA Reason, 2.16.840.1.113883.10.20.24.3.88; LOINC 77301-0). */
+export function isReason(node: XmlNode): boolean {
+  return isA(node, templates.reason) || given(child(node, 'code'), 'code') === '77301-0'
+}
+
+/** SNOMED CT: an attempt that failed. It hangs as an act on what was attempted, whose own status stays completed. */
+const failedAttempt = '103709008'
+
 function commentsOf(scope: Scope, node: XmlNode): string[] {
   const found = new Set<string>()
   for (const one of relatedStatements(node)) {
-    if (!isComment(one)) continue
+    const failed = given(child(one, 'code'), 'code') === failedAttempt
+    if (!isComment(one) && !failed) continue
     const text = readText(scope, child(one, 'text'))
-    if (text !== undefined) found.add(text)
+    if (failed) found.add(['Failed attempt', text].filter(Boolean).join(': '))
+    else if (text !== undefined) found.add(text)
   }
   return [...found]
 }
