@@ -13,7 +13,10 @@ export type Attributes = Readonly<Record<string, string | undefined>>
 
 /** Everything that is not a Char of XML 1.0 §2.2: control characters, lone surrogates, U+FFFE and U+FFFF. */
 const notXml = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu
+/** A look without code points, which is faster: surrogates, sound pairs too, are left to the other. */
+const doubtful = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]/
 const special = /[&<>"\r]/
+const specialInAttributes = /[&<>"\r\n\t]/
 const references: Readonly<Record<string, string>> = {
   '&': '&amp;',
   '<': '&lt;',
@@ -24,14 +27,19 @@ const references: Readonly<Record<string, string>> = {
   '\r': '&#13;',
 }
 
+function charsOf(text: string): string {
+  return doubtful.test(text) ? text.replace(notXml, '\ufffd') : text
+}
+
 function escaped(text: string): string {
-  const safe = text.replace(notXml, '\ufffd')
+  const safe = charsOf(text)
   return special.test(safe) ? safe.replace(/[&<>"\r]/g, (one) => references[one] ?? one) : safe
 }
 
 /** Line breaks as references too: a parser turns bare ones in an attribute into blanks (XML 1.0 §3.3.3). */
 function escapedAttribute(text: string): string {
-  return text.replace(notXml, '\ufffd').replace(/[&<>"\r\n\t]/g, (one) => references[one] ?? one)
+  const safe = charsOf(text)
+  return specialInAttributes.test(safe) ? safe.replace(/[&<>"\r\n\t]/g, (one) => references[one] ?? one) : safe
 }
 
 function written(content: Content): string {

@@ -1,6 +1,7 @@
+import { Buffer } from 'node:buffer'
 import type { Markup } from './markup.js'
 
-/** How many characters a document may still take. */
+/** How many bytes a document may still take. */
 export interface Room {
   left: number
 }
@@ -12,8 +13,8 @@ export function within<T>(room: Room, all: Iterable<T>, write: (one: T) => Marku
     if (room.left < 0) break
     const written = write(one)
     if (written === undefined) continue
-    // Never more than its bytes are.
-    room.left -= written.markup.length
+    // Counting joins the pieces of the text too, while they are young: a document of thousands of pieces is slow to collect.
+    room.left -= Buffer.byteLength(written.markup)
     made.push(written)
   }
   return made

@@ -304,6 +304,18 @@ export function telecom({ value: written, use }: Telecom): Markup {
 
 /** Template identifiers of the guide: with a date also the bare root, where R1.1 had the template (C-CDA R2.1 §1.8, CONF:1198-32945). */
 export function template(id: string, date?: string, since = '1.1'): readonly Markup[] {
+  const key = `${id} ${date ?? ''} ${since}`
+  const known = templates.get(key)
+  if (known) return known
+  const made = templateIds(id, date, since)
+  templates.set(key, made)
+  return made
+}
+
+/** Each is written thousands of times; there are as many as the guide has. */
+const templates = new Map<string, readonly Markup[]>()
+
+function templateIds(id: string, date: string | undefined, since: string): readonly Markup[] {
   const oid = id.startsWith('2.') ? id : `${root}.10.20.${id}`
   if (date === undefined) return [element('templateId', { root: oid })]
   const dated = element('templateId', { root: oid, extension: date })
