@@ -327,6 +327,25 @@ describe('a CCR that was tampered with', () => {
   }, 30_000)
 })
 
+describe('a description that is nothing but one attribute', () => {
+  const attribute =
+    '<ObjectAttribute><Attribute>Diagnosis</Attribute><AttributeValue><Value>Diabetes</Value><Code><Value>73211009</Value><CodingSystem>SNOMED CT</CodingSystem></Code></AttributeValue></ObjectAttribute>'
+  const coded = [{ system: 'http://snomed.info/sct', code: '73211009' }]
+
+  it('is what the attribute says', async () => {
+    const relative = `<FamilyHistory><FamilyProblemHistory><FamilyMember><ActorRole><Text>Mother</Text></ActorRole></FamilyMember><Problem>${typed('Diagnosis')}<Description>${attribute}</Description></Problem></FamilyProblemHistory></FamilyHistory>`
+    expect((await only(relative)).content).toMatchObject({
+      relation: { text: 'Mother' },
+      conditions: [{ condition: { text: 'Diabetes', codings: coded } }],
+    })
+  })
+
+  it('beside words only narrows them', async () => {
+    const problem = `<Problems><Problem><Description><Text>Finding</Text>${attribute}</Description></Problem></Problems>`
+    expect((await only(problem)).content).toMatchObject({ problem: { text: 'Finding', codings: [] } })
+  })
+})
+
 describe('a CCR made to take long', () => {
   const many = (text: string, times = 20_000) => text.repeat(times)
   const test = `<Test>${described('x')}<TestResult><Value>1</Value></TestResult></Test>`

@@ -72,6 +72,14 @@ export function readCode(scope: CcrScope, node: XmlNode | undefined): Concept {
     }),
   )
   const text = (textAt(node, 'Text') ?? textIn(node))?.slice(0, scope.ccr.reading.limits.textChars)
+  const [only, ...others] = attributesOf(node)
+  if (codings.length === 0 && text === undefined && only !== undefined && others.length === 0) {
+    // What nothing but one attribute describes is what that attribute says.
+    return {
+      codings: qualifiers.map(({ value }) => value),
+      text: only.words.slice(0, scope.ccr.reading.limits.textChars),
+    }
+  }
   return {
     codings,
     ...(text === undefined ? {} : { text }),
