@@ -7,13 +7,14 @@ import { writeDocument } from '../src/clinical/write/document.js'
 import { select } from '../src/clinical/write/selection.js'
 import { sampleCcda, sampleCcr } from '../src/demo/documents.js'
 import type { RecordItem } from '../src/direct/clinical.js'
+import { measureFhir } from './fhir.js'
 
 /**
  * How fast clinical documents are read on one core, how much of their codes is found, and what the largest costs in
  * memory, beside the libraries of others, each in a process of its own and all in one run. The documents are the corpus
  * beside the project where there is one, else samples that the project makes.
- * Run: npm run bench -- clinical, clinical:xml for the XML parsers alone, or clinical:write for how fast documents are
- * written
+ * Run: npm run bench -- clinical, clinical:xml for the XML parsers alone, clinical:write for how fast documents are
+ * written, or clinical:fhir for how fast items leave as FHIR
  */
 
 const seconds = '6'
@@ -236,4 +237,5 @@ function reading(): void {
 }
 
 if (process.argv[2] === 'write') await writing()
+else if (process.argv[2] === 'fhir') await measureFhir()
 else reading()
