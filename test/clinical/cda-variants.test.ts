@@ -70,6 +70,62 @@ describe('what stands around a statement', () => {
   })
 })
 
+describe('what is denied or taken back inside a statement', () => {
+  const relatedTo = (inner: string, onComponent = ''): string =>
+    `<organizer classCode="CLUSTER" moodCode="EVN">${t('4.45')}<subject><relatedSubject classCode="PRS"><code code="FTH"/></relatedSubject></subject><component ${onComponent}>${inner}</component></organizer>`
+
+  it('is no disease of a relative', async () => {
+    const disease = observation(`${t('4.46')}<value ${cd('38341003', 'Hypertension')}/>`)
+    const part = await read(
+      section('10157-6', 'x', [relatedTo(disease, 'negationInd="true"'), relatedTo(disease, 'nullFlavor="NI"')]),
+    )
+    expect(of(part, 'family-history').map(({ content }) => content.conditions)).toMatchObject([
+      [{ negated: true }],
+      [{ negated: false, condition: { nullFlavor: 'NI' } }],
+    ])
+  })
+
+  it('is no indication and no dose', async () => {
+    const reason = observation(`${t('4.19')}<value ${cd('195967001', 'Asthma')}/>`, 'moodCode="EVN" negationInd="true"')
+    const one = `<substanceAdministration classCode="SBADM" moodCode="EVN">${t('4.16')}<doseQuantity nullFlavor="UNK" value="1"/>${drug(`<code code="5640" ${rxnorm}/>`)}${relation('RSON', reason)}</substanceAdministration>`
+    const [found] = of(await read(section('10160-0', 'x', [one])), 'medication')
+    expect(found?.content.indications).toEqual([])
+    expect(found?.content.dose).toBeUndefined()
+  })
+
+  it('is a problem that was taken back, whatever the concern says', async () => {
+    const inError = observation(`${t('4.4')}<statusCode code="nullified"/><value ${cd('195967001', 'Asthma')}/>`)
+    const part = await read(section('11450-4', 'x', [act('4.3', relation('SUBJ', inError))]))
+    expect(of(part, 'problem')).toMatchObject([{ status: { folded: 'cancelled', source: 'nullified' } }])
+  })
+})
+
+describe('a problem right in an encounter', () => {
+  it('is its diagnosis, unless it is denied there', async () => {
+    const visit = (more: string): string =>
+      `<encounter classCode="ENC" moodCode="EVN">${t('4.49')}<code code="99213" codeSystem="2.16.840.1.113883.6.12"/>${relation('SUBJ', problem(cd('38341003', 'Hypertension')), more)}</encounter>`
+    const part = await read(section('46240-8', 'x', [visit(''), visit('negationInd="true"')]))
+    expect(of(part, 'encounter').map(({ content }) => codesIn(content.diagnoses))).toEqual([['38341003'], []])
+    expect(of(part, 'problem').map(({ negated }) => negated)).toEqual([false, true])
+  })
+})
+
+describe('a status in words alone', () => {
+  it.each([
+    ['Inactive', 'inactive'],
+    ['A long story of a status that was active once and may be so again', 'active'],
+  ])('counts where it is no more than a status: %s', async (words, folded) => {
+    const stated = observation(
+      '<code code="33999-4"/><text><reference value="#st"/></text><value xsi:type="CD" nullFlavor="UNK"/>',
+    )
+    const one = observation(`${t('4.4')}<value ${cd('90560007', 'Gout')}/>${relation('REFR', stated)}`)
+    const part = await read(
+      section('11450-4', `<content ID="st">${words}</content>`, [act('4.3', relation('SUBJ', one))]),
+    )
+    expect(of(part, 'problem')).toMatchObject([{ status: { folded } }])
+  })
+})
+
 describe('a mood', () => {
   it.each([
     'INT',

@@ -221,7 +221,7 @@ export function readWhen(scope: Scope, node: XmlNode | undefined, ends = false):
  */
 export function readQuantity(node: XmlNode | undefined): Quantity | undefined {
   if (node === undefined) return undefined
-  const value = given(node, 'value')
+  const value = nullFlavorOf(node) === undefined ? given(node, 'value') : undefined
   if (value !== undefined) {
     const unit = given(node, 'unit') ?? given(node, 'currency')
     return unit === undefined ? { value } : { value, unit }

@@ -36,11 +36,11 @@ export function readEncounter(scope: Scope, nested: ReadStatement): number {
   const { node } = scope.place
   const diagnoses: Concept[] = []
   let problems = 0
-  for (const [place, concern] of observationsBelow(scope)) {
-    const inner = at(scope, place)
+  for (const [inner, concern] of observationsBelow(scope)) {
+    const { place, through = [] } = inner
     const diagnosis = withNarrative(scope, readConcept(scope, child(place.node, 'value')), place.node)
     if (!says(diagnosis)) continue
-    if (!isNegated(place.node) && !(concern && isNegated(concern))) diagnoses.push(diagnosis)
+    if (![place.node, ...through].some(isNegated) && !(concern && isNegated(concern))) diagnoses.push(diagnosis)
     problems += readProblem({ ...inner, authorship: conduct(inner, place) }, concern)
   }
   let services = 0
@@ -116,15 +116,22 @@ function details(scope: Scope, node: XmlNode): Details {
   }
 }
 
-/** Diagnosis observations in the diagnosis acts of an encounter. */
-function observationsBelow(scope: Scope): (readonly [ReturnType<typeof placesIn>[number], XmlNode | undefined])[] {
-  const found: (readonly [ReturnType<typeof placesIn>[number], XmlNode | undefined])[] = []
+/** Diagnosis observations in the diagnosis acts of an encounter, and problems right in it that are not its reason. */
+function observationsBelow(scope: Scope): (readonly [Scope, XmlNode | undefined])[] {
+  const found: (readonly [Scope, XmlNode | undefined])[] = []
   for (const relation of placesIn(scope.place, 'entryRelationship')) {
+    const within = inside(scope, relation)
     const act = placesIn(relation, 'act')[0]
+    const problem = placesIn(relation, 'observation')[0]
+    if (problem && isA(problem.node, templates.problemObservation) && given(relation.node, 'typeCode') !== 'RSON') {
+      found.push([at(within, problem), undefined])
+    }
     if (act === undefined) continue
     for (const inner of placesIn(act, 'entryRelationship')) {
       const observation = placesIn(inner, 'observation')[0]
-      if (observation && child(observation.node, 'value')) found.push([observation, act.node])
+      if (observation && child(observation.node, 'value')) {
+        found.push([at(inside(within, inner), observation), act.node])
+      }
     }
   }
   return found

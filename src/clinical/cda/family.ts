@@ -5,6 +5,7 @@ import {
   given,
   isNegated,
   nothing,
+  nullFlavorOf,
   readConcept,
   readNamed,
   readQuantity,
@@ -94,7 +95,7 @@ function tellsDeath(node: XmlNode): boolean {
 function deathIn(scope: Scope): Death {
   const { node } = scope.place
   const dead = tellsDeath(node) ? node : relatedStatements(node).find(tellsDeath)
-  if (dead === undefined || isNegated(dead) || isNegated(node)) return {}
+  if (dead === undefined || [dead, node, ...(scope.through ?? [])].some(isNegated)) return {}
   const ageAtDeath = ageIn(dead)
   return { deceased: true, ...(ageAtDeath === undefined ? {} : { ageAtDeath }) }
 }
@@ -118,13 +119,15 @@ function conditionOf(scope: Scope, causedDeath: boolean): Condition | undefined 
   const ageAtOnset = ageIn(node)
   const status = relatedStatements(node).find((one) => given(child(one, 'code'), 'code') === '33999-4')
   const stated = status && readNamed(scope, child(status, 'value'))
+  const around = scope.through ?? []
+  const nullFlavor = [node, ...around].map(nullFlavorOf).find((one) => one !== undefined)
   return {
-    condition,
+    condition: nullFlavor === undefined ? condition : { ...condition, nullFlavor },
     ...(kind === undefined || kind === condition || isAssertion(kind) ? {} : { kind }),
     ...(when === undefined ? {} : { when }),
     ...(ageAtOnset === undefined ? {} : { ageAtOnset }),
     ...(causedDeath ? { causedDeath } : {}),
-    negated: isNegated(node),
+    negated: [node, ...around].some(isNegated),
     ...(stated === undefined ? {} : { status: stated }),
   }
 }

@@ -6,6 +6,7 @@ import { reactionsOf } from './allergies.js'
 import { conduct } from './authors.js'
 import {
   given,
+  isNegated,
   isTrue,
   nullFlavorOf,
   readConcept,
@@ -189,7 +190,10 @@ export function readInstructions(scope: Scope, node: XmlNode, ownText: boolean):
 export function indicationsOf(scope: Scope, node: XmlNode, wanted = (_: XmlNode): boolean => true): Concept[] {
   const indications = relatedStatements(node).filter((one) => isA(one, templates.indication) || isReason(one))
   return [...new Set([...relatedStatements(node, 'RSON'), ...indications])]
-    .filter((one) => wanted(one) && !reasonless.some((roots) => isA(one, roots)) && !isConsequence(node, one))
+    .filter(
+      (one) =>
+        wanted(one) && !isNegated(one) && !reasonless.some((roots) => isA(one, roots)) && !isConsequence(node, one),
+    )
     .flatMap((one) => reasonOf(scope, one))
     .filter(says)
 }

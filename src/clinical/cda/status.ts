@@ -1,7 +1,7 @@
 import type { Concept, When } from '../../direct/datatypes.js'
 import { child, type XmlNode } from '../../xml/node.js'
 import { type Folded, foldWords, type Status } from '../status.js'
-import { given, readConcept, relatedStatements } from './datatypes.js'
+import { given, readConcept, readText, relatedStatements } from './datatypes.js'
 import { remark, type Scope } from './scope.js'
 import { isA, templates } from './templates.js'
 
@@ -62,10 +62,22 @@ function statusObservation(node: XmlNode): XmlNode | undefined {
   )
 }
 
+/** A status by its value, else by its words (HITSP C83 7.12), where they are no more than a status. */
+function statedStatus(scope: Scope, node: XmlNode): Concept | undefined {
+  const concept = readConcept(scope, child(node, 'value'))
+  if (concept !== undefined && (concept.codings.length > 0 || concept.text !== undefined)) return concept
+  const text = readText(scope, child(node, 'text'), /status/i)
+  if (text === undefined || text.length > mostStatusChars || foldWords(text) === 'unknown') return concept
+  return { codings: [], text }
+}
+
+/** Longer words are a story that may tell of more than the status. */
+const mostStatusChars = 40
+
 /**
  * Status of a problem or an allergy. In order: its status observation; an end date (no longer active); an end that is
  * known to lie back, at a time unknown; the status of the concern act; active (C-CDA R2.1, Problem Concern Act). The
- * observation's own statusCode is always completed and says nothing. Contradictions are reported, the source's word kept.
+ * observation's own statusCode is always completed and says nothing, but where it takes the observation back. Contradictions are reported, the source's word kept.
  */
 export function conditionStatus(
   scope: Scope,
@@ -74,7 +86,9 @@ export function conditionStatus(
   when: When | undefined,
 ): Status {
   const stated = statusObservation(observation) ?? (concern && statusObservation(concern))
-  const concept = stated && readConcept(scope, child(stated, 'value'))
+  const concept = stated && statedStatus(scope, stated)
+  const own = given(child(observation, 'statusCode'), 'code')?.toLowerCase()
+  if (own === 'nullified' || own === 'cancelled') return { folded: 'cancelled', source: own }
   const act = given(child(concern, 'statusCode'), 'code')?.toLowerCase()
   if (concept && (concept.codings.length > 0 || concept.text !== undefined)) {
     const folded = foldConcept(concept)
