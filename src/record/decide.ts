@@ -101,7 +101,7 @@ async function ofDocument(
     const wanted = (await entries()).filter(
       ({ state, members }) => state === 'proposed' && members.some(({ fact }) => fact.document === sha256),
     )
-    return wanted.map((entry) => ({ type: entry.type, deed: { kind: 'add', statements: idsOf(entry) } }))
+    return wanted.map((entry) => ({ type: entry.type, deed: { kind: 'add', statements: sayingsOf(entry) } }))
   }
   if (kind === 'release') {
     // Releasing what stands already speaks for it, where another is held against it.
@@ -113,6 +113,9 @@ async function ofDocument(
   if (kind === 'reject' && rejected.has(sha256)) return notPossible('it is rejected already')
   return [{ deed: { kind, document: sha256 } }]
 }
+
+/** Statements that one split can name: all of them stand in the decision. */
+const splitAtMost = 500
 
 type OfEntry = Extract<DeedRequest, { readonly entry: string }>
 
@@ -132,12 +135,12 @@ async function deedOn(entry: Reconciled, request: OfEntry, shown: Shown): Promis
   switch (request.kind) {
     case 'add':
     case 'ignore':
-      return { kind: request.kind, statements }
+      return { kind: request.kind, statements: sayingsOf(entry) }
     case 'replace': {
       const other = await partner(entry, request.replaces, shown)
       if ('detail' in other) return other
       if (other.state !== 'current') return notPossible('only a current entry is replaced')
-      return { kind: 'replace', statements, replaced: idsOf(other) }
+      return { kind: 'replace', statements: sayingsOf(entry), replaced: sayingsOf(other) }
     }
     case 'merge': {
       const other = await partner(entry, request.with, shown)
@@ -151,6 +154,7 @@ async function deedOn(entry: Reconciled, request: OfEntry, shown: Shown): Promis
       const from = statements.filter((id) => !out.includes(id))
       if (out.length !== new Set(request.statements).size) return notPossible('a statement is not of this entry')
       if (out.length === 0 || from.length === 0) return notPossible('some statements go, and some stay')
+      if (statements.length > splitAtMost) return notPossible('too many statements to split')
       return { kind: 'split', statements: out, from }
     }
     case 'choose':
@@ -174,6 +178,12 @@ function notPossible(detail: string) {
 
 function idsOf({ members }: Reconciled): readonly string[] {
   return members.map(({ fact }) => fact.id)
+}
+
+/** One statement for each thing said, the shown one among them: what is decided on it holds for all that say the same. */
+function sayingsOf({ members, shown }: Reconciled): readonly string[] {
+  const sayings = new Map(members.map(({ fact }) => [fact.says, fact.id]))
+  return [...sayings.set(shown.says, shown.id).values()]
 }
 
 interface Logged {

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
-import type { RecordItem } from '../direct/clinical.js'
+import { type RecordItem, recordItemTypes } from '../direct/clinical.js'
 import { checkBody, type Family, isMoment, jsonOf, type RowFamily, type RowReader, sound } from '../ports/rows.js'
 import { bytesKey, documentKey, headKey, itemKey, ledgerKey, ownerOf } from './rows.js'
+
+/** Pages that a ledger can have by its limits, and room to spare: a damaged count costs nothing. */
+const ledgerPagesMax = 1000
 
 function partsOf(key: string): { readonly record: string; readonly id: string } {
   const parts = key.split('/')
@@ -23,7 +26,7 @@ const item: Family<'entry'> = {
     sound(item?.id === id && stored['recordId'] === record, 'the item is another one')
     sound(isMoment(stored['addedAt']), 'the item has no time')
     // Rows from before there were ledgers get theirs with the next change of the record.
-    return stored['seq'] === undefined ? [] : [{ kind: 'entry', key: ledgerKey(record, item.content.type) }]
+    return stored['seq'] === undefined ? [] : [{ kind: 'entry', key: headKey(record) }]
   },
 }
 
@@ -33,12 +36,14 @@ const head: Family<'entry'> = {
   form: /^record\/(?<owner>[^/]+)\/head$/,
   async check(row, reader) {
     const record = decodeURIComponent(row.key.split('/')[1] ?? '')
-    const { revision, documents, decisions } = await opened(row, record, reader)
+    const { revision, documents, decisions, pages = {} } = await opened(row, record, reader)
     sound(Number.isInteger(revision) && Array.isArray(documents) && Array.isArray(decisions), 'it is no head')
-    return (documents as { sha256: string }[]).map(({ sha256 }) => ({
-      kind: 'entry',
-      key: documentKey(record, String(sha256)),
-    }))
+    const names = (documents as { sha256: string }[]).map(({ sha256 }) => documentKey(record, String(sha256)))
+    const ledgers = recordItemTypes.flatMap((type) => {
+      const count = Math.min(Number((pages as Record<string, unknown>)[type]) || 0, ledgerPagesMax)
+      return Array.from({ length: count }, (_, page) => ledgerKey(record, type, page))
+    })
+    return [...names, ...ledgers].map((key) => ({ kind: 'entry', key }))
   },
 }
 
@@ -46,9 +51,10 @@ const head: Family<'entry'> = {
 const ledger: Family<'entry'> = {
   kind: 'entry',
   name: 'ledger of a record',
-  form: /^record\/(?<owner>[^/]+)\/ledger\/[^/]+$/,
+  form: /^record\/(?<owner>[^/]+)\/ledger\/[^/]+\/\d+$/,
   async check(row, reader) {
-    const { record, id: type } = partsOf(row.key)
+    const { record } = partsOf(row.key)
+    const type = row.key.split('/').at(-2)
     const { facts, decisions } = await opened(row, record, reader)
     sound(Array.isArray(facts) && Array.isArray(decisions), 'it is no ledger')
     const all = facts as readonly { readonly id: string; readonly type: string }[]

@@ -201,8 +201,10 @@ export const recordLimits = {
   /** Records whose entries are remembered, and the statements that they may have together: some 2 kB each. */
   rememberedRecords: 8,
   rememberedStatements: 60_000,
-  /** Different descriptions of a patient that a new document is compared with, the first that came: a row opened for each. */
-  patientsCompared: 100,
+  /** Different descriptions of a patient that a new document is compared with, the first that came; kept with it. */
+  patientsCompared: 30,
+  /** The head names every document, some 700 characters each, and is one row: what comes later stays in the mailbox only. */
+  headChars: 12_000_000,
   /** One batch must stay small enough to commit; the largest C-CDA seen has some 3,000 entries. */
   itemsPerProposal: 20_000,
   /** Kept per document; the reader has its own, lower limit. */

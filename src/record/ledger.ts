@@ -1,7 +1,7 @@
 import type { RecordItem, RecordItemType } from '../direct/clinical.js'
 import { recordItemTypes } from '../direct/clinical.js'
 import { type Batch, type Store, within } from '../ports/store.js'
-import type { Vault } from '../ports/vault.js'
+import { type Vault, VaultFailed } from '../ports/vault.js'
 import type { ItemSource } from './item.js'
 import type { PatientMatch, Stranger } from './match.js'
 import { type Decision, type ReconcileMode, standing } from './reconcile/decision.js'
@@ -34,6 +34,8 @@ export interface Head {
   readonly decisions: readonly Decision[]
   /** Revision that last changed the ledger of a type; rows from before this was kept are as old as their record. */
   readonly touched?: Readonly<Partial<Record<RecordItemType, number>>>
+  /** How many pages the ledger of a type has. */
+  readonly pages?: Readonly<Partial<Record<RecordItemType, number>>>
 }
 
 /** All statements of one type, and what was decided on them. */
@@ -80,9 +82,14 @@ export async function openBooks({ store, vault }: BookPorts, recordId: string, b
     if (known) read.set(type, known)
   }
   const open = async (type: RecordItemType) => {
-    const key = ledgerKey(recordId, type)
-    const found = await store.get(key)
-    return found ? openJson<Ledger>(vault, owner, key, found.value) : emptyLedger
+    const pages: Ledger[] = []
+    for (let page = 0; page < (head.pages?.[type] ?? 0); page++) {
+      const key = ledgerKey(recordId, type, page)
+      const found = await store.get(key)
+      if (!found) throw new VaultFailed('A page of a ledger is gone')
+      pages.push(await openJson<Ledger>(vault, owner, key, found.value))
+    }
+    return { facts: pages.flatMap(({ facts }) => facts), decisions: pages.flatMap(({ decisions }) => decisions) }
   }
   return {
     head,
@@ -113,12 +120,47 @@ export async function bookParts(
       if (!ledgers.has(type) && ledger.facts.length > 0) ledgers.set(type, ledger)
     }
   }
-  const rows = [...ledgers].map(([type, ledger]) => [ledgerKey(recordId, type), ledger] as const)
-  const touched = { ...head.touched, ...Object.fromEntries([...ledgers].map(([type]) => [type, head.revision])) }
-  const all = [[headKey(recordId), { ...head, touched }] as const, ...rows]
+  const rows: (readonly [string, Ledger])[] = []
+  const touched = { ...head.touched }
+  const pages = { ...head.pages }
+  for (const [type, ledger] of ledgers) {
+    const before = books.headVersion === 'absent' ? emptyLedger : await books.ledger(type)
+    const count = pageCount(ledger)
+    for (let page = 0; page < count; page++) {
+      if (pageStands(before, ledger, page)) continue
+      rows.push([ledgerKey(recordId, type, page), pageOf(ledger, page)])
+    }
+    touched[type] = head.revision
+    pages[type] = count
+  }
+  const all = [[headKey(recordId), { ...head, touched, pages }] as const, ...rows]
   return {
     require: [{ key: headKey(recordId), version: books.headVersion }],
     put: await Promise.all(all.map(async ([key, value]) => ({ key, value: await sealJson(vault, owner, key, value) }))),
+  }
+}
+
+/**
+ * What one page of a ledger has: statements of some 500 bytes and at most 24 kB, decisions of at most 40 kB, so that no
+ * page outgrows a row. Both only ever grow at their end: full pages are never written again.
+ */
+const pageHas = { facts: 500, decisions: 100 }
+
+function pageCount({ facts, decisions }: Ledger): number {
+  return Math.max(Math.ceil(facts.length / pageHas.facts), Math.ceil(decisions.length / pageHas.decisions))
+}
+
+/** Whether a page is as it was: nothing was added to the ledger where it ends. */
+function pageStands(before: Ledger, { facts, decisions }: Ledger, page: number): boolean {
+  const factsStand = before.facts.length >= Math.min(facts.length, (page + 1) * pageHas.facts)
+  const decisionsStand = before.decisions.length >= Math.min(decisions.length, (page + 1) * pageHas.decisions)
+  return page < pageCount(before) && factsStand && decisionsStand
+}
+
+function pageOf({ facts, decisions }: Ledger, page: number): Ledger {
+  return {
+    facts: facts.slice(page * pageHas.facts, (page + 1) * pageHas.facts),
+    decisions: decisions.slice(page * pageHas.decisions, (page + 1) * pageHas.decisions),
   }
 }
 
@@ -134,7 +176,8 @@ export async function standingOf({ head, ledger }: Books): Promise<RecordStandin
     new Map([...said].flatMap(([sha256, word]) => (word.kind === kind ? [[sha256, word.seq] as const] : [])))
   const [released, rejected] = [of('release'), of('reject')]
   const words = lastWords(standing(onPatients))
-  const taken = new Set(facts.flatMap(({ id, document }) => (words.get(id)?.kind === 'add' ? [document] : [])))
+  const sayings = new Set(facts.flatMap(({ id, says }) => (words.get(id)?.kind === 'add' ? [says] : [])))
+  const taken = new Set(facts.flatMap(({ says, document }) => (sayings.has(says) ? [document] : [])))
   const against = heldDocuments(documents, { released, rejected, taken })
   const inside = documents.filter(({ sha256 }) => !against.has(sha256) && !rejected.has(sha256))
   return {

@@ -12,9 +12,9 @@ export interface PatientMatch {
   readonly against?: readonly string[]
 }
 
-/** A document of the record that tells of somebody else, as it seems, and what differs. */
+/** Somebody else, as it seems, whom documents of the record tell of: the digest of what they say, and what differs. */
 export interface Stranger {
-  readonly document: string
+  readonly patient: string
   readonly reasons: readonly string[]
 }
 
@@ -43,16 +43,17 @@ export function matchPatient(document: Demographics | undefined, known: Demograp
 }
 
 /**
- * The documents whose patients are clearly not this one. Asked where nobody could say whose a document is: what is proposed
+ * The patients who are clearly not this one. Asked where nobody could say whose a document is: what is proposed
  * to one record is about one person, even before anybody said who that is.
  */
 export function strangersAmong(
   patient: Demographics | undefined,
-  told: readonly { readonly document: string; readonly patient: Demographics }[],
+  told: ReadonlyMap<string, Demographics>,
 ): readonly Stranger[] {
-  return told.flatMap(({ document, patient: other }) => {
+  return [...told].flatMap(([digest, other]) => {
     const { kind, reasons } = matchPatient(patient, other)
-    return kind === 'mismatch' ? [{ document, reasons: reasons.filter((reason) => reason.endsWith('differs')) }] : []
+    const differing = reasons.filter((reason) => reason.endsWith('differs'))
+    return kind === 'mismatch' ? [{ patient: digest, reasons: differing }] : []
   })
 }
 

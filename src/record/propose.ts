@@ -7,7 +7,7 @@ import type { ItemSource, ReadDocument, RecordPolicy, recordLimits, StoredDocume
 import { type Books, bookParts, type HeadDocument, type Ledger, modeOf } from './ledger.js'
 import { matchPatient, strangersAmong } from './match.js'
 import { documentFact } from './reconcile/documents.js'
-import { type Fact, factOf } from './reconcile/fact.js'
+import { digestOf, type Fact, factOf } from './reconcile/fact.js'
 import { reusesId } from './reconcile/relate.js'
 import type { Proposal, RecordPorts } from './record.js'
 import { bytesKey, dayOf, documentKey, isId, itemKey, openJson, ownerOf, sealJson } from './rows.js'
@@ -33,7 +33,7 @@ export async function propose(
   }
   const { ids, kept } = withinLimit(documents, limits)
   const known = await knownPatient(ports, recordId, shown, policy)
-  const patients = [...(await toldPatients(ports, recordId, shown, limits))]
+  const patients = await toldPatients(ports, recordId, shown, limits)
   const heads = new Map(head.documents.map((document) => [document.sha256, document]))
   const fresh = new Map<RecordItemType, Fact[]>()
   const parts: Batch[] = []
@@ -41,16 +41,17 @@ export async function propose(
 
   for (const [sha256, document] of new Map(kept.map((one) => [one.item.provenance.document, one]))) {
     const before = heads.get(sha256)
-    const patient = patientOf(document)
+    const { patient, says } = patientOf(document)
     const match = before?.match ?? matchPatient(patient, known)
     const strangers = match.kind === 'unknown' ? strangersAmong(patient, patients) : []
     const seen: HeadDocument = before ?? {
       ...documentFact(document.item, sender),
       ...{ ...told, match },
+      ...(says !== undefined && { patient: says }),
       ...(strangers.length > 0 && { strangers }),
     }
     heads.set(sha256, seen)
-    if (patient && !before) patients.push({ document: sha256, patient })
+    if (patient && says !== undefined && patients.size < limits.patientsCompared) patients.set(says, patient)
     const auto = seen.match.kind === 'match' && modeOf(head, sender, policy.mode) === 'automatic'
     const { items, diagnostics } = await newItems(
       books,
@@ -65,12 +66,13 @@ export async function propose(
   }
   if (parts.length === 0) return { parts: {}, itemIds: ids, addedIds: [] }
 
+  const next = { ...head, revision: told.seq, documents: [...heads.values()] }
+  if (JSON.stringify(next).length > limits.headChars) return { parts: {}, itemIds: [], addedIds: [] }
   const changed = new Map<RecordItemType, Ledger>()
   for (const [type, facts] of fresh) {
     const ledger = await books.ledger(type)
     changed.set(type, { ...ledger, facts: [...ledger.facts, ...facts] })
   }
-  const next = { ...head, revision: told.seq, documents: [...heads.values()] }
   parts.push(await bookParts(ports, recordId, books, next, changed))
   return { parts: together(...parts), itemIds: ids, addedIds: ids.filter((id) => added.has(id)) }
 }
@@ -96,9 +98,12 @@ function withinLimit(documents: readonly ReadDocument[], limits: typeof recordLi
   return { ids: [...items], kept }
 }
 
-function patientOf({ items }: ReadDocument) {
-  const contents = items.map(({ content }) => content)
-  return contents.find((content) => content.type === 'demographics')
+/** Whom a document tells of, and the digest of it. */
+function patientOf({ items }: ReadDocument): { readonly patient?: Demographics; readonly says?: string } {
+  for (const item of items) {
+    if (item.content.type === 'demographics') return { patient: item.content, says: digestOf(item) }
+  }
+  return {}
 }
 
 /** Whom the record is about: its current demographics. */
@@ -109,25 +114,23 @@ async function knownPatient(ports: RecordPorts, recordId: string, { entries, doc
   return item.content.type === 'demographics' ? item.content : undefined
 }
 
-/** Whom the documents of the record tell of, held or not; where several say all the same, each of them. */
+/** Whom the documents of the record tell of, held or not, by the digest of what they say; the first that came. */
 async function toldPatients(
   { store, vault }: RecordPorts,
   recordId: string,
   { books, documents }: Shown,
   limits: typeof recordLimits,
-): Promise<readonly { readonly document: string; readonly patient: Demographics }[]> {
+): Promise<Map<string, Demographics>> {
   const { facts } = await books.ledger('demographics')
-  const sayings = new Map<string, Demographics | undefined>()
+  const patients = new Map<string, Demographics>()
   for (const { id, says, document } of facts) {
-    if (sayings.has(says) || !documents.has(document) || sayings.size >= limits.patientsCompared) continue
+    if (patients.has(says) || !documents.has(document)) continue
+    if (patients.size >= limits.patientsCompared) break
     const row = await store.get(itemKey(recordId, id))
     const stored = row && (await openJson<StoredItem>(vault, ownerOf(recordId), row.key, row.value).catch(ifDamaged))
-    sayings.set(says, stored?.item.content.type === 'demographics' ? stored.item.content : undefined)
+    if (stored?.item.content.type === 'demographics') patients.set(says, stored.item.content)
   }
-  return facts.flatMap(({ says, document }) => {
-    const patient = sayings.get(says)
-    return patient ? [{ document, patient }] : []
-  })
+  return patients
 }
 
 /** Whom a damaged row told of is not known: that is for whoever mends it, and no reason to take no more mail. */

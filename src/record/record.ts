@@ -189,9 +189,7 @@ export function openRecord(
 function matchOf(document: HeadDocument | undefined, against: readonly string[]): PatientMatch {
   const { kind, reasons } = document?.match ?? { kind: 'unknown' as const, reasons: [] }
   if (against.length === 0) return { kind, reasons }
-  const told = document?.strangers?.filter((stranger) => against.includes(stranger.document)) ?? []
-  const more = [...new Set(told.flatMap((stranger) => stranger.reasons))].map(
-    (reason) => `${reason} from another document`,
-  )
+  const told = document?.strangers?.flatMap((stranger) => stranger.reasons) ?? []
+  const more = [...new Set(told)].map((reason) => `${reason} from another document`)
   return { kind: 'mismatch', reasons: [...reasons, ...more, 'another document tells of somebody else'], against }
 }

@@ -11,7 +11,7 @@ import type { Vault } from '../ports/vault.js'
  * |-----------------------------------------------|---------------------------------------|
  * | `record/<record>/item/<id>`                   | the stored item, sealed               |
  * | `record/<record>/head`                        | revision, documents, modes, sealed    |
- * | `record/<record>/ledger/<type>`               | facts and decisions of a type, sealed |
+ * | `record/<record>/ledger/<type>/<page>`        | facts and decisions of a type, sealed |
  * | `record/<record>/document/<sha256>`           | what is known of the document, sealed |
  * | `record/<record>/bytes/<sha256>`              | its bytes, sealed (see ports/body)    |
  */
@@ -32,9 +32,9 @@ export function headKey(recordId: string): string {
   return `${ownerOf(recordId)}/head`
 }
 
-/** What reconciliation needs of all items of one type. */
-export function ledgerKey(recordId: string, type: RecordItemType): string {
-  return `${ownerOf(recordId)}/ledger/${type}`
+/** A page of what reconciliation needs of all items of one type. */
+export function ledgerKey(recordId: string, type: RecordItemType, page: number): string {
+  return `${ownerOf(recordId)}/ledger/${type}/${page}`
 }
 
 /** Where the items lie. */

@@ -9,9 +9,11 @@ function came(...patients: readonly string[]): readonly DocumentPatient[] {
   return patients.map((patient, at) => ({
     sha256: `${patient}${at}`,
     match: { kind: 'unknown' },
+    patient,
     strangers: patients
       .slice(0, at)
-      .flatMap((other, before) => (other === patient ? [] : [{ document: other + before }])),
+      .filter((other) => other !== patient)
+      .map((other) => ({ patient: other })),
   }))
 }
 

@@ -160,7 +160,7 @@ const damages: readonly (readonly [name: string, damage: Damage, kind: string, r
   ['a byte of a ledger', flip('data/record/%/ledger/'), 'damaged', /ledger\//],
   ['a byte of the head of a record', flip('data/record/%/head'), 'damaged', /head/],
   ['a record item lost', drop('data/record/%/item/'), 'missing', /ledger\//],
-  ['a ledger lost', drop('data/record/%/ledger/'), 'missing', /item\//],
+  ['a ledger lost', drop('data/record/%/ledger/'), 'missing', /head/],
   ['the head of a record lost', drop('data/record/%/head'), 'missing', /ledger\//],
   ['a document lost', drop('data/record/%/document/'), 'missing', /bytes\//],
   ['its bytes lost', drop('data/record/%/bytes/'), 'missing', /document\//],

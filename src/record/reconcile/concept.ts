@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Coding, Concept } from '../../direct/datatypes.js'
 
 /**
@@ -30,7 +31,26 @@ export function conceptKey(concept: Concept | undefined): ConceptKey {
   if (!concept) return { codes: [], words: [] }
   const codes = concept.codings.flatMap(codeKey)
   const words = [concept.text, ...concept.codings.map(({ display }) => display)].map((text) => plainWords(text ?? ''))
-  return { codes: sorted(codes), words: sorted(words.filter((text) => text !== '')) }
+  return {
+    codes: sorted(codes).slice(0, keyLimits.codes),
+    words: sorted(words.filter((text) => text !== '').map((text) => bounded(text))).slice(0, keyLimits.words),
+  }
+}
+
+/** What a statement is recognised by stays small however much its sender wrote: the ledgers have it for a lifetime. */
+export const keyLimits = {
+  /** Codes and words of one concept, the first in their order. */
+  codes: 16,
+  words: 8,
+  /** Sites, identifiers and labels of one statement. */
+  others: 8,
+  /** Characters of one text: a longer one is known by its digest. */
+  textChars: 120,
+}
+
+/** A text as it is, or the digest of one that is too long to keep. */
+export function bounded(text: string, chars = keyLimits.textChars): string {
+  return text.length > chars ? `#${createHash('sha256').update(text).digest('base64url')}` : text
 }
 
 function sorted(texts: readonly string[]): readonly string[] {
@@ -42,7 +62,8 @@ function codeKey({ system, code, sourceSystem }: Coding): readonly string[] {
   const bare = code.trim()
   if (bare === '') return []
   const from = system ?? sourceSystem?.trim().toLowerCase() ?? ''
-  return [`${from}|${from === icd10 || from === icd9 ? bare.replaceAll('.', '').toUpperCase() : bare}`]
+  const name = from === icd10 || from === icd9 ? bare.replaceAll('.', '').toUpperCase() : bare.replaceAll('|', '%7C')
+  return [`${bounded(from)}|${bounded(name)}`]
 }
 
 // Senders write classification codes with and without their dot.

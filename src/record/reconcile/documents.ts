@@ -1,6 +1,6 @@
 import type { RecordItem } from '../../direct/clinical.js'
 import type { Identifier } from '../../direct/datatypes.js'
-import { plainWords } from './concept.js'
+import { bounded, keyLimits, plainWords } from './concept.js'
 import { byMoment, type Moment, momentOf } from './moment.js'
 
 /** What tells one document from others, and from earlier versions of itself. */
@@ -19,33 +19,39 @@ export interface DocumentFact {
 /** The fact of a document's own item. */
 export function documentFact({ content, identifiers, when, provenance }: RecordItem, sender: string): DocumentFact {
   const made = momentOf(when?.value) ?? momentOf(when?.high)
-  const base = { sha256: provenance.document, ids: identifiers.flatMap(nameOf), ...(made && { made }) }
+  const ids = identifiers.flatMap(nameOf).slice(0, keyLimits.others)
+  const base = { sha256: provenance.document, ids, ...(made && { made }) }
   if (content.type !== 'document') return { ...base, house: [sender], replaces: [] }
   const { custodian, set, versionNumber, related = [] } = content
   const house = custodian
-    ? [...custodian.identifiers.flatMap(nameOf), plainWords(custodian.text)].filter(Boolean)
+    ? [bounded(plainWords(custodian.text)), ...custodian.identifiers.flatMap(nameOf)].filter(Boolean)
     : [`from ${sender}`]
   const setName = set && nameOf(set)[0]
   return {
     ...base,
-    house,
+    house: house.slice(0, keyLimits.others),
     ...(setName !== undefined && { set: setName }),
-    ...(versionNumber !== undefined && { versionNumber }),
-    replaces: related.filter(({ kind }) => kind === 'RPLC').flatMap(({ identifiers: named }) => named.flatMap(nameOf)),
+    ...(versionNumber !== undefined && { versionNumber: versionNumber.slice(0, keyLimits.textChars) }),
+    replaces: related
+      .filter(({ kind }) => kind === 'RPLC')
+      .flatMap(({ identifiers: named }) => named.flatMap(nameOf))
+      .slice(0, keyLimits.others),
   }
 }
 
 function nameOf({ root = '', value = '' }: Identifier): readonly string[] {
   const name = `${root.trim().toLowerCase()}^${value.trim()}`
-  return name === '^' ? [] : [name]
+  return name === '^' ? [] : [bounded(name)]
 }
 
 /** What was found out of a document's patient when it came. */
 export interface DocumentPatient {
   readonly sha256: string
   readonly match: { readonly kind: 'match' | 'mismatch' | 'unknown' }
-  /** Documents that came before it and tell of somebody else. */
-  readonly strangers?: readonly { readonly document: string }[]
+  /** Digest of what it says of its patient. */
+  readonly patient?: string
+  /** Digests of what documents before it said of somebody else. */
+  readonly strangers?: readonly { readonly patient: string }[]
 }
 
 /** What people said of whose documents are. */
@@ -66,18 +72,20 @@ export function heldDocuments(
   documents: readonly DocumentPatient[],
   { released, rejected, taken }: Vouched,
 ): ReadonlyMap<string, readonly string[]> {
-  const strangers = new Map(
-    documents.map(({ sha256, strangers: some = [] }) => [sha256, new Set(some.map(({ document }) => document))]),
-  )
   const held = new Map<string, readonly string[]>()
-  const live: string[] = documents.flatMap(({ sha256 }) => (released.has(sha256) ? [sha256] : []))
-  for (const { sha256, match } of documents) {
+  const live = documents.filter(({ sha256 }) => released.has(sha256))
+  const told = (one: DocumentPatient, other: DocumentPatient) =>
+    one.strangers?.some(({ patient }) => patient === other.patient) ?? false
+  for (const document of documents) {
+    const { sha256, match } = document
     if (released.has(sha256) || rejected.has(sha256)) continue
-    const before = (other: string) => strangers.get(sha256)?.has(other)
-    const after = (other: string) => !taken.has(sha256) && strangers.get(other)?.has(sha256)
-    const against = live.filter((other) => before(other) || after(other))
-    if (match.kind === 'mismatch' || against.length > 0) held.set(sha256, against)
-    else live.push(sha256)
+    const against = live.filter((other) => told(document, other) || (!taken.has(sha256) && told(other, document)))
+    if (match.kind === 'mismatch' || against.length > 0)
+      held.set(
+        sha256,
+        against.slice(0, 10).map((other) => other.sha256),
+      )
+    else live.push(document)
   }
   return held
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { ItemContent, RecordItem, RecordItemType } from '../../direct/clinical.js'
 import type { Concept, Identifier } from '../../direct/datatypes.js'
 import { subjectOf } from '../../direct/subject.js'
-import { type ConceptKey, conceptKey, plainWords } from './concept.js'
+import { bounded, type ConceptKey, conceptKey, keyLimits, plainWords } from './concept.js'
 import { beginning, type Moment, momentOf, type Span, spanOf } from './moment.js'
 import { quantityKey, valueKey } from './value.js'
 
@@ -58,22 +58,23 @@ export function factOf(item: RecordItem, day: string, seq: number, auto: boolean
     id: item.id,
     type: content.type,
     document: provenance.document,
-    path: provenance.entry,
+    path: provenance.entry.slice(0, 1000),
     seq,
     ...(auto && { auto: true }),
     pole: poleOf(item),
     ...(deniesAll(content) && { none: true }),
     subject: conceptKey(subjectOf(content)),
-    where: sitesOf(content),
+    where: sitesOf(content).slice(0, keyLimits.others),
     ...(at && { at }),
     span: spanOf(when, content.type !== 'medication' && content.type !== 'problem' && content.type !== 'allergy'),
-    ids: [...new Set(item.identifiers.flatMap(identifierKey))].sort(),
+    ids: [...new Set(item.identifiers.flatMap(identifierKey))].sort().slice(0, keyLimits.others),
     tells: tellsOf(item),
     facets: facetsOf(item),
     ...(asserted && { asserted }),
     says: digestOf(item),
     day,
-    ...(labels && labels.length > 0 && { labels: labels.map(({ code }) => code) }),
+    ...(labels &&
+      labels.length > 0 && { labels: labels.slice(0, 100).map(({ code }) => code.slice(0, keyLimits.textChars)) }),
   }
 }
 
@@ -98,7 +99,7 @@ function identifierKey({ root, value }: Identifier): readonly string[] {
   const from = root?.trim().toLowerCase() ?? ''
   const name = value?.trim() ?? ''
   if (name === '') return /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/.test(from) ? [from] : []
-  return [`${from}^${name}`]
+  return [bounded(`${from}^${name}`)]
 }
 
 const laterality = '272741003'
@@ -120,9 +121,11 @@ const sideCodes = ['7771000', '24028007', '51440002', '66459002']
 
 type Words = Readonly<Record<string, string>>
 
-/** Drops what is not said. */
+/** Drops what is not said; the conditions of a relative are compared one by one, and have more room. */
 function said(words: Readonly<Record<string, string | undefined>>): Words {
-  const kept = Object.entries(words).filter((pair): pair is [string, string] => pair[1] !== undefined && pair[1] !== '')
+  const kept = Object.entries(words).flatMap(([word, text]) =>
+    text === undefined || text === '' ? [] : [[word, bounded(text, word === 'conditions' ? 2000 : 400)] as const],
+  )
   return Object.fromEntries(kept)
 }
 
@@ -247,7 +250,7 @@ function short(text: string): string {
 }
 
 /** All that a statement says of the patient, whoever wrote it and wherever: equal digests are equal statements. */
-function digestOf({
+export function digestOf({
   id: _,
   identifiers: __,
   provenance: ___,

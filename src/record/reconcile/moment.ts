@@ -15,10 +15,11 @@ export interface Span {
 
 const iso = /^\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\d(\.\d+)?)?)?)?)?)?$/
 
-/** Undefined where the date is not one. */
+/** Undefined where the date is not one. Nobody tells two things apart by less than a millisecond. */
 export function momentOf(date: PartialDate | undefined): Moment | undefined {
   if (!date || !iso.test(date.text)) return undefined
-  const { text, offsetMinutes } = date
+  const { offsetMinutes } = date
+  const text = date.text.slice(0, 23)
   return text.length > 10 && offsetMinutes !== null ? { text, offsetMinutes } : { text }
 }
 
