@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { readDocument } from '../../src/clinical/read.js'
 import { ccd21, ccr } from '../fixtures/clinical/documents.js'
 import { meaning } from './brief.js'
+import { dressed } from './dressed.js'
 
 const read = async (bytes: Uint8Array) => {
   const { documents } = await readDocument(bytes)
@@ -49,6 +50,15 @@ describe.each([
     ['with comments strewn in', Buffer.from(text.replace(/<\/(code|id|Code|Text)>/g, '</$1><!-- <entry/> -->'))],
   ])('%s', async (_, bytes) => {
     expect(await read(bytes)).toEqual(await read(Buffer.from(text)))
+  })
+})
+
+describe.each([
+  ['a C-CDA', ccd21],
+  ['a CCR', ccr],
+])('%s in every dress that the public documents wear', (_, text) => {
+  it.each(dressed(text))('%s', async (_, bytes) => {
+    expect((await read(bytes)).items).toEqual((await read(Buffer.from(text))).items)
   })
 })
 
