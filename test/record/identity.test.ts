@@ -30,6 +30,7 @@ const coverage = (payer: string, member?: string, group?: string): ItemContent =
   ({
     ...{
       type: 'insurance',
+      coverage: concept('local:HMO'),
       payer: agent(payer),
       memberIdentifiers: member === undefined ? [] : [{ root: '1.2', value: member }],
     },
@@ -50,6 +51,7 @@ const procedure = (side?: string): ItemContent =>
   ({
     type: 'procedure',
     procedure: concept('snomed:80146002'),
+    ...{ bodySites: [], devices: [] },
     ...(side !== undefined && {
       bodySites: [
         { ...concept('snomed:71341001'), qualifiers: [{ value: { code: side, system: 'http://snomed.info/sct' } }] },
@@ -71,7 +73,7 @@ const inPanel = (panel: string): ItemContent =>
   }) as ItemContent
 
 const visit = (code: string, provider?: string): RecordItem =>
-  statement({ type: 'encounter', encounter: concept(`local:${code}`), diagnoses: [] } as ItemContent, {
+  statement({ type: 'encounter', encounter: concept(`local:${code}`), diagnoses: [], locations: [] } as ItemContent, {
     ...at('2020-01-01'),
     ...(provider !== undefined && { performers: [agent(provider)] }),
   })
@@ -88,7 +90,7 @@ const goal = (target: string): RecordItem =>
     at('2020'),
   )
 const plan = (text: string): RecordItem =>
-  statement({ type: 'plan', kind: 'procedure', activity: concept(`local:${text}`) } as ItemContent, {
+  statement({ type: 'plan', activity: concept(`local:${text}`), indications: [] } as ItemContent, {
     ...at('2020-02-01'),
     intent: 'planned',
   })

@@ -9,8 +9,8 @@ export interface Ties {
 }
 
 export const groupLimits = {
-  /** Pairs compared at most: some seconds of one core, however one sender repeats himself. */
-  pairs: 4_000_000,
+  /** Pairs compared at most: a few seconds of one core, however one sender repeats himself. */
+  pairs: 1_000_000,
   /** Different things that one group may have been told: beyond it a new one begins, which shows twice and hides nothing. */
   sayingsPerGroup: 500,
 }

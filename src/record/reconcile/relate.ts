@@ -179,7 +179,11 @@ const careTeam: Rule = (one, other, known) => {
   return known || members ? 'same' : 'unknown'
 }
 
-const note: Rule = (one, other) => all(told(one, other, 'text'), concept(one, other))
+/** A note is its words, of one kind and day as far as anybody says. */
+const note: Rule = (one, other, known) => {
+  const apart = concept(one, other) === 'apart' || sameTime(one, other, known) === 'apart'
+  return apart ? 'apart' : told(one, other, 'text')
+}
 
 const rules: Readonly<Record<Exclude<Fact['type'], 'document' | 'demographics'>, Rule>> = {
   allergy,
