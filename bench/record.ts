@@ -87,7 +87,10 @@ async function openRoom(folder: string) {
   const store = await openLevelStore(folder, clock)
   if (master.kind !== 'master-key') throw new Error(master.detail)
   const vault = openVault({ store, keyring: openKeyring({ current: master.key }, random), random })
-  const record = openRecord({ store, vault, clock, blobs: noBlobs as Blobs })
+  const record = openRecord({
+    ...{ store, vault, clock, blobs: noBlobs as Blobs },
+    pause: () => new Promise((resolve) => setImmediate(resolve)),
+  })
   const address = 'bench@gw.example' as DirectAddress
   async function commit(parts: Batch) {
     const { kind } = await store.commit(parts)

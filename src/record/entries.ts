@@ -3,7 +3,7 @@ import { recordItemTypes } from '../direct/clinical.js'
 import { VaultFailed } from '../ports/vault.js'
 import type { RecordEntry, RecordPolicy, recordLimits, StoredItem } from './item.js'
 import { type BookPorts, type Books, type HeadDocument, openBooks, type RecordStanding, standingOf } from './ledger.js'
-import { type Reconciled, reconcileInTurns } from './reconcile/reconcile.js'
+import { type Reconciled, reconcile, reconcileInTurns } from './reconcile/reconcile.js'
 import { headKey, itemKey, openJson, ownerOf } from './rows.js'
 
 /** What a record says; entries are worked out type by type, when somebody asks. */
@@ -30,6 +30,7 @@ type Remembered = Map<RecordItemType, Worked>
 
 /** What a record says by its books. What `remembered` has of types that nothing touched is not worked out again. */
 async function shownBy(ports: BookPorts, recordId: string, books: Books, remembered: Remembered): Promise<Shown> {
+  const { pause } = ports
   const standing = await standingOf(books)
   const documents = new Map(books.head.documents.map((document) => [document.sha256, document]))
   const stands = JSON.stringify([standing.held, standing.rejected, standing.superseded, standing.released].map(sorted))
@@ -38,7 +39,7 @@ async function shownBy(ports: BookPorts, recordId: string, books: Books, remembe
     const { facts, decisions } = await books.ledger(type)
     // What came after the head was read is not part of it: nobody knows yet whose it is.
     const known = facts.filter(({ seq }) => seq <= books.head.revision)
-    return reconcileInTurns(known, decisions, standing)
+    return pause ? reconcileInTurns(pause, known, decisions, standing) : reconcile(known, decisions, standing)
   }
 
   function worked(type: RecordItemType): Worked {

@@ -56,6 +56,8 @@ export interface Books {
 export interface BookPorts {
   readonly store: Store
   readonly vault: Vault
+  /** Lets everybody else have the event loop; without it large records are worked out in one go. */
+  readonly pause?: () => Promise<void>
 }
 
 const emptyHead: Head = { revision: 0, documents: [], decisions: [] }

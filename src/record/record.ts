@@ -31,6 +31,8 @@ import { bytesKey, documentKey, isId, openJson, ownerOf } from './rows.js'
 
 export interface RecordPorts extends BodyPorts {
   readonly clock: Clock
+  /** Lets everybody else have the event loop; without it large records are worked out in one go. */
+  readonly pause?: () => Promise<void>
 }
 
 export interface Proposal {

@@ -65,21 +65,18 @@ export function reconcile(
   }
 }
 
-/** The same, giving way to others every few milliseconds: a life of results is worked out while mail goes on. */
-export async function reconcileInTurns(...given: Parameters<typeof reconcile>): Promise<readonly Reconciled[]> {
+/** The same, pausing every few milliseconds: a life of results is worked out while mail goes on. */
+export async function reconcileInTurns(
+  pause: () => Promise<void>,
+  ...given: Parameters<typeof reconcile>
+): Promise<readonly Reconciled[]> {
   const work = reconciling(...given)
-  let since = performance.now()
   for (;;) {
     const { done, value } = work.next()
     if (done) return value
-    if (performance.now() - since < turnMs) continue
-    await new Promise((resolve) => setImmediate(resolve))
-    since = performance.now()
+    await pause()
   }
 }
-
-/** How long one record may keep all others waiting: unnoticed among what a request costs anyway. */
-const turnMs = 10
 
 function* reconciling(
   ...[facts, decisions, documents]: Parameters<typeof reconcile>
