@@ -20,6 +20,7 @@ import { openMetrics } from './observe/metrics.js'
 import { operatorOf } from './operator.js'
 import { explain } from './pipeline/explain.js'
 import { openExport } from './pipeline/export.js'
+import { openFhir } from './pipeline/fhir.js'
 import { submitHandedIn } from './pipeline/handed-in.js'
 import { type SubmitOutcome, submit } from './pipeline/submit.js'
 import type { Log } from './ports/observe.js'
@@ -120,9 +121,11 @@ async function start(
     },
     files: certificates.authority,
     views: steps,
+    fhir: openFhir({ record: house.record, withheldLabels: config.records.withheldLabels }),
     exports: openExport({
       record: house.record,
       clock,
+      writer: steps,
       custodian: { kind: 'organization', text: config.records.custodian, identifiers: [] },
     }),
     queues: queuesOf(house, config, nudge),

@@ -14,7 +14,7 @@ export async function startHttp(
   { house, config, log, metrics, health, closers }: Parts,
   more: { readonly sending: Sending; readonly files: AuthorityFiles } & Pick<
     ApiPorts,
-    'explain' | 'queues' | 'events' | 'views' | 'exports'
+    'explain' | 'queues' | 'events' | 'views' | 'exports' | 'fhir'
   >,
 ): Promise<string> {
   const { http } = config

@@ -3,6 +3,7 @@ import { openapiDocument } from '../../src/api/openapi.js'
 import { decodeEntry } from '../../src/audit/audit.js'
 import type { TokenScope } from '../../src/directory/directory.js'
 import { tokenScopes } from '../../src/directory/directory.js'
+import type { Exports } from '../../src/pipeline/export.js'
 import type { Queues } from '../../src/pipeline/queue.js'
 import type { QueuedMail } from '../../src/pipeline/queued.js'
 import { openGateway } from './gateway.js'
@@ -27,8 +28,18 @@ beforeAll(async () => {
   const explain = async () => ({ kind: 'explained', at: 0, decisions: [] }) as const
   gateway = await openGateway(
     { limits: fast },
-    { explain, queues: oneWaits, views: { view: async () => '<!DOCTYPE html>' } },
+    { explain, queues: oneWaits, views: { view: async () => '<!DOCTYPE html>' }, exports: oneFile },
   )
+  // FHIR and exports show only what somebody took into the record.
+  for (const { recordId, itemId, sha256 } of Object.values(gateway.patients)) {
+    const deeds = [
+      { kind: 'add', entry: itemId },
+      { kind: 'add-document', document: sha256 },
+    ] as const
+    const decided = await gateway.ports.record.decide(recordId, deeds, 'test')
+    if (decided.kind !== 'decided') throw new Error(decided.kind)
+    await gateway.store.commit(decided.parts)
+  }
 })
 
 const waits: QueuedMail = { queue: 'outbound', id: 'job', kind: 'notice', state: 'waiting', to: [], dueAt: 1, tries: 0 }
@@ -41,16 +52,42 @@ const oneWaits: Queues = {
   actOnAll: async () => ({ done: [], busy: 0, not: 0, more: false }),
 }
 
+/** Every record that there is can leave as a file. */
+const oneFile: Exports = {
+  export: async (recordId) =>
+    recordId === 'nothing'
+      ? { kind: 'nothing' }
+      : {
+          ...{ kind: 'document', bytes: Buffer.from('<x/>'), name: 'x.xml', mediaType: 'application/xml' },
+          ...{ items: 1, inWords: [], notWritten: [] },
+        },
+}
+
 /** The path that asks a question, by GET or POST, and so is answered in full. */
 const asks = '/trust/explain'
 
 /** A POST that answers once all is done, where others only take something in. */
-const isComplete = (path: string) => path.endsWith(asks) || path.endsWith('/decisions')
+const isComplete = (path: string) => path.endsWith(asks) || path.endsWith('/decisions') || path.endsWith('/_search')
+
+/** What must stand in the query: FHIR names the record there, where the token does not. */
+const queryOf = (path: string, recordId: string) =>
+  path.startsWith('/fhir/') && !path.includes('/Patient/')
+    ? `?patient=${recordId}`
+    : path.endsWith('/export')
+      ? '?format=ccd'
+      : ''
+
+/** The path with ids that nothing has. */
+const nowhere = (path: string) =>
+  path.replace('{type}', 'Condition').replace(/\{\w+\}/g, 'nothing') + queryOf(path, 'nothing')
 
 /** The path with the ids of a patient, each of them right. */
 function pathOf(path: string, whose: 'alice' | 'bob'): string {
   const { address, recordId, message, itemId, sha256, submission } = gateway.patients[whose]
-  const ids: Record<string, string> = { items: itemId, submissions: submission, queue: waits.id }
+  const ids: Record<string, string> = {
+    ...{ items: itemId, submissions: submission, queue: waits.id },
+    ...{ '{type}': itemId, Patient: recordId, Binary: sha256 },
+  }
   const id = Object.entries(ids).find(([part]) => path.includes(`/${part}/`))?.[1] ?? message
   const values: Record<string, string> = {
     ...{
@@ -62,10 +99,11 @@ function pathOf(path: string, whose: 'alice' | 'bob'): string {
       spoolId: gateway.quarantined,
       queue: waits.queue,
       sender: 'dr@far.example',
+      type: 'Condition',
     },
   }
   const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? 'missing'))
-  return path.endsWith(asks) ? `${filled}?from=dr@far.example&to=${address}` : filled
+  return path.endsWith(asks) ? `${filled}?from=dr@far.example&to=${address}` : filled + queryOf(path, recordId)
 }
 
 async function call(method: string, url: string, headers: Record<string, string> = {}) {
@@ -80,13 +118,21 @@ async function call(method: string, url: string, headers: Record<string, string>
     ['/decisions', { decisions }],
     ['/senders/', { mode: 'review' }],
   ]
-  const payload = method === 'GET' ? undefined : (bodies.find(([part]) => url.includes(part))?.[1] ?? payloads[method])
+  if (url.includes('/_search')) headers = { ...headers, 'content-type': 'application/x-www-form-urlencoded' }
+  const payload =
+    method === 'GET' || url.includes('/_search')
+      ? undefined
+      : (bodies.find(([part]) => url.includes(part))?.[1] ?? payloads[method])
   const response = await gateway.app.inject({ method: method as 'GET', url, headers, ...(payload && { payload }) })
   return { status: response.statusCode, code: response.json?.bind(response), response }
 }
 
+/** What FHIR calls our problems (IssueType). */
+const codesOfFhir: Readonly<Record<string, string>> = { login: 'unauthenticated', forbidden: 'missing-scope' }
+
 function codeOf({ response }: Awaited<ReturnType<typeof call>>): string | undefined {
-  return (JSON.parse(response.body) as { code?: string }).code
+  const body = JSON.parse(response.body) as { code?: string; issue?: readonly { code: string }[] }
+  return body.code ?? codesOfFhir[body.issue?.[0]?.code ?? '']
 }
 
 async function lastAudit() {
@@ -103,7 +149,13 @@ it('describes every route that the server has, HEAD with its GET', () => {
 
 it('leaves only probes, the description and the public files of our authorities without a token', () => {
   const open = routes.filter(({ operation }) => operation.security?.length === 0).map(({ path }) => path)
-  expect([...new Set(open)].toSorted()).toEqual(['/api/v1/openapi.json', '/livez', '/pki/{name}', '/readyz'])
+  expect([...new Set(open)].toSorted()).toEqual([
+    '/api/v1/openapi.json',
+    '/fhir/metadata',
+    '/livez',
+    '/pki/{name}',
+    '/readyz',
+  ])
   const others = routes.filter(
     ({ operation }) => operation.security?.length !== 0 && operation['x-scope'] === undefined,
   )
@@ -149,7 +201,7 @@ describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as
   it('tells 403 to every other scope together, whether the thing exists or not', async () => {
     const others = tokenScopes.filter((one) => one !== scope)
     const { headers } = await gateway.token('*', others)
-    for (const url of [pathOf(path, 'alice'), path.replace(/\{\w+\}/g, 'nothing')]) {
+    for (const url of [pathOf(path, 'alice'), nowhere(path)]) {
       const answer = await call(method, url, headers)
       expect([answer.status, codeOf(answer)]).toEqual([403, 'missing-scope'])
     }
@@ -167,7 +219,7 @@ describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as
   it.skipIf(operator || !path.includes('{'))("tells the same of another's thing as of nothing at all", async () => {
     const { headers } = await gateway.token(holder('alice'), [scope])
     const theirs = await call(method, pathOf(path, 'bob'), headers)
-    const nothing = await call(method, path.replace(/\{\w+\}/g, 'nothing'), headers)
+    const nothing = await call(method, nowhere(path), headers)
     const { instance: _one, ...first } = JSON.parse(theirs.response.body)
     const { instance: _two, ...second } = JSON.parse(nothing.response.body)
     expect(theirs.status).toBe(404)
@@ -177,7 +229,7 @@ describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as
     expect(await lastAudit()).toMatchObject({ outcome: 'refused', reason: 'not-found' })
   })
 
-  it.skipIf(operator || (!path.includes('{id}') && !path.includes('{sha256}')))(
+  it.skipIf(operator || path.includes('/Patient/') || (!path.includes('{id}') && !path.includes('{sha256}')))(
     "does not reach another's thing through one's own",
     async () => {
       const { headers } = await gateway.token(holder('alice'), [scope])
@@ -197,7 +249,7 @@ describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as
       method === 'POST' && !isComplete(path) ? 202 : 200,
     )
     if (path.includes('{')) {
-      expect((await call(method, path.replace(/\{\w+\}/g, 'nothing'), headers)).status).toBe(404)
+      expect((await call(method, nowhere(path), headers)).status).toBe(404)
     }
   })
 })

@@ -16,6 +16,7 @@ import { attachmentDisposition, safeMediaType } from '../download.js'
 import type { ApiPorts } from '../ports.js'
 import { Problem, type ProblemCode, problems } from '../problem.js'
 import { type Asked, route } from '../route.js'
+import { isKnown } from './records.js'
 
 const fhirJson = 'application/fhir+json'
 const answers = { description: 'FHIR R4', content: { [fhirJson]: { schema: z.string() } } }
@@ -23,7 +24,6 @@ const typeParams = z.object({ type: z.string().regex(/^[A-Z][A-Za-z]{2,40}$/) })
 const idPattern = /^[A-Za-z0-9.-]{1,64}$/
 const readParams = typeParams.extend({ id: z.string().regex(idPattern) })
 const idParams = z.object({ id: z.string().regex(idPattern) })
-const binaryParams = z.object({ id: z.string().regex(/^[0-9a-f]{64}$/) })
 
 /** A Binary as JSON is held in memory whole, a third longer than the document. */
 const binaryJsonBytes = 16 * 1024 * 1024
@@ -85,6 +85,11 @@ async function recordFor({ addresses }: ApiPorts, principal: Principal, named: s
   const own = await addresses.get(principal.address)
   if (own?.record === undefined || (named !== undefined && named !== own.record)) throw new Problem('not-found')
   return own.record
+}
+
+/** A record that nobody has is not one without anything in it. */
+async function mustBeKnown(ports: ApiPorts, principal: Principal, record: string): Promise<void> {
+  if (principal.address === '*' && !(await isKnown(ports, record))) throw new Problem('not-found')
 }
 
 function invalid(where: string, detail: string): Problem {
@@ -167,6 +172,7 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
     Object.assign(subject, { record, type })
     const strict = /handling\s*=\s*"?strict/i.test(String(request.headers['prefer'] ?? ''))
     const found = bundleOf(await fhir().search({ record, base: baseOf(request) }, type, query, strict))
+    if (found.count === 0) await mustBeKnown(ports, principal, record)
     subject['count'] = String(found.count)
     return told(reply, found.json)
   }
@@ -232,6 +238,8 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
       const record = await recordFor(ports, principal, id)
       subject['record'] = record
       const found = bundleOf(await fhir().everything({ record, base: baseOf(request) }, query))
+      // The patient alone may be of a record that nobody has.
+      if (found.count <= 1) await mustBeKnown(ports, principal, record)
       subject['count'] = String(found.count)
       return told(reply, found.json)
     },
@@ -242,7 +250,7 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
     path: '/fhir/Binary/:id',
     action: 'fhir.binary',
     summary: 'The bytes of a document, exactly as they came, or a Binary for clients that accept only FHIR',
-    params: binaryParams,
+    params: idParams,
     answers: { ...answers, content: { ...answers.content, 'application/octet-stream': { schema: z.string() } } },
     async handle({ principal, params: { id }, request, reply, subject }) {
       const query = queryOf(request)

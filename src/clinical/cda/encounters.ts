@@ -52,16 +52,16 @@ export function readEncounter(scope: Scope, nested: ReadStatement): number {
   const inner = relatedStatements(node, 'REFR').find((one) => one.local === 'encounter')
   const told = child(node, 'code') || inner === undefined ? node : inner
   const code = readConcept(scope, child(told, 'code'), column)
-  const encounter = withNarrative(scope, code, told, column)
+  const named = withNarrative(scope, code, told, column)
   const when = readWhen(scope, child(node, 'effectiveTime') ?? child(told, 'effectiveTime'))
   const intent = intentOf(node)
-  const subject = says(encounter) || when === undefined ? encounter : { codings: [], text: 'Encounter' }
+  const encounter = when === undefined ? named : orUnnamed(named)
   return (
     problems +
     services +
     emit(scope, {
       content: { type: 'encounter', encounter, ...classOf(encounter), diagnoses, ...details(scope, node) },
-      subject,
+      subject: encounter,
       when,
       status: actStatus(scope, node, intent === 'planned') ?? finished(intent, when),
       intent,
@@ -161,16 +161,21 @@ export function readEncompassing(scope: Scope): void {
     items[same] = completed(known, known.content, header)
     return
   }
-  const { encounter, locations } = header.content
-  if (!says(encounter) && header.when === undefined && locations.length === 0) return
+  if (!says(header.content.encounter) && header.when === undefined && header.content.locations.length === 0) return
+  const encounter = orUnnamed(header.content.encounter)
   emit(here, {
-    content: header.content,
-    subject: says(encounter) ? encounter : { codings: [], text: 'Encounter' },
+    content: { ...header.content, encounter },
+    subject: encounter,
     when: header.when,
     status: finished('performed', header.when),
     intent: 'performed',
     performers: header.performers,
   })
+}
+
+/** An encounter of which nobody says what it was: that it was one is all there is to tell. */
+function orUnnamed(encounter: Concept): Concept {
+  return says(encounter) ? encounter : { ...encounter, text: 'Encounter' }
 }
 
 interface HeaderEncounter {
