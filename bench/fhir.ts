@@ -4,6 +4,7 @@ import { provenancesOf, toFhir } from '../src/clinical/fhir/map.js'
 import { readDocument } from '../src/clinical/read.js'
 import { sampleCcda } from '../src/demo/documents.js'
 import type { RecordItemType } from '../src/direct/clinical.js'
+import { pause } from '../src/house.js'
 import { openFhir } from '../src/pipeline/fhir.js'
 import { dayOf } from '../src/record/rows.js'
 
@@ -80,7 +81,7 @@ export async function measureFhir(): Promise<void> {
     document: async () => undefined,
     documentBytes: async () => undefined,
   } as unknown as Parameters<typeof openFhir>[0]['record']
-  const fhir = openFhir({ record, withheldLabels: [] })
+  const fhir = openFhir({ record, withheldLabels: [], pause })
   let pages = 0
   const walk = async () => {
     for (let query: [string, string][] | undefined = [['_count', '200']]; query; pages++) {

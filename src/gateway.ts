@@ -12,7 +12,7 @@ import { startPublishing } from './gateway/publishing.js'
 import { openReach } from './gateway/reach.js'
 import { hasRoom, startTimers } from './gateway/upkeep.js'
 import { startWebhookWork } from './gateway/webhooks.js'
-import { clock, type House, keepsEvents, random } from './house.js'
+import { clock, type House, keepsEvents, pause, random } from './house.js'
 import type { MasterKey } from './keyring/master-key.js'
 import { watchEventLoop } from './observe/event-loop.js'
 import { openHealth } from './observe/health.js'
@@ -121,7 +121,7 @@ async function start(
     },
     files: certificates.authority,
     views: steps,
-    fhir: openFhir({ record: house.record, withheldLabels: config.records.withheldLabels }),
+    fhir: openFhir({ record: house.record, withheldLabels: config.records.withheldLabels, pause }),
     exports: openExport({
       record: house.record,
       clock,

@@ -88,12 +88,15 @@ async function furnish(homes: Homes, keyring: Keyring, config: Config, policy: T
     submissions: openSubmissions(kept),
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async (message, path) => readPart(message, path) }),
-    record: openRecord(kept, recordLimits, {
+    record: openRecord({ ...kept, pause }, recordLimits, {
       mode: config.records.reconcile,
       withheldLabels: config.records.withheldLabels,
     }),
   }
 }
+
+/** Lets everybody else have the event loop. */
+export const pause = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Whether steps of trails go to the log of events as well: where somebody is told of them. */
 export function keepsEvents({ webhooks }: Config): boolean {

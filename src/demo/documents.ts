@@ -1,10 +1,10 @@
 import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { XMLBuilder } from 'fast-xml-parser'
+import { writeZip } from '../clinical/xdm/zip.js'
 import { buildCcda } from './documents/ccda.js'
 import { buildCcr } from './documents/ccr.js'
 import { type SamplePatient, samplePatient } from './documents/patient.js'
-import { writeZip } from '../clinical/xdm/zip.js'
 
 /** A C-CDA R2.1 Continuity of Care Document about an invented patient. */
 export function sampleCcda(patient: SamplePatient = samplePatient): Uint8Array {

@@ -14,6 +14,8 @@ export interface FhirPorts {
   }
   /** Codes of security labels whose items are withheld; where there are none, no document is searched for such items. */
   readonly withheldLabels?: readonly string[]
+  /** Lets everybody else have the loop; without it long work never pauses, as in tests. */
+  readonly pause?: () => Promise<void>
 }
 
 /** Whose resources, and where the server stands as its clients see it, without a final slash. */
@@ -39,12 +41,12 @@ export interface Placed {
 const atOnce = 50
 
 /** Lets everybody else have the loop, each `atOnce` calls. */
-export function openPauses(): () => Promise<void> | undefined {
+export function openPauses({ pause }: Pick<FhirPorts, 'pause'>): () => Promise<void> | undefined {
   let left = atOnce
   return () => {
     if (--left > 0) return undefined
     left = atOnce
-    return new Promise((resolve) => setImmediate(resolve))
+    return pause?.()
   }
 }
 
@@ -55,7 +57,8 @@ const together: readonly RecordItemType[] = ['result', 'vital-sign', 'social-his
 const sections: readonly RecordItemType[] = ['demographics', ...recordItemTypes.filter((one) => one !== 'demographics')]
 
 /** Reads what FHIR shows of a record: what is current and not withheld. Newest first, a bounded number, never all of the loop. */
-export function openItems({ record, withheldLabels }: FhirPorts, { entries: most }: { readonly entries: number }) {
+export function openItems(ports: FhirPorts, { entries: most }: { readonly entries: number }) {
+  const { record, withheldLabels } = ports
   /** Whether a document holds something that is withheld: handing it out would give that away. */
   async function givesAway(recordId: string, sha256: string): Promise<boolean> {
     if (withheldLabels?.length === 0) return false
@@ -82,7 +85,7 @@ export function openItems({ record, withheldLabels }: FhirPorts, { entries: most
 
   async function gather(recordId: string, types: readonly RecordItemType[]): Promise<Gathered> {
     const items: Sourced[] = []
-    const pause = openPauses()
+    const pause = openPauses(ports)
     let read = 0
     for await (const entry of record.current(recordId, { types })) {
       if (++read > most) return { items, cut: true }

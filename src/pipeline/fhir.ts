@@ -80,7 +80,7 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
 
   /** Resources written, with the hashes of documents. */
   async function written(resources: readonly Resource[], place: FhirPlace): Promise<Entry[]> {
-    const pause = openPauses()
+    const pause = openPauses(ports)
     let budget = limits.hashBytes
     const done: Entry[] = []
     for (const resource of resources) {
@@ -116,7 +116,7 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
 
   /** Resources of a type that meet all criteria, made a few at a time. */
   async function matching(drafts: readonly Draft[], context: Context, type: string, criteria: readonly Criterion[]) {
-    const pause = openPauses()
+    const pause = openPauses(ports)
     const all: Mapped[] = []
     for (const one of drafts) {
       await pause()
@@ -169,7 +169,7 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
 
   async function everything(place: FhirPlace, asked: Asked, from: EverythingCursor | undefined): Promise<FhirSearch> {
     const context = await items.contextAt(place)
-    const pause = openPauses()
+    const pause = openPauses(ports)
     const cut = new Set<RecordItemType>()
     const shown: Mapped[] = []
     const count = Math.max(1, asked.count)

@@ -1,12 +1,9 @@
 import { Buffer } from 'node:buffer'
 import { XMLBuilder } from 'fast-xml-parser'
 
-/** An element that is finished. Only `element` makes one, so that a text of a stranger cannot become markup. */
+/** Finished XML. Only `element` makes it, so that a text of a stranger cannot become markup. */
 export interface Markup {
-  /** As the builder takes it: children in order under the element's name, attributes beside them. */
-  readonly node: Readonly<Record<string, unknown>>
-  /** Characters that it takes when written, without the document around it. */
-  readonly chars: number
+  readonly markup: string
 }
 
 /** What stands in an element: markup, text to be escaped, or nothing. */
@@ -15,34 +12,51 @@ export type Content = Markup | string | undefined | readonly Content[]
 /** Attributes by their names; those that are undefined are left out. */
 export type Attributes = Readonly<Record<string, string | undefined>>
 
-/** Everything that is not a Char of XML 1.0 §2.2, and the control characters that HTML does not have either. */
-const notXml = /(?![\t\n\r])[\p{Cc}\p{Cs}\ufffe\uffff]/gu
+/** Everything that is not a Char of XML 1.0 §2.2: control characters, lone surrogates, U+FFFE and U+FFFF. */
+const notXml = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu
+/** A look without code points, which is faster: surrogates, sound pairs too, are left to the other. */
+const doubtful = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]/
+const special = /[&<>"\r]/
+const specialInAttributes = /[&<>"\r\n\t]/
 const references: Readonly<Record<string, string>> = {
   '&': '&amp;',
   '<': '&lt;',
   '>': '&gt;',
   '"': '&quot;',
-  "'": '&#39;',
   '\t': '&#9;',
   '\n': '&#10;',
   '\r': '&#13;',
 }
-const reference = (one: string): string => references[one] ?? one
+
+function charsOf(text: string): string {
+  return doubtful.test(text) ? text.replace(notXml, '\ufffd') : text
+}
+
+/** Text as it stands in XML or HTML, in an element or in double quotes. */
+export function escaped(text: string): string {
+  const safe = charsOf(text)
+  return special.test(safe) ? safe.replace(/[&<>"\r]/g, (one) => references[one] ?? one) : safe
+}
+
+/** Line breaks as references too: a parser turns bare ones in an attribute into blanks (XML 1.0 §3.3.3). */
+function escapedAttribute(text: string): string {
+  const safe = charsOf(text)
+  return specialInAttributes.test(safe) ? safe.replace(/[&<>"\r\n\t]/g, (one) => references[one] ?? one) : safe
+}
+
+function written(content: Content): string {
+  if (content === undefined) return ''
+  if (typeof content === 'string') return escaped(content)
+  if ('markup' in content) return content.markup
+  let all = ''
+  for (const one of content) all += written(one)
+  return all
+}
 
 /**
- * Text as it stands in XML or HTML, in an element or in quotes. Characters that XML does not have become U+FFFD; a carriage
- * return stays one (XML 1.0 §2.11 would make it a line end).
+ * Writes one element at a time, what stands in it being written already: a tree of the whole would take ten times its
+ * text. Escapes nothing by itself, since a text comes escaped, and says `true` in full.
  */
-export function escaped(text: string): string {
-  return text.replace(notXml, '\ufffd').replace(/[&<>"'\r]/g, reference)
-}
-
-/** Tabs and line ends as references too: a parser turns bare ones in an attribute into blanks (XML 1.0 §3.3.3). */
-function escapedAttribute(text: string): string {
-  return text.replace(notXml, '\ufffd').replace(/[&<>"'\t\n\r]/g, reference)
-}
-
-/** Escapes nothing by itself and trims nothing: texts come escaped, and what XML cannot have is gone. */
 const builder = new XMLBuilder({
   preserveOrder: true,
   ignoreAttributes: false,
@@ -53,41 +67,18 @@ const builder = new XMLBuilder({
   format: false,
 })
 
-/** Adds what stands in an element to its children, neighbouring texts as one; answers the characters. */
-function gather(content: Content, into: Record<string, unknown>[]): number {
-  if (content === undefined || content === '') return 0
-  if (typeof content === 'string') {
-    const text = escaped(content)
-    into.push({ '#text': text })
-    return text.length
-  }
-  if ('node' in content) {
-    into.push(content.node)
-    return content.chars
-  }
-  let chars = 0
-  for (const one of content) chars += gather(one, into)
-  return chars
-}
-
 /**
  * One element. Names of elements and attributes are the writer's own; values and texts are anybody's: characters that XML
  * does not have become U+FFFD, the rest is escaped (XML 1.0 §2.4).
  */
 export function element(name: string, attributes: Attributes, ...content: readonly Content[]): Markup {
-  const children: Record<string, unknown>[] = []
-  const inside = gather(content, children)
   const given: Record<string, string> = {}
-  let chars = name.length + 3 + inside
-  if (inside > 0) chars += name.length + 2
   for (const key in attributes) {
     const value = attributes[key]
-    if (value === undefined) continue
-    const text = escapedAttribute(value)
-    given[key] = text
-    chars += key.length + text.length + 4
+    if (value !== undefined) given[key] = escapedAttribute(value)
   }
-  return { node: { [name]: children, ':@': given }, chars }
+  const inside = written(content)
+  return { markup: builder.build([{ [name]: inside === '' ? [] : [{ '#text': inside }], ':@': given }]) }
 }
 
 /** An element with text, or nothing where there is no text. */
@@ -97,5 +88,5 @@ export function textElement(name: string, text: string | undefined): Markup | un
 
 /** The bytes of a document with this root element, in UTF-8. */
 export function documentBytes(root: Markup): Uint8Array {
-  return Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${builder.build([root.node])}\n`)
+  return Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${root.markup}\n`)
 }

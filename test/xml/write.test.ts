@@ -67,14 +67,4 @@ describe('XML that we write', () => {
       { numRuns: 2000 },
     )
   })
-
-  it('knows its length before it is written', () => {
-    const words = fc.string({ maxLength: 20 })
-    fc.assert(
-      fc.property(words, words, (attribute, content) => {
-        const root = element('root', { a: attribute }, element('inner', {}, content), content)
-        expect(root.chars).toBe(written(root).length)
-      }),
-    )
-  })
 })

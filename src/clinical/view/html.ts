@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import { escaped } from '../markup.js'
+import { escaped } from '../../xml/write.js'
 
 /** HTML that is written already. Nothing but the functions of this file makes it: that is why a view holds nothing that runs. */
 export interface Html {

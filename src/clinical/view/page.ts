@@ -1,4 +1,4 @@
-import { escaped } from '../markup.js'
+import { escaped } from '../../xml/write.js'
 import { el, type Html, type Inner, linkWithin, together } from './html.js'
 import type { Sheet } from './sheet.js'
 import { pagePolicy, style } from './style.js'

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import type { Markup } from './markup.js'
+import type { Markup } from '../../xml/write.js'
 
 /** How many bytes a document may still take. */
 export interface Room {

@@ -1,4 +1,4 @@
-import { escaped } from '../markup.js'
+import { escaped } from '../../xml/write.js'
 import type { PackedEntry } from './write.js'
 
 interface Contents {

@@ -1,31 +1,6 @@
 import type { Agent, Concept, Identifier, PartialDate } from '../../direct/datatypes.js'
-import { escaped } from '../markup.js'
+import { element, type Markup } from '../../xml/write.js'
 import { asOid } from './oid.js'
-
-/** Elements of ebRIM 3 as text: the only place that writes a value into markup. */
-
-/** XML that is written already. */
-export interface Markup {
-  readonly xml: string
-}
-
-/** An element; attributes without a value are left out, text is escaped. */
-export function element(
-  name: string,
-  attributes: Readonly<Record<string, string | undefined>>,
-  ...inner: readonly (Markup | string | undefined)[]
-): Markup {
-  let head = `<${name}`
-  for (const [key, value] of Object.entries(attributes))
-    if (value !== undefined) head += ` ${key}="${attributeText(value)}"`
-  const content = inner.map((one) => (typeof one === 'string' ? escaped(one) : (one?.xml ?? ''))).join('')
-  return { xml: content === '' ? `${head}/>` : `${head}>${content}</${name}>` }
-}
-
-/** A reader folds a line end or a tab in an attribute into a blank unless it is a reference (XML 1.0 §3.3.3). */
-function attributeText(value: string): string {
-  return escaped(value).replace(/[\t\n\r]/g, (space) => `&#${space.charCodeAt(0)};`)
-}
 
 /** A slot of one or more values; nothing for none. */
 export function slot(name: string, ...values: readonly (string | undefined)[]): Markup | undefined {

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import type { DocumentMetadata } from '../../direct/clinical.js'
 import type { Agent, Concept, Identifier, PartialDate } from '../../direct/datatypes.js'
+import { documentBytes, element, type Markup } from '../../xml/write.js'
 import { type ClinicalLimits, clinicalLimits } from '../limits.js'
 import { coding, codingSchemes, type Described, describeDocument } from './describe.js'
 import {
@@ -20,20 +21,7 @@ import {
 } from './ebrim.js'
 import { asOid, oidOf } from './oid.js'
 import { indexPage, readmeText } from './pages.js'
-import {
-  codedAs,
-  cx,
-  dtm,
-  element,
-  localized,
-  type Markup,
-  openIds,
-  recipient,
-  slot,
-  v2,
-  xcn,
-  xtn,
-} from './registry.js'
+import { codedAs, cx, dtm, localized, openIds, recipient, slot, v2, xcn, xtn } from './registry.js'
 import { writeZip } from './zip.js'
 
 /** A document to be packed; what its own header does not say, or says otherwise, may be given. */
@@ -114,7 +102,7 @@ export function writeXdm(
       { name: 'INDEX.HTM', bytes: Buffer.from(indexPage(about), 'utf8') },
       { name: 'IHE_XDM/', bytes: Buffer.alloc(0) },
       { name: subset, bytes: Buffer.alloc(0) },
-      { name: `${subset}METADATA.XML`, bytes: Buffer.from(metadata, 'utf8') },
+      { name: `${subset}METADATA.XML`, bytes: metadata },
       ...entries.map(({ file, bytes: content }) => ({ name: `${subset}${file}`, bytes: content })),
     ],
     // Half of what readers, ours among them, take for a bomb.
@@ -170,7 +158,7 @@ function metadataOf(
   submission: Submission,
   patient: Identifier | undefined,
   level: 'full' | 'limited',
-): string {
+): Uint8Array {
   const ids = openIds()
   const set = 'SubmissionSet01'
   const objects = entries.map((entry, at) =>
@@ -201,7 +189,7 @@ function metadataOf(
     }),
     ...members,
   )
-  return `<?xml version="1.0" encoding="UTF-8"?>\n${element('lcm:SubmitObjectsRequest', { 'xmlns:lcm': lcm }, list).xml}\n`
+  return documentBytes(element('lcm:SubmitObjectsRequest', { 'xmlns:lcm': lcm }, list))
 }
 
 interface About {

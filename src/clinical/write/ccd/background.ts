@@ -1,6 +1,6 @@
 import type { AdvanceDirective, FamilyHistory, Insurance } from '../../../direct/clinical.js'
 import type { Agent } from '../../../direct/datatypes.js'
-import { type Content, element, type Markup } from '../markup.js'
+import { type Content, element, type Markup } from '../../../xml/write.js'
 import {
   actCode,
   address,

@@ -1,6 +1,6 @@
 import type { CareTeam, Device, Goal, Note, Plan, RecordItem } from '../../../direct/clinical.js'
 import type { Concept, PartialDate } from '../../../direct/datatypes.js'
-import { type Content, element, type Markup, textElement } from '../markup.js'
+import { type Content, element, type Markup, textElement } from '../../../xml/write.js'
 import { code, fixed, loinc, optionalPeriod, period, quantity, snomed, template, time, value } from './datatypes.js'
 import { actStatus } from './medications.js'
 import { assignedEntity } from './people.js'

@@ -1,7 +1,7 @@
 import type { Allergy, Problem, Reaction, RecordItem } from '../../../direct/clinical.js'
 import type { Concept } from '../../../direct/datatypes.js'
+import { type Content, element, type Markup } from '../../../xml/write.js'
 import { foldWords } from '../../status.js'
-import { type Content, element, type Markup } from '../markup.js'
 import {
   actCode,
   code,

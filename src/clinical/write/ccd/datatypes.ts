@@ -13,7 +13,7 @@ import type {
   Value,
   When,
 } from '../../../direct/datatypes.js'
-import { type Content, element, type Markup, textElement } from '../markup.js'
+import { type Content, element, type Markup, textElement } from '../../../xml/write.js'
 import { isUid, oidOf, systemName } from '../systems.js'
 
 /** The datatypes of CDA R2, written from those of items: characters stay the source's own. */

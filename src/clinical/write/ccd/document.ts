@@ -1,6 +1,6 @@
 import type { RecordItem } from '../../../direct/clinical.js'
+import { type Content, documentBytes, element, type Markup } from '../../../xml/write.js'
 import { writeLimits } from '../limits.js'
-import { type Content, documentBytes, element, type Markup } from '../markup.js'
 import { type Room, type Written, within } from '../room.js'
 import type { Selected } from '../selection.js'
 import { leftOut, nothingKnown, selectionNote } from '../sentences.js'

@@ -1,6 +1,6 @@
 import type { Encounter, Procedure, RecordItem } from '../../../direct/clinical.js'
 import type { Concept } from '../../../direct/datatypes.js'
-import { type Content, element, type Markup, textElement } from '../markup.js'
+import { type Content, element, type Markup, textElement } from '../../../xml/write.js'
 import { oidOf } from '../systems.js'
 import { problemObservation } from './conditions.js'
 import { code, fixed, loinc, optionalCode, period, template, value } from './datatypes.js'

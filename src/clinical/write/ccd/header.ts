@@ -1,6 +1,6 @@
 import type { Demographics, RecordItem } from '../../../direct/clinical.js'
 import type { Agent, Concept, PartialDate } from '../../../direct/datatypes.js'
-import { type Content, element, type Markup, textElement } from '../markup.js'
+import { type Content, element, type Markup, textElement } from '../../../xml/write.js'
 import {
   address,
   code,

@@ -1,7 +1,7 @@
 import type { Immunization, Medication, RecordItem, Supply } from '../../../direct/clinical.js'
 import type { Concept, Timing } from '../../../direct/datatypes.js'
+import { type Content, element, type Markup, textElement } from '../../../xml/write.js'
 import { directionWords } from '../directions.js'
-import { type Content, element, type Markup, textElement } from '../markup.js'
 import { reaction } from './conditions.js'
 import {
   actCode,

@@ -1,6 +1,6 @@
 import type { RecordItemType } from '../../../direct/clinical.js'
+import { type Content, element, type Markup } from '../../../xml/write.js'
 import { columnsOf } from '../columns.js'
-import { type Content, element, type Markup } from '../markup.js'
 import { type Room, within } from '../room.js'
 import { hasEntry } from './sections.js'
 import type { Entry } from './statement.js'

@@ -1,6 +1,6 @@
 import type { Observation, Panel, RecordItem, ReferenceRange } from '../../../direct/clinical.js'
 import type { Concept } from '../../../direct/datatypes.js'
-import { type Content, element, type Markup } from '../markup.js'
+import { type Content, element, type Markup } from '../../../xml/write.js'
 import {
   code,
   fixed,

@@ -1,5 +1,5 @@
 import type { Agent, PartialDate } from '../../../direct/datatypes.js'
-import { type Content, element, type Markup, textElement } from '../markup.js'
+import { type Content, element, type Markup, textElement } from '../../../xml/write.js'
 import { address, identifiers, name, optionalCode, telecom, template, time } from './datatypes.js'
 
 /** Participations of CDA R2, each written from an agent. */

@@ -1,5 +1,5 @@
 import type { RecordItem, RecordItemType } from '../../../direct/clinical.js'
-import type { Content } from '../markup.js'
+import type { Content } from '../../../xml/write.js'
 import { template } from './datatypes.js'
 
 /** The sections that we write, in the order of the document. */

@@ -1,6 +1,6 @@
 import type { RecordItem } from '../../../direct/clinical.js'
 import type { Coding, Concept } from '../../../direct/datatypes.js'
-import { type Content, element, type Markup } from '../markup.js'
+import { type Content, element, type Markup } from '../../../xml/write.js'
 import { oidOf, systemName } from '../systems.js'
 import { actCode, code, fixed, identifier, loinc, period, snomed, template } from './datatypes.js'
 import { author, informant, performer, unknownAuthor } from './people.js'

@@ -1,6 +1,6 @@
 import type { Agent, Coding, Concept, Identifier, PartialDate, Quantity, When } from '../../../direct/datatypes.js'
+import { type Content, element, type Markup, textElement } from '../../../xml/write.js'
 import { codeSystemOfName } from '../../codesystems.js'
-import { type Content, element, type Markup, textElement } from '../markup.js'
 import { oidOf, systemName } from '../systems.js'
 import { nameWords, quantityWords, wordsOf } from '../words.js'
 

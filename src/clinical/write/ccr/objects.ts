@@ -1,7 +1,7 @@
 import type { RecordItem } from '../../../direct/clinical.js'
 import type { Concept, Quantity, QuantityRange, Timing, Value } from '../../../direct/datatypes.js'
+import { type Content, element, type Markup, textElement } from '../../../xml/write.js'
 import { directionWords } from '../directions.js'
-import { type Content, element, type Markup, textElement } from '../markup.js'
 import { listed, rangeWords, timingWords, valueWords, wordsOf } from '../words.js'
 import { type Actors, dateTime, described, ids, measure, measured, moment, span, words } from './datatypes.js'
 
