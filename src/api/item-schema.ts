@@ -453,9 +453,9 @@ export const itemSchema = clinicalItem
     entryId: z.string().describe('Of the entry that shows this statement; stays while documents come'),
     recordId: z.string(),
     state: z
-      .enum(['proposed', 'current', 'ignored', 'held', 'superseded'])
+      .enum(['proposed', 'current', 'ignored', 'held', 'rejected', 'superseded'])
       .describe(
-        'held: its document seems to be about somebody else; superseded: replaced, by its sender or by a person',
+        'held: its document seems to be about somebody else; rejected: a person said that it is; superseded: replaced, by its sender or by a person',
       ),
     addedAt: moment,
     source,

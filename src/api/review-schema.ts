@@ -115,7 +115,7 @@ export const reviewSchema = z.object({
         z.object({
           id: z.string(),
           type: z.enum(recordItemTypes),
-          state: z.enum(['proposed', 'current', 'ignored', 'held', 'superseded']),
+          state: z.enum(['proposed', 'current', 'ignored', 'held', 'rejected', 'superseded']),
           review: reasons,
         }),
       ),

@@ -68,7 +68,7 @@ export const messagesQuery = pageQuery.extend({
 })
 
 export const itemTypes = z.enum(recordItemTypes)
-const itemStates = z.enum(['proposed', 'current', 'ignored', 'held', 'superseded'])
+const itemStates = z.enum(['proposed', 'current', 'ignored', 'held', 'rejected', 'superseded'])
 
 export const itemsQuery = pageQuery.extend({
   type: itemTypes.optional(),

@@ -5,7 +5,7 @@ import type { Shown } from './entries.js'
 import type { DecideOutcome, DecisionView, DeedRequest, recordLimits } from './item.js'
 import { type BookPorts, type Books, bookParts, type Ledger } from './ledger.js'
 import { type Decision, type Deed, standing } from './reconcile/decision.js'
-import type { Reconciled } from './reconcile/reconcile.js'
+import { isOfAnother, type Reconciled } from './reconcile/reconcile.js'
 import { isId } from './rows.js'
 
 type Refused = { readonly kind: 'missing' | 'stale' | 'not-possible'; readonly detail: string }
@@ -125,7 +125,7 @@ async function ofEntry(request: OfEntry, shown: Shown): Promise<readonly Placed[
   if (request.version !== undefined && request.version !== entry.version) {
     return { kind: 'stale', detail: 'the entry changed since it was read' }
   }
-  if (entry.state === 'held') return notPossible('its document has to be released first')
+  if (isOfAnother(entry.state)) return notPossible('its document has to be released first')
   const deed = await deedOn(entry, request, shown)
   return 'detail' in deed ? deed : [{ type: entry.type, deed }]
 }
@@ -169,7 +169,7 @@ async function partner(entry: Reconciled, id: string, shown: Shown): Promise<Rec
   if (!other) return { kind: 'missing', detail: 'no such other entry' }
   if (other.id === entry.id) return notPossible('both are the same entry')
   if (other.type !== entry.type) return notPossible('the other entry is of another kind')
-  return other.state === 'held' ? notPossible('the other document has to be released first') : other
+  return isOfAnother(other.state) ? notPossible('the other document has to be released first') : other
 }
 
 function notPossible(detail: string) {

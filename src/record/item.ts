@@ -164,7 +164,7 @@ export interface DecisionView extends Decision {
 
 export interface ItemQuery {
   readonly type?: RecordItemType
-  /** Without it every state but `held`, which is nobody's business until it is released. */
+  /** Without it every state but `held` and `rejected`: what is about somebody else is nobody's business here. */
   readonly state?: ItemState
   /** Only what a person should look at. */
   readonly review?: boolean

@@ -2,7 +2,7 @@ import { VaultFailed } from '../ports/vault.js'
 import { openEntries, type Shown } from './entries.js'
 import type { CurrentQuery, ItemPage, ItemQuery, RecordEntry, RecordPolicy, recordLimits } from './item.js'
 import type { BookPorts } from './ledger.js'
-import type { Reconciled } from './reconcile/reconcile.js'
+import { isOfAnother, type Reconciled } from './reconcile/reconcile.js'
 import { isId } from './rows.js'
 
 /** What a list is made from. */
@@ -56,7 +56,7 @@ export async function* currentEntries(
 
 function passes(entry: Reconciled, { type, state, review, conflicts, document }: ItemQuery): boolean {
   if (type !== undefined && entry.type !== type) return false
-  if (state === undefined ? entry.state === 'held' : entry.state !== state) return false
+  if (state === undefined ? isOfAnother(entry.state) : entry.state !== state) return false
   if (review === true && entry.review.length === 0) return false
   if (conflicts === true && entry.conflicts.length === 0) return false
   return document === undefined || entry.members.some(({ fact }) => fact.document === document)

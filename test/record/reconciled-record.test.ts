@@ -84,7 +84,8 @@ describe('documents of one patient', () => {
     await decide({ kind: 'undo', decision: released ?? '' })
     expect(await list({ type: 'problem' })).toEqual([])
     await decide({ kind: 'reject', document: sha256 })
-    expect(await list({ type: 'problem' })).toMatchObject([{ state: 'ignored' }])
+    expect(await list({ type: 'problem' })).toEqual([])
+    expect(await list({ type: 'problem', state: 'rejected' })).toMatchObject([{ state: 'rejected' }])
     expect(await list({ type: 'demographics', state: 'current' })).toHaveLength(1)
   })
 

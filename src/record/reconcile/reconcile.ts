@@ -7,7 +7,12 @@ import { byMoment } from './moment.js'
 import { relate } from './relate.js'
 
 /** How an entry stands in the record. */
-export type EntryState = 'proposed' | 'current' | 'ignored' | 'held' | 'superseded'
+export type EntryState = 'proposed' | 'current' | 'ignored' | 'held' | 'rejected' | 'superseded'
+
+/** Whether an entry is of documents about somebody else, as it seems or as a person said: listed only when asked for. */
+export function isOfAnother(state: EntryState): boolean {
+  return state === 'held' || state === 'rejected'
+}
 
 /** Why a person should look at an entry. */
 export type ReviewReason =
@@ -382,7 +387,7 @@ function outsider(fact: Fact, rejected: boolean): Draft {
   return {
     id: fact.id,
     type: fact.type,
-    state: rejected ? 'ignored' : 'held',
+    state: rejected ? 'rejected' : 'held',
     shown: fact,
     members,
     conflicts: [],
