@@ -232,6 +232,7 @@ const content = z.discriminatedUnion('type', [
     preconditions: z.array(concept).exactOptional(),
     instructions: z.string().exactOptional(),
     indications: z.array(concept),
+    refusalReason: concept.exactOptional(),
     refills: z.string().exactOptional(),
     quantity: quantity.exactOptional(),
     supplies: z.array(supply).exactOptional(),

@@ -151,6 +151,8 @@ export interface Medication {
   readonly preconditions?: readonly Concept[]
   readonly instructions?: string
   readonly indications: readonly Concept[]
+  /** Why it was not taken. */
+  readonly refusalReason?: Concept
   /** Refills allowed, the first fill not among them; as written. */
   readonly refills?: string
   readonly quantity?: Quantity

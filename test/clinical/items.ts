@@ -148,6 +148,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
         dose: fc.option(quantity, { nil: undefined }),
         instructions: fc.option(plain, { nil: undefined }),
         asNeeded: fc.boolean(),
+        refusalReason: fc.oneof(none, concept),
       })
       .map(
         (one): ItemContent =>

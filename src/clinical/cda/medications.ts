@@ -52,7 +52,7 @@ export function readMedication(scope: Scope, outer?: Concept): number {
       ...orderedSupply(order),
       ...(supplied || supplies.length === 0 ? {} : { supplies }),
       ...(reactions.length === 0 ? {} : { reactions }),
-      indications: indicationsOf(scope, node),
+      ...reasonsOf(scope, node),
     },
     subject: product,
     when: regimen.when,
@@ -196,6 +196,19 @@ export function indicationsOf(scope: Scope, node: XmlNode, wanted = (_: XmlNode)
     )
     .flatMap((one) => reasonOf(scope, one))
     .filter(says)
+}
+
+/** What something was done for; of what was not done the reason is why not (C-CDA 22.4.19, 22.4.53). */
+export function reasonsOf(
+  scope: Scope,
+  node: XmlNode,
+): { readonly indications: readonly Concept[]; readonly refusalReason?: Concept } {
+  const refused = relatedStatements(node).find((one) => isA(one, templates.refusal))
+  const stated = refused && (readNamed(scope, child(refused, 'value')) ?? readNamed(scope, child(refused, 'code')))
+  const reasons = indicationsOf(scope, node)
+  const refusalReason = stated ?? (isNegated(node) ? reasons[0] : undefined)
+  const indications = isNegated(node) ? [] : reasons
+  return { indications, ...(refusalReason === undefined ? {} : { refusalReason }) }
 }
 
 /** Related as a reason, but saying something else: why not, how urgent, or who else says it. */

@@ -4,7 +4,7 @@ import { child, childrenOf, type XmlNode } from '../../xml/node.js'
 import { isNegated, readAllNamed, readConcept, readNamed, readWhen, relatedStatements, says } from './datatypes.js'
 import { readProcedureDevices } from './devices.js'
 import { placesOf } from './locations.js'
-import { indicationsOf, isConsequence, readInstructions } from './medications.js'
+import { isConsequence, readInstructions, reasonsOf } from './medications.js'
 import { nestedIn, type ReadStatement } from './nested.js'
 import { inside, type Scope } from './scope.js'
 import { specimensOf } from './specimens.js'
@@ -57,11 +57,7 @@ function isOwn(node: XmlNode, inner: XmlNode): boolean {
 const column = /procedure|surger|planned|name|description|activity/i
 
 function details(scope: Scope, node: XmlNode): Omit<Procedure, 'type' | 'procedure' | 'bodySites' | 'devices'> {
-  const negated = isNegated(node)
-  // The reason for something that was not done is why not.
-  const reasons = indicationsOf(scope, node)
-  const refusal = refusalOf(scope, node) ?? (negated ? reasons[0] : undefined)
-  const indications = negated ? [] : reasons
+  const { indications, refusalReason } = reasonsOf(scope, node)
   const methods = readAllNamed(scope, node, 'methodCode')
   const approaches = readAllNamed(scope, node, 'approachSiteCode')
   const specimens = specimensOf(scope, node)
@@ -77,16 +73,11 @@ function details(scope: Scope, node: XmlNode): Omit<Procedure, 'type' | 'procedu
     ...(approaches.length === 0 ? {} : { approaches }),
     ...(specimens.length === 0 ? {} : { specimens }),
     ...(locations.length === 0 ? {} : { locations }),
-    ...(refusal === undefined ? {} : { refusalReason: refusal }),
+    ...(refusalReason === undefined ? {} : { refusalReason }),
     ...(instructions === undefined ? {} : { instructions }),
     ...(value === undefined || value.kind === 'absent' ? {} : { value }),
     ...(complications.length === 0 ? {} : { complications }),
   }
-}
-
-function refusalOf(scope: Scope, node: XmlNode): Concept | undefined {
-  const refused = relatedStatements(node).find((one) => isA(one, templates.refusal))
-  return refused && (readNamed(scope, child(refused, 'value')) ?? readNamed(scope, child(refused, 'code')))
 }
 
 /** Problems and reactions that the procedure caused, unless they are denied. */

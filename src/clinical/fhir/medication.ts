@@ -83,6 +83,7 @@ export function medicationRequest(from: Sourced, content: Medication, context: C
       authoredOn: dateTime(item.recordedAt),
       requester: cast.refer(recorderOf(item) ?? item.performers?.[0], anybody),
       recorder: listed ? cast.refer(recorderOf(item), ['person']) : undefined,
+      statusReason: concept(content.refusalReason),
       reasonCode: concepts(content.indications),
       note: notes(item, ...details(content)),
       dosageInstruction: dosages(content, item.when),

@@ -154,11 +154,23 @@ export const columnsOf: Readonly<Record<RecordItemType, readonly Column[]>> = {
     ),
     column<'medication'>(
       'Further',
-      ({ brand, manufacturer, indications, refills, quantity, adherence, vehicles, reactions, supplies }) =>
+      ({
+        brand,
+        manufacturer,
+        indications,
+        refusalReason,
+        refills,
+        quantity,
+        adherence,
+        vehicles,
+        reactions,
+        supplies,
+      }) =>
         listed([
           wordsOf(brand),
           manufacturer,
           indications.length > 0 ? `for ${all(indications)}` : '',
+          refusalReason && `not taken: ${wordsOf(refusalReason)}`,
           quantity && `quantity ${quantityWords(quantity)}`,
           refills && `refills ${refills}`,
           adherence && `taken: ${wordsOf(adherence)}`,

@@ -57,10 +57,13 @@ function sorted(texts: readonly string[]): readonly string[] {
   return [...new Set(texts)].sort()
 }
 
+/** Words in the place of a code, for everything that its sender could not code: they tell nothing from anything else. */
+const notCodes = /^(?:unk(?:nown)?|oth(?:er)?|n\/?[ai]|none|null|nav|asku|nask|[-?0.]+)$/i
+
 /** A coding without its display; a system that has no URI counts under the source's own word for it. */
 function codeKey({ system, code, sourceSystem }: Coding): readonly string[] {
   const bare = code.trim()
-  if (bare === '') return []
+  if (bare === '' || notCodes.test(bare)) return []
   const from = system ?? sourceSystem?.trim().toLowerCase() ?? ''
   const name = from === icd10 || from === icd9 ? bare.replaceAll('.', '').toUpperCase() : bare.replaceAll('|', '%7C')
   return [`${bounded(from)}|${bounded(name)}`]

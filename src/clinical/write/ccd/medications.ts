@@ -91,6 +91,7 @@ export function medicationEntry(entry: Entry, medication: Medication, planned = 
     participations(item),
     medication.vehicles?.map(vehicle),
     medication.indications.map((one, at) => indication(item, one, `indication-${at}`)),
+    medication.refusalReason && refusal(item, medication.refusalReason),
     directions(entry, medication),
     supplies(item, medication),
     medication.reactions?.map((one, at) => reaction(item, one, 'CAUS', at)),
@@ -303,7 +304,7 @@ export function immunizationEntry(entry: Entry, immunization: Immunization, plan
   )
 }
 
-/** Immunization refusal reason (C-CDA 22.4.53). */
+/** Why it was not given or taken (C-CDA 22.4.53). */
 function refusal(item: RecordItem, reason: Concept): Markup {
   return relation(
     'RSON',
