@@ -2,9 +2,16 @@ import { Buffer } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { XMLBuilder } from 'fast-xml-parser'
 import { writeZip } from '../clinical/xdm/zip.js'
+import type { RecordItemType } from '../direct/clinical.js'
 import { buildCcda } from './documents/ccda.js'
 import { buildCcr } from './documents/ccr.js'
 import { type SamplePatient, samplePatient } from './documents/patient.js'
+
+/** The kinds of item that the documents have. */
+export const sampleTypes: readonly RecordItemType[] = [
+  ...(['demographics', 'allergy', 'problem', 'medication', 'immunization'] as const),
+  ...(['result', 'vital-sign', 'procedure', 'encounter', 'document'] as const),
+]
 
 /** A C-CDA R2.1 Continuity of Care Document about an invented patient. */
 export function sampleCcda(patient: SamplePatient = samplePatient): Uint8Array {

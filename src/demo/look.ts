@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type RecordItemType, recordItemTypes } from '../direct/clinical.js'
+import type { RecordItemType } from '../direct/clinical.js'
 import type { Refused } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
+import { sampleTypes } from './documents.js'
 import type { ReceivedMail } from './mail.js'
 import type { Credentials, OpenSsl } from './openssl.js'
 import { patient, type Scene } from './story.js'
@@ -139,7 +140,7 @@ function readNotice(text: string): OpenedNotice {
 export function judge({ sent, messages, items, notices, refusals }: Seen): Check[] {
   const expected = delivered(sent)
   const unacknowledged = sent.filter(({ reply, id }) => !reply.startsWith('250 ') || id === '')
-  const missing = recordItemTypes.filter((type) => !items.some(({ content }) => content.type === type))
+  const missing = sampleTypes.filter((type) => !items.some(({ content }) => content.type === type))
   const taken = items.filter(({ state }) => state !== 'proposed')
   const processed = notices.filter(({ disposition }) => /;\s*processed$/.test(disposition)).map(({ about }) => about)
   const ids = expected.map(({ scene }) => scene.messageId)
@@ -153,7 +154,7 @@ export function judge({ sent, messages, items, notices, refusals }: Seen): Check
       ),
       messages.map(({ subject }) => subject).join(', '),
     ),
-    check('items of every type were read', missing.length === 0, `missing: ${missing.join(', ')}`),
+    check('items of every type in the documents were read', missing.length === 0, `missing: ${missing.join(', ')}`),
     check('every item is only proposed', items.length > 0 && taken.length === 0, `${taken.length} are not`),
     check(
       'one processed notice came back for each of them, and no other',

@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sampleTypes } from '../../src/demo/documents.js'
 import { judge, type Seen } from '../../src/demo/look.js'
 import type { Scene } from '../../src/demo/story.js'
-import { recordItemTypes } from '../../src/direct/clinical.js'
 import { ask, newDatabase, start, tell, until } from '../fixtures/process.js'
 
 let scratch: string
@@ -70,7 +70,7 @@ describe('the checks of the demo', () => {
       id: `spool-${each.title}`,
     })),
     messages: ['one', 'two'].map((id) => ({ from: 'a@x.example', subject: `About ${id}`, attachments: [] })),
-    items: recordItemTypes.map((type) => ({ state: 'proposed', negated: false, content: { type } })),
+    items: sampleTypes.map((type) => ({ state: 'proposed', negated: false, content: { type } })),
     notices: ['one', 'two'].map((id) => ({
       about: `<${id}@x.example>`,
       disposition: 'automatic-action/MDN-sent-automatically;processed',
@@ -100,7 +100,7 @@ describe('the checks of the demo', () => {
     ['a message is missing', { messages: [message] }, arrived],
     ['a message came twice', { messages: [message, message] }, arrived],
     ['a refused message arrived', { messages: [...good.messages, { ...message, subject: 'About bad' }] }, arrived],
-    ['a type of items is missing', { items: good.items.slice(1) }, 'items of every type were read'],
+    ['a type of items is missing', { items: good.items.slice(1) }, 'items of every type in the documents were read'],
     [
       'an item was taken in unasked',
       { items: good.items.map((item, at) => (at === 0 ? { ...item, state: 'current' } : item)) },

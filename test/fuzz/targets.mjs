@@ -201,11 +201,9 @@ function sectionsOf(document) {
 /** Documents and archives, as a message's attachments are read. A reader that gave up is a finding like one that threw. */
 async function readsDocument(bytes) {
   const { documents } = await readDocument(bytes)
-  const failed = documents
-    .flatMap(({ diagnostics }) => diagnostics)
-    .some(({ detail }) => detail === 'the reader failed')
-  if (failed) throw new Error('the reader failed')
-  return documents.some(({ items }) => items.some(({ negated }) => negated))
+  const told = documents.flatMap(({ diagnostics }) => diagnostics)
+  if (told.some(({ detail }) => detail === 'the reader failed')) throw new Error('the reader failed')
+  return told.some(({ code }) => code === 'unresolved-reference' || code === 'id-reused')
 }
 
 function readsXml(bytes) {
