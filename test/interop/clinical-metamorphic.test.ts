@@ -20,13 +20,16 @@ const said = (part: Awaited<ReturnType<typeof partOf>>): string[] =>
 
 describe.skipIf(!present)(`every public document means the same in other clothes${absent}`, () => {
   it('whatever the prefixes, white space, comments, encodings and unknown parts', async () => {
+    let seen = 0
     const wrong: string[] = []
     const counts = new Map<string, number>()
     for await (const { name, bytes } of corpus()) {
       const text = decode(bytes)
       if (text.length > mostChars || parse(text) === undefined) continue
       const plain = said(await partOf(Buffer.from(text)))
-      for (const [how, other] of dressed(text)) {
+      // Each document wears every third dress, and each dress a third of the documents.
+      const turn = seen++
+      for (const [how, other] of [...dressed(text)].filter((_, at) => (at + turn) % 3 === 0)) {
         counts.set(how, (counts.get(how) ?? 0) + 1)
         const got = said(await partOf(other))
         const at = plain.findIndex((one, i) => one !== got[i])
