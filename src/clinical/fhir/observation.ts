@@ -252,7 +252,7 @@ export function panel(
   const when = moment('effective', battery.when ?? first.item.when)
   const dated = Object.values(when).some((one) => one !== undefined)
   const performers = first.item.performers?.length ? first.item.performers : first.item.provenance.authors
-  const status = panelStatus(battery.status, members)
+  const status = panelStatus(battery.status, members, lab ? 'partial' : 'preliminary')
   return finish({
     type: lab ? 'DiagnosticReport' : 'Observation',
     id,
@@ -281,11 +281,16 @@ function issued({ item }: Observed): JsonObject {
   return at === undefined ? { _issued: absent() } : { issued: at }
 }
 
-function panelStatus(source: string | undefined, members: readonly Observed[]): string {
+/** `incomplete` is the resource's own word for a battery of which some are final. */
+function panelStatus(
+  source: string | undefined,
+  members: readonly Observed[],
+  incomplete: 'partial' | 'preliminary',
+): string {
   const statuses = new Set(members.map((one) => (one.item.negated ? 'cancelled' : statusOf(one))))
   const [only = 'unknown'] = statuses
   if (statuses.size === 1) return only
-  return source === 'completed' ? 'final' : statuses.has('final') ? 'partial' : 'unknown'
+  return source === 'completed' ? 'final' : statuses.has('final') ? incomplete : 'unknown'
 }
 
 /** Whether a result is a report in words: nothing but text to show, or nothing measured at all. */
