@@ -19,7 +19,7 @@ export function guard(
   const byToken = rateLimiter(ports.clock, limits.perToken)
   const failures = rateLimiter(ports.clock, limits.failures)
 
-  app.decorateRequest('principal', undefined)
+  app.decorateRequest('caller', undefined)
   app.addHook('onRoute', ({ url, config }) => {
     if (!config?.access) throw new Error(`${url} does not say who may call it`)
   })
@@ -38,8 +38,8 @@ export function guard(
   async function authenticate(request: FastifyRequest, scope: Exclude<Access, 'public' | 'metrics'>, action: string) {
     const header = request.headers.authorization
     const secret = bearer(header, limits.tokenChars)
-    request.principal = secret === undefined ? undefined : await ports.authenticate(secret)
-    if (!request.principal) {
+    request.caller = secret === undefined ? undefined : await ports.authenticate(secret)
+    if (!request.caller) {
       ports.metrics.count('api_authentication_failures_total')
       const waitSeconds = failures.take(networkOf(request.ip))
       if (waitSeconds === 0) await record(ports, entryOf(ports, request, action, {}, 'refused', 'unauthenticated'))
@@ -47,8 +47,8 @@ export function guard(
       const told = header === undefined ? '' : ', error="invalid_token"'
       throw new Problem('unauthenticated', { 'www-authenticate': `Bearer realm="direct-gateway"${told}` })
     }
-    mustPass(byToken.take(request.principal.token))
-    if (request.principal.scopes.includes(scope)) return
+    mustPass(byToken.take(request.caller.by))
+    if (request.caller.scopes.includes(scope)) return
     await record(ports, entryOf(ports, request, action, {}, 'refused', 'missing-scope'))
     throw new Problem('missing-scope', {
       'www-authenticate': `Bearer realm="direct-gateway", error="insufficient_scope", scope="${scope}"`,

@@ -1,6 +1,8 @@
-import type { Addresses, Principal } from '../directory/directory.js'
+import type { Consents } from '../consent/consent.js'
+import type { Addresses } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
 import type { HealthCheck } from '../observe/health.js'
+import type { People } from '../people/people.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
 import type { Exports } from '../pipeline/export.js'
 import type { Fhir } from '../pipeline/fhir.js'
@@ -17,6 +19,7 @@ import type { Events } from '../spool/events.js'
 import type { Quarantine } from '../spool/quarantine.js'
 import type { Submissions } from '../spool/submission.js'
 import type { Trail } from '../spool/trail.js'
+import type { Caller } from './caller.js'
 import type { Rate } from './rate.js'
 
 /** Taking messages in to be sent, and telling what became of them. */
@@ -29,15 +32,18 @@ export interface Sending {
 export interface ApiPorts {
   readonly mailbox: Mailbox
   readonly record: PatientRecord
-  /** The record as FHIR; without it, made over `record`. */
-  readonly fhir?: Fhir
+  readonly fhir: Fhir
+  /** People who sign in, and their records; without it nobody does. */
+  readonly people?: Pick<People, 'sessions' | 'records'>
+  /** What applications were granted; without it they reach nothing. */
+  readonly consents?: Pick<Consents, 'access'>
   readonly trail: Trail
   readonly quarantine: Quarantine
   readonly addresses: Pick<Addresses, 'get' | 'list'>
   /** Sending; without it, what would send answers `unavailable`. */
   readonly sending?: Sending
   /** Who holds this secret now; undefined for an unknown, expired or revoked one. */
-  authenticate(secret: string): Promise<Principal | undefined>
+  authenticate(secret: string): Promise<Caller | undefined>
   /** Pages of documents; without it they are `unavailable`. */
   readonly views?: Views
   /** Documents made of records; without it they are `unavailable`. */

@@ -10,6 +10,7 @@ export const problems = {
   },
   unauthenticated: { status: 401, detail: 'This needs a valid token: `Authorization: Bearer <token>`.' },
   'missing-scope': { status: 403, detail: 'The token does not have the scope that this needs.' },
+  'access-denied': { status: 403, detail: 'What was granted here does not allow this.' },
   'tls-required': { status: 403, detail: 'This API answers over TLS only.' },
   'not-found': { status: 404, detail: 'There is no such thing, or this token may not see it.' },
   'version-mismatch': { status: 412, detail: 'It changed since it was read; read it again and repeat.' },

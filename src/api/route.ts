@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
-import type { Principal, TokenScope } from '../directory/directory.js'
+import type { TokenScope } from '../directory/directory.js'
 import type { AuditEntry } from '../ports/audit.js'
+import type { Caller } from './caller.js'
 import type { ApiPorts } from './ports.js'
 import { Problem } from './problem.js'
 import { answer, refusal } from './schemas.js'
@@ -21,7 +22,7 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     /** Set by authentication for every route that is not public. */
-    principal: Principal | undefined
+    caller: Caller | undefined
   }
 }
 
@@ -58,7 +59,7 @@ export interface Asked<P, Q, B> {
   readonly params: P
   readonly query: Q
   readonly body: B
-  readonly principal: Principal
+  readonly caller: Caller
   readonly request: FastifyRequest
   readonly reply: FastifyReply
   /** Ids that the audit entry names; a handler adds what it learns. */
@@ -122,15 +123,15 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       'x-scope': spec.access,
     },
     async handler(request, reply) {
-      const { principal } = request
-      if (!principal) throw new Problem('unauthenticated')
+      const { caller } = request
+      if (!caller) throw new Problem('unauthenticated')
       const subject: Record<string, string> = {}
       let committed = false
       const asked = {
         params: request.params as z.output<P>,
         query: request.query as z.output<Q>,
         body: request.body as z.output<B>,
-        principal,
+        caller,
         request,
         reply,
         subject,
@@ -170,7 +171,7 @@ export function entryOf(
   return {
     at: clock.now(),
     action: `api.${action}`,
-    actor: request.principal ? `token:${request.principal.token}` : 'anonymous',
+    actor: request.caller?.by ?? 'anonymous',
     subject: { ...subject, request: request.id, client: request.ip },
     outcome,
     ...(reason === undefined ? {} : { reason }),

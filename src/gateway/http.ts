@@ -1,5 +1,6 @@
 import { createSecureContext, type Server } from 'node:tls'
 import { buildApi, listenApi } from '../api/api.js'
+import { callerOf } from '../api/caller.js'
 import type { ApiPorts, Sending } from '../api/ports.js'
 import type { Config } from '../config/settings.js'
 import { clock } from '../house.js'
@@ -25,7 +26,7 @@ export async function startHttp(
       ...house,
       ...more,
       ...{ addresses: house.directory.addresses, clock, log, metrics },
-      authenticate: (secret) => house.directory.tokens.authenticate(secret, clock.now()),
+      authenticate: async (secret) => callerOf(await house.directory.tokens.authenticate(secret, clock.now())),
       checks: () => health.ready(),
       exposition: () => metrics.exposition(),
     },

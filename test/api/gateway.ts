@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { buildApi } from '../../src/api/api.js'
+import { callerOf } from '../../src/api/caller.js'
 import type { ApiOptions, ApiPorts } from '../../src/api/ports.js'
 import { audit } from '../../src/audit/audit.js'
 import type { DirectAddress } from '../../src/direct/address.js'
@@ -11,6 +12,7 @@ import { openMailbox } from '../../src/mailbox/mailbox.js'
 import type { NewMessage } from '../../src/mailbox/message.js'
 import { openMetrics } from '../../src/observe/metrics.js'
 import { trackingPolicy } from '../../src/pipeline/deadlines.js'
+import { openFhir } from '../../src/pipeline/fhir.js'
 import { openQueues } from '../../src/pipeline/queue.js'
 import { outcomesOf } from '../../src/pipeline/sent.js'
 import { submit } from '../../src/pipeline/submit.js'
@@ -67,7 +69,8 @@ export async function openGateway(
     events: openEvents(room),
     metrics,
     addresses: directory.addresses,
-    authenticate: (secret) => directory.tokens.authenticate(secret, room.clock.now()),
+    fhir: openFhir({ record }),
+    authenticate: async (secret) => callerOf(await directory.tokens.authenticate(secret, room.clock.now())),
     log: { info: note, warn: note, error: note },
     checks: async () => [{ name: 'store', ok: room.store.healthy() }],
     exposition: () => metrics.exposition(),

@@ -45,6 +45,18 @@ const features = {
   },
   mailbox: { may: ['direct', 'ports'], holds: 'Message Center: mailboxes, messages, flags, change log.' },
   record: { may: ['direct', 'ports'], holds: "A patient's record: items, versions, reconciliation." },
+  people: {
+    may: ['direct', 'ports'],
+    holds: 'People who sign in: accounts, factors, sessions, the records they hold, and sharing them.',
+  },
+  consent: {
+    may: ['direct', 'ports', 'people'],
+    holds: 'Applications, what people granted them in which record, and the history of what was done.',
+  },
+  connect: {
+    may: ['direct', 'ports'],
+    holds: 'Pickup codes and what they open: Patient Connect, packages left for somebody, mail held for newcomers.',
+  },
 }
 
 const core = [...Object.keys(leaf), ...Object.keys(features)]
@@ -80,7 +92,10 @@ const adapters = {
   },
 }
 
-const edge = ['direct', 'ports', 'pipeline', 'directory', 'spool', 'mailbox', 'record', 'observe', 'config']
+const edge = [
+  ...['direct', 'ports', 'pipeline', 'directory', 'spool', 'mailbox', 'record', 'people', 'consent', 'connect'],
+  ...['observe', 'config'],
+]
 const edges = {
   smtp: {
     may: edge,
@@ -93,6 +108,14 @@ const edges = {
       'The sending side, to gateways, systems of our own and webhooks: schedule, attempt, TLS policy, worker loop.',
   },
   api: { may: edge, holds: 'HTTP: routes, problem details, one OpenAPI document.' },
+  oauth: {
+    may: edge,
+    holds: 'The authorization server: OAuth 2.1, SMART App Launch and Backend Services, registration, devices.',
+  },
+  pages: {
+    may: edge,
+    holds: 'Pages for people, made here: signing in, consent, pickup, activation. No script is needed.',
+  },
   cli: { may: edge, holds: 'Commands for operators, and the control socket they travel over.' },
 }
 
@@ -136,11 +159,21 @@ const fences = [
   { packages: ['pg'], places: ['store/postgres'] },
   { packages: ['aws4'], places: ['store/s3'] },
   { packages: ['pkijs', 'asn1js', 'node-forge'], places: ['smime', 'trust', 'resolve'] },
-  { packages: ['saxes', 'fast-xml-parser'], places: ['xml', 'clinical', 'demo'] },
+  { packages: ['saxes'], places: ['xml'] },
+  { packages: ['fast-xml-parser'], places: ['xml', 'demo'] },
   { packages: ['yauzl'], places: ['clinical'] },
   { packages: ['mailparser'], places: ['mime'] },
-  { packages: ['fastify', '@fastify/swagger', 'fastify-type-provider-zod'], places: ['api'] },
-  { packages: ['zod'], places: ['api', 'config'] },
+  { packages: ['fastify'], places: ['api', 'oauth', 'pages'] },
+  { packages: ['@fastify/swagger', 'fastify-type-provider-zod'], places: ['api'] },
+  { packages: ['@fastify/cookie'], places: ['api'] },
+  { packages: ['@fastify/formbody'], places: ['pages'] },
+  { packages: ['zod'], places: ['api', 'config', 'pages'] },
+  { packages: ['oidc-provider'], places: ['oauth'] },
+  { packages: ['jose'], places: ['oauth', 'connect'] },
+  { packages: ['argon2'], places: ['keyring'] },
+  { packages: ['@simplewebauthn/server', 'otpauth'], places: ['people'] },
+  { packages: ['rijndael-js'], places: ['connect'] },
+  { packages: ['qrcode'], places: ['pages'] },
   { packages: ['yaml'], places: ['config'] },
   { packages: ['pino', 'prom-client'], places: ['observe'] },
   { packages: ['commander'], places: ['cli'] },

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { viewOfDocument } from '../../pipeline/view.js'
+import { accessTo, mustPermit } from '../access.js'
 import type { ApiPorts } from '../ports.js'
 import { Problem } from '../problem.js'
 import { route } from '../route.js'
 import { documentParams } from '../schemas.js'
-import { mustSee } from './records.js'
 
 /**
  * Beside the page's own policy, which names its one style by hash: nobody frames it, and where it is opened by itself it
@@ -27,9 +27,11 @@ export function documentRoutes(app: FastifyInstance, ports: ApiPorts): void {
     tag: 'records',
     params: documentParams,
     answers: { description: 'The page', content: { 'text/html': { schema: z.string() } } },
-    async handle({ principal, params: { recordId, sha256 }, subject, reply }) {
+    async handle({ caller, params: { recordId: named, sha256 }, subject, reply }) {
+      const access = await accessTo(ports, caller, named)
+      const { record: recordId } = access
       Object.assign(subject, { record: recordId, document: sha256 })
-      await mustSee(ports, principal, recordId)
+      mustPermit(access, 'read', 'document')
       const { record, views } = ports
       if (!views) throw new Problem('unavailable')
       const documents = `/api/v1/records/${encodeURIComponent(recordId)}/documents/`

@@ -1,12 +1,12 @@
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { ExportRequest } from '../../pipeline/export.js'
+import { accessTo, mustBeCustodian } from '../access.js'
 import { attachmentDisposition } from '../download.js'
 import type { ApiPorts } from '../ports.js'
 import { Problem } from '../problem.js'
 import { route } from '../route.js'
 import { itemTypes, recordParams } from '../schemas.js'
-import { mustSee } from './records.js'
 
 /** Entries picked one by one in one request: what fits into the longest request line that servers take. */
 const mostPicked = 200
@@ -46,10 +46,12 @@ export function exportRoutes(app: FastifyInstance, ports: ApiPorts): void {
       description: 'The document',
       content: { 'application/xml': { schema: z.string() }, 'application/zip': { schema: z.string() } },
     },
-    async handle({ principal, params: { recordId }, query, subject, reply }) {
+    async handle({ caller, params: { recordId: named }, query, subject, reply }) {
+      const access = await accessTo(ports, caller, named)
+      const { record: recordId } = access
       subject['record'] = recordId
       subject['format'] = query.format
-      await mustSee(ports, principal, recordId)
+      mustBeCustodian(access)
       if (!ports.exports) throw new Problem('unavailable')
       const outcome = await ports.exports.export(recordId, requestOf(query))
       switch (outcome.kind) {

@@ -1,22 +1,21 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import type { Principal } from '../../directory/directory.js'
+import type { RecordAccess } from '../../direct/access.js'
 import {
-  type Fhir,
   type FhirInvalid,
   type FhirQuery,
   type FhirSearch,
   fhirBinary,
   fhirCapability,
   fhirOutcome,
-  openFhir,
 } from '../../pipeline/fhir.js'
+import { accessTo, mustBeKnown, ownRecord } from '../access.js'
+import type { Caller } from '../caller.js'
 import { attachmentDisposition, safeMediaType } from '../download.js'
 import type { ApiPorts } from '../ports.js'
 import { Problem, type ProblemCode, problems } from '../problem.js'
 import { type Asked, route } from '../route.js'
-import { isKnown } from './records.js'
 
 const fhirJson = 'application/fhir+json'
 const answers = { description: 'FHIR R4', content: { [fhirJson]: { schema: z.string() } } }
@@ -41,6 +40,7 @@ const issues: Partial<Record<ProblemCode, string>> = {
   'invalid-cursor': 'invalid',
   unauthenticated: 'login',
   'missing-scope': 'forbidden',
+  'access-denied': 'forbidden',
   'tls-required': 'security',
   'not-found': 'not-found',
   'too-large': 'too-long',
@@ -72,24 +72,12 @@ export function asksFhir({ url }: Pick<FastifyRequest, 'url'>): boolean {
 
 export const fhirType = `${fhirJson}; charset=utf-8`
 
-/**
- * The record that a request is about: that of the token's address, and no other. A token of the whole gateway names it by
- * `patient`. Refuses what the token may not see exactly as what does not exist. The only place where FHIR requests are authorized.
- */
-async function recordFor({ addresses }: ApiPorts, principal: Principal, named: string | undefined): Promise<string> {
-  if (principal.address === '*') {
-    if (named === undefined)
-      throw invalid('patient', 'A token of the whole gateway names the patient: patient=<record>')
-    return named
-  }
-  const own = await addresses.get(principal.address)
-  if (own?.record === undefined || (named !== undefined && named !== own.record)) throw new Problem('not-found')
-  return own.record
-}
-
-/** A record that nobody has is not one without anything in it. */
-async function mustBeKnown(ports: ApiPorts, principal: Principal, record: string): Promise<void> {
-  if (principal.address === '*' && !(await isKnown(ports, record))) throw new Problem('not-found')
+/** What the caller may do in the record that a request is about: its own, where it has one and names none. */
+async function accessFor(ports: ApiPorts, caller: Caller, named: string | undefined): Promise<RecordAccess> {
+  const meant = named ?? (await ownRecord(ports, caller))
+  if (meant !== undefined) return accessTo(ports, caller, meant)
+  if (caller.reach.kind !== 'gateway') throw new Problem('not-found')
+  throw invalid('patient', 'A token of the whole gateway names the patient: patient=<record>')
 }
 
 function invalid(where: string, detail: string): Problem {
@@ -140,11 +128,6 @@ function refusedBy({ code, detail }: FhirInvalid): FhirProblem {
 
 /** FHIR R4, for reading: what is current in a record. Every error is an OperationOutcome. */
 export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
-  let opened: Fhir | undefined
-  const fhir = (): Fhir => {
-    opened ??= ports.fhir ?? openFhir({ record: ports.record })
-    return opened
-  }
   const tag = 'fhir'
   const shared = { method: 'GET', access: 'record:read', tag, answers } as const
 
@@ -163,16 +146,20 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
   })
 
   async function search(
-    { principal, params: { type }, request, reply, subject }: Asked<z.output<typeof typeParams>, unknown, unknown>,
+    { caller, params: { type }, request, reply, subject }: Asked<z.output<typeof typeParams>, unknown, unknown>,
     query: FhirQuery,
   ): Promise<string> {
     mustSpeakJson(query)
     const own = type === 'Patient' ? query.find(([name]) => name === '_id')?.[1] : undefined
-    const record = await recordFor(ports, principal, patientIn(query) ?? (principal.address === '*' ? own : undefined))
+    const { record } = await accessFor(
+      ports,
+      caller,
+      patientIn(query) ?? (caller.reach.kind === 'gateway' ? own : undefined),
+    )
     Object.assign(subject, { record, type })
     const strict = /handling\s*=\s*"?strict/i.test(String(request.headers['prefer'] ?? ''))
-    const found = bundleOf(await fhir().search({ record, base: baseOf(request) }, type, query, strict))
-    if (found.count === 0) await mustBeKnown(ports, principal, record)
+    const found = bundleOf(await ports.fhir.search({ record, base: baseOf(request) }, type, query, strict))
+    if (found.count === 0) await mustBeKnown(ports, caller, record)
     subject['count'] = String(found.count)
     return told(reply, found.json)
   }
@@ -214,12 +201,12 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
     action: 'fhir.read',
     summary: 'One resource',
     params: readParams,
-    async handle({ principal, params: { type, id }, request, reply, subject }) {
+    async handle({ caller, params: { type, id }, request, reply, subject }) {
       const query = queryOf(request)
       mustSpeakJson(query)
-      const record = await recordFor(ports, principal, type === 'Patient' ? id : patientIn(query))
+      const { record } = await accessFor(ports, caller, type === 'Patient' ? id : patientIn(query))
       Object.assign(subject, { record, type, item: id })
-      const found = await fhir().read({ record, base: baseOf(request) }, type, id)
+      const found = await ports.fhir.read({ record, base: baseOf(request) }, type, id)
       if (found.kind === 'missing') throw new Problem('not-found')
       if (found.kind === 'invalid') throw refusedBy(found)
       return told(reply, found.json)
@@ -232,14 +219,14 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
     action: 'fhir.everything',
     summary: 'All resources of a patient with their sources, in pages',
     params: idParams,
-    async handle({ principal, params: { id }, request, reply, subject }) {
+    async handle({ caller, params: { id }, request, reply, subject }) {
       const query = queryOf(request)
       mustSpeakJson(query)
-      const record = await recordFor(ports, principal, id)
+      const { record } = await accessFor(ports, caller, id)
       subject['record'] = record
-      const found = bundleOf(await fhir().everything({ record, base: baseOf(request) }, query))
+      const found = bundleOf(await ports.fhir.everything({ record, base: baseOf(request) }, query))
       // The patient alone may be of a record that nobody has.
-      if (found.count <= 1) await mustBeKnown(ports, principal, record)
+      if (found.count <= 1) await mustBeKnown(ports, caller, record)
       subject['count'] = String(found.count)
       return told(reply, found.json)
     },
@@ -252,11 +239,11 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
     summary: 'The bytes of a document, exactly as they came, or a Binary for clients that accept only FHIR',
     params: idParams,
     answers: { ...answers, content: { ...answers.content, 'application/octet-stream': { schema: z.string() } } },
-    async handle({ principal, params: { id }, request, reply, subject }) {
+    async handle({ caller, params: { id }, request, reply, subject }) {
       const query = queryOf(request)
-      const record = await recordFor(ports, principal, patientIn(query))
+      const { record } = await accessFor(ports, caller, patientIn(query))
       Object.assign(subject, { record, document: id })
-      const found = await fhir().binary({ record, base: baseOf(request) }, id)
+      const found = await ports.fhir.binary({ record, base: baseOf(request) }, id)
       if (!found) throw new Problem('not-found')
       const { document, bytes } = found
       const type = safeMediaType(document.mediaType)

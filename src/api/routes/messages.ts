@@ -3,9 +3,9 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { DirectAddress } from '../../direct/address.js'
 import { parseAddress } from '../../direct/address.js'
-import type { Principal } from '../../directory/directory.js'
 import type { StoredMessage } from '../../mailbox/message.js'
 import { together } from '../../ports/store.js'
+import type { Caller } from '../caller.js'
 import { attachmentDisposition, safeMediaType } from '../download.js'
 import type { ApiPorts, apiLimits } from '../ports.js'
 import { Problem } from '../problem.js'
@@ -25,13 +25,17 @@ import {
 } from '../schemas.js'
 import { trailView } from './trail.js'
 
-/** A mailbox that the principal may see; anything else is not found, whether it exists or not. */
-export async function mailboxOf({ addresses }: ApiPorts, principal: Principal, text: string) {
+/** A mailbox that the caller may see; anything else is not found, whether it exists or not. */
+export async function mailboxOf({ addresses }: ApiPorts, caller: Caller, text: string) {
   const address = parseAddress(text)
-  if (!address || (principal.address !== '*' && principal.address !== address)) throw new Problem('not-found')
+  if (!address || !reaches(caller, address)) throw new Problem('not-found')
   const known = await addresses.get(address)
   if (!known) throw new Problem('not-found')
   return { address, mailbox: known.mailbox }
+}
+
+function reaches({ reach }: Caller, address: DirectAddress): boolean {
+  return reach.kind === 'gateway' || (reach.kind === 'address' && reach.address === address)
 }
 
 async function messageOf(ports: ApiPorts, mailbox: string, id: string): Promise<StoredMessage> {
@@ -76,11 +80,12 @@ export function messageRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     tag,
     query: pageQuery,
     answers: mailboxesSchema,
-    async handle({ principal, query }) {
-      if (principal.address !== '*') {
-        const own = await ports.addresses.get(principal.address)
+    async handle({ caller, query }) {
+      if (caller.reach.kind === 'address') {
+        const own = await ports.addresses.get(caller.reach.address)
         return { mailboxes: own ? [own] : [] }
       }
+      if (caller.reach.kind !== 'gateway') return { mailboxes: [] }
       const after = query.cursor === undefined ? {} : { after: query.cursor }
       const { items, next } = await ports.addresses.list({ limit: query.limit, ...after })
       return { mailboxes: items, ...(next === undefined ? {} : { next }) }
@@ -98,9 +103,9 @@ export function messageRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     params: mailboxParams,
     query: messagesQuery,
     answers: messagesSchema,
-    async handle({ principal, params, query, subject }) {
+    async handle({ caller, params, query, subject }) {
       subject['mailbox'] = params.address
-      const { address, mailbox } = await mailboxOf(ports, principal, params.address)
+      const { address, mailbox } = await mailboxOf(ports, caller, params.address)
       const page = await ports.mailbox.list(mailbox, filterOf(query))
       if (page.kind === 'bad-cursor') throw new Problem('invalid-cursor')
       subject['count'] = String(page.messages.length)
@@ -118,9 +123,9 @@ export function messageRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     tag,
     params: messageParams,
     answers: messageSchema,
-    async handle({ principal, params, subject, reply }) {
+    async handle({ caller, params, subject, reply }) {
       Object.assign(subject, { mailbox: params.address, message: params.id })
-      const { address, mailbox } = await mailboxOf(ports, principal, params.address)
+      const { address, mailbox } = await mailboxOf(ports, caller, params.address)
       const stored = await messageOf(ports, mailbox, params.id)
       reply.header('etag', etag(stored.version))
       return messageView(stored, address)
@@ -139,9 +144,9 @@ export function messageRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     headers: ifMatch,
     body: flagsBody,
     answers: messageSchema,
-    async handle({ principal, params, body, subject, request, reply, entry }) {
+    async handle({ caller, params, body, subject, request, reply, entry }) {
       Object.assign(subject, { mailbox: params.address, message: params.id })
-      const { address, mailbox } = await mailboxOf(ports, principal, params.address)
+      const { address, mailbox } = await mailboxOf(ports, caller, params.address)
       const version = versionOf(request.headers['if-match'])
       const flags = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined))
       for (let round = 0; round < limits.changeRounds; round++) {
@@ -167,9 +172,9 @@ export function messageRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     tag,
     params: messageParams,
     answers: { description: 'The message', content: { 'message/rfc822': { schema: z.string() } } },
-    async handle({ principal, params, subject, reply }) {
+    async handle({ caller, params, subject, reply }) {
       Object.assign(subject, { mailbox: params.address, message: params.id })
-      const { mailbox } = await mailboxOf(ports, principal, params.address)
+      const { mailbox } = await mailboxOf(ports, caller, params.address)
       const { message } = await messageOf(ports, mailbox, params.id)
       const bytes = await ports.mailbox.original(mailbox, params.id)
       if (!bytes) throw new Problem('unreadable')
@@ -189,9 +194,9 @@ export function messageRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     tag,
     params: attachmentParams,
     answers: { description: 'The attachment', content: { 'application/octet-stream': { schema: z.string() } } },
-    async handle({ principal, params, subject, reply }) {
+    async handle({ caller, params, subject, reply }) {
       Object.assign(subject, { mailbox: params.address, message: params.id, attachment: params.index })
-      const { mailbox } = await mailboxOf(ports, principal, params.address)
+      const { mailbox } = await mailboxOf(ports, caller, params.address)
       const { message } = await messageOf(ports, mailbox, params.id)
       const named = /^\d{1,4}$/.test(params.index) ? Number(params.index) : -1
       if (!message.attachments.some(({ index }) => index === named)) throw new Problem('not-found')
@@ -214,9 +219,9 @@ export function messageRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     tag,
     params: messageParams,
     answers: trailSchema,
-    async handle({ principal, params, subject }) {
+    async handle({ caller, params, subject }) {
       Object.assign(subject, { mailbox: params.address, message: params.id })
-      const { address, mailbox } = await mailboxOf(ports, principal, params.address)
+      const { address, mailbox } = await mailboxOf(ports, caller, params.address)
       const { message } = await messageOf(ports, mailbox, params.id)
       subject['spool'] = message.spoolId
       const steps = await ports.trail.read(message.spoolId)

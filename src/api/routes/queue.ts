@@ -102,9 +102,9 @@ export function queueRoutes(app: FastifyInstance, ports: ApiPorts): void {
       params,
       body,
       answers: z.object({ action: z.enum(queueActions), was: mailSchema.describe('As it was before') }),
-      async handle({ params: { queue, id }, body, principal, subject, reply }) {
+      async handle({ params: { queue, id }, body, caller, subject, reply }) {
         named(subject, queue, id)
-        const outcome = await ports.queues.act(action, queue, id, { by: `token:${principal.token}`, ...body })
+        const outcome = await ports.queues.act(action, queue, id, { by: caller.by, ...body })
         switch (outcome.kind) {
           case 'done':
             reply.code(202)

@@ -1,31 +1,15 @@
 import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
-import type { Principal } from '../../directory/directory.js'
 import type { RecordEntry } from '../../record/item.js'
+import { accessTo, mustBeKnown, mustPermit } from '../access.js'
+import type { Caller } from '../caller.js'
 import { attachmentDisposition, safeMediaType } from '../download.js'
 import { itemSchema, itemsSchema } from '../item-schema.js'
 import type { ApiPorts } from '../ports.js'
 import { Problem } from '../problem.js'
 import { route } from '../route.js'
 import { documentParams, itemParams, itemsQuery, pageQuery, recordParams, recordsSchema } from '../schemas.js'
-
-/** Refuses a record that the principal may not see exactly as one that does not exist. */
-export async function mustSee({ addresses }: ApiPorts, principal: Principal, recordId: string): Promise<void> {
-  if (principal.address === '*') return
-  const own = await addresses.get(principal.address)
-  if (own?.record === undefined || own.record !== recordId) throw new Problem('not-found')
-}
-
-/** Whether some address has this record: a walk over the directory, for tokens of the whole gateway and empty answers only. */
-export async function isKnown({ addresses }: ApiPorts, recordId: string): Promise<boolean> {
-  for (let after: string | undefined; ; ) {
-    const { items, next } = await addresses.list({ limit: 1000, ...(after === undefined ? {} : { after }) })
-    if (items.some(({ record }) => record === recordId)) return true
-    if (next === undefined) return false
-    after = next
-  }
-}
 
 /** An entry as clients read it: the statement it shows, under the entry's own id beside the statement's. */
 export function entryView({ id, item, addedAt, appearances, ...entry }: RecordEntry) {
@@ -36,6 +20,21 @@ export function entryView({ id, item, addedAt, appearances, ...entry }: RecordEn
     addedAt: new Date(addedAt).toISOString(),
     appearances: appearances.map((one) => ({ ...one, addedAt: new Date(one.addedAt).toISOString() })),
   }
+}
+
+/** Records that one caller reaches, by the ids that it knows them by. */
+async function ownRecords(ports: ApiPorts, { reach }: Caller) {
+  if (reach.kind === 'address') {
+    const { record, address } = (await ports.addresses.get(reach.address)) ?? {}
+    return record === undefined || address === undefined ? [] : [{ recordId: record, addresses: [address] }]
+  }
+  if (reach.kind === 'person') {
+    const held = (await ports.people?.records.of(reach.person)) ?? []
+    return held.map(({ record }) => ({ recordId: record.id, addresses: [] }))
+  }
+  if (reach.kind !== 'grant') return []
+  const access = await ports.consents?.access(reach.grant, reach.avenue)
+  return access ? [{ recordId: access.told, addresses: [] }] : []
 }
 
 export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
@@ -52,12 +51,10 @@ export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
     tag,
     query: pageQuery,
     answers: recordsSchema,
-    async handle({ principal, query }) {
+    async handle({ caller, query }) {
       const after = query.cursor === undefined ? {} : { after: query.cursor }
-      const page =
-        principal.address === '*'
-          ? await ports.addresses.list({ limit: query.limit, ...after })
-          : { items: [await ports.addresses.get(principal.address)], next: undefined }
+      if (caller.reach.kind !== 'gateway') return { records: await ownRecords(ports, caller) }
+      const page = await ports.addresses.list({ limit: query.limit, ...after })
       const records = new Map<string, string[]>()
       for (const one of page.items) {
         if (one?.record !== undefined) records.set(one.record, [...(records.get(one.record) ?? []), one.address])
@@ -79,9 +76,9 @@ export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
     params: recordParams,
     query: itemsQuery,
     answers: itemsSchema,
-    async handle({ principal, params: { recordId }, query, subject }) {
+    async handle({ caller, params: { recordId: named }, query, subject }) {
+      const { record: recordId } = await accessTo(ports, caller, named)
       subject['record'] = recordId
-      await mustSee(ports, principal, recordId)
       const { limit, cursor, type, state, document, review, conflicts } = query
       const page = await ports.record.list(recordId, {
         limit,
@@ -93,9 +90,7 @@ export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
         ...(conflicts === 'true' ? { conflicts: true } : {}),
       })
       if (page.kind === 'bad-cursor') throw new Problem('invalid-cursor')
-      if (page.items.length === 0 && principal.address === '*' && !(await isKnown(ports, recordId))) {
-        throw new Problem('not-found')
-      }
+      if (page.items.length === 0) await mustBeKnown(ports, caller, recordId)
       subject['count'] = String(page.items.length)
       const items = page.items.map(entryView)
       return { items, unreadable: page.unreadable, ...(page.next === undefined ? {} : { next: page.next }) }
@@ -112,9 +107,9 @@ export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
     tag,
     params: itemParams,
     answers: itemSchema,
-    async handle({ principal, params: { recordId, id }, subject, reply }) {
+    async handle({ caller, params: { recordId: named, id }, subject, reply }) {
+      const { record: recordId } = await accessTo(ports, caller, named)
       Object.assign(subject, { record: recordId, item: id })
-      await mustSee(ports, principal, recordId)
       const stored = await ports.record.get(recordId, id)
       if (!stored) throw new Problem('not-found')
       reply.header('etag', `"${stored.version}"`)
@@ -131,9 +126,11 @@ export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
     tag,
     params: documentParams,
     answers: { description: 'The document', content: { 'application/octet-stream': { schema: z.string() } } },
-    async handle({ principal, params: { recordId, sha256 }, subject, reply }) {
+    async handle({ caller, params: { recordId: named, sha256 }, subject, reply }) {
+      const access = await accessTo(ports, caller, named)
+      const { record: recordId } = access
       Object.assign(subject, { record: recordId, document: sha256 })
-      await mustSee(ports, principal, recordId)
+      mustPermit(access, 'read', 'document')
       const document = await ports.record.document(recordId, sha256)
       if (!document) throw new Problem('not-found')
       const bytes = await ports.record.documentBytes(recordId, sha256)

@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { parseAddress } from '../../direct/address.js'
-import type { Principal } from '../../directory/directory.js'
 import { together } from '../../ports/store.js'
 import type { DeedRequest, DocumentSummary } from '../../record/item.js'
+import { accessTo, mustBeCustodian, mustBeKnown } from '../access.js'
+import type { Caller } from '../caller.js'
 import type { ApiPorts, apiLimits } from '../ports.js'
 import { Problem } from '../problem.js'
 import {
@@ -21,12 +22,11 @@ import {
 import type { Asked } from '../route.js'
 import { route } from '../route.js'
 import { recordParams } from '../schemas.js'
-import { isKnown, mustSee } from './records.js'
 
-/** A record that exists and that the principal may see; anything else is not found. */
-async function mustHave(ports: ApiPorts, principal: Principal, recordId: string): Promise<void> {
-  await mustSee(ports, principal, recordId)
-  if (principal.address === '*' && !(await isKnown(ports, recordId))) throw new Problem('not-found')
+/** A record that exists and of which the caller is a custodian; for anybody else it is not found, or denied. */
+async function mustHave(ports: ApiPorts, caller: Caller, recordId: string): Promise<void> {
+  mustBeCustodian(await accessTo(ports, caller, recordId))
+  await mustBeKnown(ports, caller, recordId)
 }
 
 function documentView<Told extends DocumentSummary>({ addedAt, ...document }: Told) {
@@ -41,12 +41,12 @@ export function reviewRoutes(app: FastifyInstance, ports: ApiPorts, limits: type
 
   /** Decides and writes decision and audit entry in one commit; again where somebody else wrote first. */
   async function decided(
-    { principal, subject, entry }: Pick<Asked<unknown, unknown, unknown>, 'principal' | 'subject' | 'entry'>,
+    { caller, subject, entry }: Pick<Asked<unknown, unknown, unknown>, 'caller' | 'subject' | 'entry'>,
     recordId: string,
     requests: readonly DeedRequest[],
   ): Promise<readonly string[]> {
     for (let round = 0; round < limits.changeRounds; round++) {
-      const outcome = await ports.record.decide(recordId, requests, `token:${principal.token}`)
+      const outcome = await ports.record.decide(recordId, requests, caller.by)
       if (outcome.kind !== 'decided') {
         const errors = [{ where: `body.decisions.${outcome.index}`, detail: outcome.detail }]
         const codes = { missing: 'not-found', stale: 'version-mismatch', 'not-possible': 'not-possible' } as const
@@ -77,7 +77,7 @@ export function reviewRoutes(app: FastifyInstance, ports: ApiPorts, limits: type
       const { recordId } = asked.params
       asked.subject['record'] = recordId
       asked.subject['kinds'] = [...new Set(asked.body.decisions.map(({ kind }) => kind))].join(' ')
-      await mustHave(ports, asked.principal, recordId)
+      await mustHave(ports, asked.caller, recordId)
       return { decisions: await decided(asked, recordId, asked.body.decisions.map(withoutUndefined)) }
     },
   })
@@ -92,9 +92,9 @@ export function reviewRoutes(app: FastifyInstance, ports: ApiPorts, limits: type
     params: recordParams,
     query: decisionsQuery,
     answers: decisionsSchema,
-    async handle({ principal, params: { recordId }, query, subject }) {
+    async handle({ caller, params: { recordId }, query, subject }) {
       subject['record'] = recordId
-      await mustHave(ports, principal, recordId)
+      await mustHave(ports, caller, recordId)
       const all = await ports.record.decisions(recordId, query.entry)
       const start = query.cursor === undefined ? 0 : all.findIndex(({ id }) => id === query.cursor)
       if (start < 0) throw new Problem('invalid-cursor')
@@ -125,7 +125,7 @@ export function reviewRoutes(app: FastifyInstance, ports: ApiPorts, limits: type
     async handle(asked) {
       const { recordId, sender: text } = asked.params
       Object.assign(asked.subject, { record: recordId, sender: text, mode: asked.body.mode })
-      await mustHave(ports, asked.principal, recordId)
+      await mustHave(ports, asked.caller, recordId)
       const sender = parseAddress(text)
       if (!sender) throw new Problem('invalid-request', {}, [{ where: 'path.sender', detail: 'Not a plain address' }])
       await decided(asked, recordId, [{ kind: 'mode', sender, mode: asked.body.mode }])
@@ -153,9 +153,9 @@ function readingRoutes(app: FastifyInstance, ports: ApiPorts): void {
       'Each entry stands under the newest document that speaks of it; `/items?document=…&review=true` has its words.',
     params: recordParams,
     answers: reviewSchema,
-    async handle({ principal, params: { recordId }, subject }) {
+    async handle({ caller, params: { recordId }, subject }) {
       subject['record'] = recordId
-      await mustHave(ports, principal, recordId)
+      await mustHave(ports, caller, recordId)
       const waiting = await ports.record.review(recordId)
       return { documents: waiting.map(({ document, entries }) => ({ document: documentView(document), entries })) }
     },
@@ -168,9 +168,9 @@ function readingRoutes(app: FastifyInstance, ports: ApiPorts): void {
     summary: 'Documents of a record, newest first',
     params: recordParams,
     answers: documentsSchema,
-    async handle({ principal, params: { recordId }, subject }) {
+    async handle({ caller, params: { recordId }, subject }) {
       subject['record'] = recordId
-      await mustHave(ports, principal, recordId)
+      await mustHave(ports, caller, recordId)
       return { documents: (await ports.record.documents(recordId)).map(documentView) }
     },
   })
@@ -182,9 +182,9 @@ function readingRoutes(app: FastifyInstance, ports: ApiPorts): void {
     summary: 'What became of every statement of a document',
     params: readingParams,
     answers: readingSchema,
-    async handle({ principal, params: { recordId, sha256 }, subject }) {
+    async handle({ caller, params: { recordId, sha256 }, subject }) {
       Object.assign(subject, { record: recordId, document: sha256 })
-      await mustSee(ports, principal, recordId)
+      mustBeCustodian(await accessTo(ports, caller, recordId))
       const document = await ports.record.document(recordId, sha256)
       if (!document) throw new Problem('not-found')
       return documentView(document)
@@ -198,9 +198,9 @@ function readingRoutes(app: FastifyInstance, ports: ApiPorts): void {
     summary: 'How documents come into a record, by sender',
     params: recordParams,
     answers: modesSchema,
-    async handle({ principal, params: { recordId }, subject }) {
+    async handle({ caller, params: { recordId }, subject }) {
       subject['record'] = recordId
-      await mustHave(ports, principal, recordId)
+      await mustHave(ports, caller, recordId)
       return modesOf(ports, recordId)
     },
   })

@@ -41,15 +41,15 @@ export function sendingRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     body: sendBody,
     bodyBytes: limits.sendBytes,
     answers: submittedSchema,
-    async handle({ principal, params, body, request, reply, subject }) {
+    async handle({ caller, params, body, request, reply, subject }) {
       subject['mailbox'] = params.address
-      const { address } = await mailboxOf(ports, principal, params.address)
+      const { address } = await mailboxOf(ports, caller, params.address)
       const sending = sendingOf(ports)
       const key = request.headers['idempotency-key']
       const raw = request.headers['content-type']?.trim().toLowerCase().startsWith('message/rfc822') === true
       const outcome = await sending.submit({
         ...asked(body, address, raw, ports.clock.now()),
-        by: `token:${principal.token}`,
+        by: caller.by,
         ...(typeof key === 'string' && { messageId: `<${contentId(address, key)}@${domainOf(address)}>` }),
       })
       if (outcome.kind === 'refused') throw problemOf(outcome)
@@ -70,9 +70,9 @@ export function sendingRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     params: mailboxParams,
     query: pageQuery,
     answers: submissionsSchema,
-    async handle({ principal, params, query, subject }) {
+    async handle({ caller, params, query, subject }) {
       subject['mailbox'] = params.address
-      const { address, mailbox } = await mailboxOf(ports, principal, params.address)
+      const { address, mailbox } = await mailboxOf(ports, caller, params.address)
       const page = await sendingOf(ports).submissions.list(mailbox, query)
       if (page.kind === 'bad-cursor') throw new Problem('invalid-cursor')
       subject['count'] = String(page.submissions.length)
@@ -92,9 +92,9 @@ export function sendingRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
     tag,
     params: submissionParams,
     answers: submissionSchema,
-    async handle({ principal, params, subject }) {
+    async handle({ caller, params, subject }) {
       Object.assign(subject, { mailbox: params.address, submission: params.id })
-      const { address, mailbox } = await mailboxOf(ports, principal, params.address)
+      const { address, mailbox } = await mailboxOf(ports, caller, params.address)
       const stored = await sendingOf(ports).submissions.get(mailbox, params.id)
       if (!stored) throw new Problem('not-found')
       return view(stored.submission, address)

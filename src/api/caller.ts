@@ -1,0 +1,41 @@
+import type { DirectAddress } from '../direct/address.js'
+import type { Principal, TokenScope } from '../directory/directory.js'
+
+/** Who a request comes from, whatever it was proved with. */
+export interface Caller {
+  /** As the audit log names it: `token:…`, `person:…`, `app:…`. */
+  readonly by: string
+  /** What kinds of request it may make at all; what it reaches is another question. */
+  readonly scopes: readonly TokenScope[]
+  readonly reach: Reach
+}
+
+export type Reach =
+  /** Everything here: an operator's own programs. */
+  | { readonly kind: 'gateway' }
+  /** One mailbox, and the record of its patient. */
+  | { readonly kind: 'address'; readonly address: DirectAddress }
+  /** The records of a signed-in person. `csrf` must come along with every change. */
+  | { readonly kind: 'person'; readonly person: string; readonly session: string; readonly csrf: string }
+  /** The record of a grant, as far as the grant goes. `person` and `record` are true ids. */
+  | {
+      readonly kind: 'grant'
+      readonly grant: string
+      readonly app: string
+      readonly person: string
+      readonly record: string
+      readonly avenue: 'online' | 'offline'
+    }
+  /** An application for itself: no record, but its own requests and packages. */
+  | { readonly kind: 'app'; readonly app: string }
+
+/** The caller behind a token that an operator made. */
+export function callerOf(principal: Principal | undefined): Caller | undefined {
+  if (!principal) return undefined
+  const { token, address, scopes } = principal
+  return {
+    by: `token:${token}`,
+    scopes,
+    reach: address === '*' ? { kind: 'gateway' } : { kind: 'address', address },
+  }
+}
