@@ -59,6 +59,7 @@ export const metricTable = {
   delivery_attempt_seconds: { kind: 'histogram', help: 'One attempt to hand over mail.', labels: ['outcome'] },
   delivery_unreadable: { kind: 'counter', help: 'Jobs of the outbound queue that cannot be read: damage.' },
   delivery_errors: { kind: 'counter', help: 'Rounds of the delivery worker that failed.' },
+  letters_total: { kind: 'counter', help: 'Letters to people, by kind and outcome.', labels: ['kind', 'outcome'] },
   webhook_deliveries_total: {
     kind: 'counter',
     help: 'Deliveries of events to webhooks, by outcome.',

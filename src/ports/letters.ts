@@ -29,3 +29,12 @@ export interface Letters {
    */
   letter(to: { readonly email: string; readonly language: string }, letter: Letter, once: string): Batch
 }
+
+/** A letter as it goes out: a line, and the same words as text and as HTML. */
+export interface WrittenLetter {
+  readonly subject: string
+  readonly text: string
+  readonly html: string
+  /** BCP 47, of the words that were found. */
+  readonly language: string
+}
