@@ -243,6 +243,14 @@ export const settings = z
         .max(32)
         .default([])
         .meta({ description: 'Addresses or networks of proxies whose X-Forwarded-For is believed.' }),
+      publicUrl: z
+        .url({ protocol: /^https?$/ })
+        .regex(/^https?:\/\/[^/?#]+$/, { error: 'expected https://host, without a path' })
+        .optional()
+        .meta({
+          description:
+            'Where people and their applications reach it: https://records.clinic.example. Links in letters, the issuer of tokens and passkeys are made of it; http only on this machine. Default: the address it listens on, which serves for trying out alone.',
+        }),
     }),
     dns: section('How names are looked up: certificates (CERT), mail exchangers (MX).', {
       servers: z.array(nameServer).max(8).default([]).meta({
@@ -577,6 +585,39 @@ export const settings = z
         'The operator of this gateway',
         'The organization that documents written here name as their custodian (CDA R2 §4.2.2.3).',
       ),
+    }),
+    letters: section('Ordinary mail to people: confirmations, invitations, pickups. Never with clinical content.', {
+      service: text('Direct Gateway', 'What people know this place as, in letters and on its pages.'),
+      from: z
+        .string()
+        .min(3)
+        .max(320)
+        .optional()
+        .meta({
+          description: 'From of every letter: `Records <no-reply@clinic.example>`. Default: no-reply@ hostname.',
+        }),
+      relay: section('The mail server that carries them; where a host is named.', {
+        host: z
+          .string()
+          .min(1)
+          .optional()
+          .meta({ description: 'Without it no letters go out, with an alarm each day.' }),
+        port: portNumber.default(587).meta({ description: '587 with starttls, 465 with implicit.' }),
+        tls: choice(
+          ['starttls', 'implicit', 'off'],
+          'starttls',
+          'How the connection is encrypted; off only for a relay on this machine.',
+        ),
+        caFile: path('PEM certificates that may vouch for it. Default: those of the system.'),
+        username: z.string().min(1).optional().meta({ description: 'Who we are, where it asks.' }),
+        passwordFile: path('A file that holds its password and nothing else.'),
+      })
+        .refine(({ username, passwordFile }) => (username === undefined) === (passwordFile === undefined), {
+          error: 'needs both username and passwordFile, or neither',
+        })
+        .refine(({ host, tls }) => tls !== 'off' || host === undefined || /^(localhost|127\..*|::1)$/.test(host), {
+          error: 'tls off is for a relay on this machine only',
+        }),
     }),
     duplicates: section('Recognising a message that is sent again.', {
       horizonDays: whole(7, 1, 90, 'Senders retry for 4 to 5 days (RFC 5321 §4.5.4.1).'),

@@ -1,0 +1,47 @@
+import type { Config } from '../config/settings.js'
+import { openLetters, type Relay, startLetters } from '../delivery/letters.js'
+import { clock, random } from '../house.js'
+import { writeLetter } from '../notices/letters/letter.js'
+import type { Letters } from '../ports/letters.js'
+import { alarm, type Parts, textOf } from './parts.js'
+
+/** An alarm says once in this time that letters are not sent. */
+const missedEveryMs = 86_400_000
+
+/** The letters of this gateway: queued by whoever has something to tell, handed to the relay here. */
+export function startLetterWork(parts: Parts): Letters & { nudge(): void } {
+  const { house, config, log, metrics, closers } = parts
+  const relay = relayOf(config)
+  let saidAt = 0
+  const letters = openLetters({
+    wrapping: house.keyring,
+    clock,
+    carried: relay !== undefined,
+    missing(kind) {
+      if (clock.now() - saidAt < missedEveryMs) return
+      saidAt = clock.now()
+      alarm(parts, 'letter-not-sent', { kind }, 'no relay is named: set letters.relay.host')
+    },
+  })
+  if (!relay) return { ...letters, nudge: () => undefined }
+  const { store, audit, keyring } = house
+  const work = startLetters({
+    ...{ store, audit, clock, random, log, metrics, relay, wrapping: keyring },
+    from: config.letters.from ?? `no-reply@${config.hostname}`,
+    write: (letter, language) => writeLetter(letter, language, config.letters.service),
+    hostname: config.hostname,
+  })
+  closers.push((graceMs) => work.stop(graceMs))
+  return { ...letters, nudge: () => work.nudge() }
+}
+
+function relayOf({ letters: { relay } }: Config): Relay | undefined {
+  const { host, port, tls, username, passwordFile, caFile } = relay
+  if (host === undefined) return undefined
+  const password = passwordFile && textOf(passwordFile, 'letters.relay.passwordFile').replace(/\r?\n$/, '')
+  return {
+    ...{ host, port, tls },
+    ...(username !== undefined && password !== undefined && { login: { username, password } }),
+    ...(caFile !== undefined && { ca: textOf(caFile, 'letters.relay.caFile') }),
+  }
+}
