@@ -81,6 +81,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   trustRoutes(app, ports)
   authorityFileRoutes(app, ports)
   fhirRoutes(app, ports)
+  if (options.also) await app.register(options.also)
   return app
 }
 

@@ -1,7 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { networkOf } from '../direct/network.js'
 import type { ApiPorts, apiLimits } from './ports.js'
 import { Problem } from './problem.js'
-import { networkOf, rateLimiter } from './rate.js'
+import { rateLimiter } from './rate.js'
 import type { Access } from './route.js'
 import { entryOf, record } from './route.js'
 

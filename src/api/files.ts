@@ -1,10 +1,11 @@
 import { fastify } from 'fastify'
 import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import { networkOf } from '../direct/network.js'
 import type { AuthorityFiles } from '../ports/authority.js'
 import type { Log, Metrics } from '../ports/observe.js'
 import type { Clock } from '../ports/world.js'
 import { Problem, problemBody, problems, problemType } from './problem.js'
-import { networkOf, type Rate, rateLimiter } from './rate.js'
+import { type Rate, rateLimiter } from './rate.js'
 import { authorityFileRoutes } from './routes/pki.js'
 
 export const fileLimits = {

@@ -1,3 +1,4 @@
+import type { FastifyInstance } from 'fastify'
 import type { Consents } from '../consent/consent.js'
 import type { Addresses } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
@@ -77,6 +78,16 @@ export interface ApiOptions {
   /** Who may read /metrics: `loopback` (default), or holders of an operator token from anywhere. */
   readonly metrics?: 'loopback' | 'operator'
   readonly limits?: Partial<typeof apiLimits>
+  /**
+   * Where browsers see this gateway, `https://gw.example`: cookies of sessions are taken from its own pages only. Without it
+   * none are taken.
+   */
+  readonly origin?: string
+  /**
+   * Routes of other rooms on the same server, under its rate limits and security headers. Each says `config: { access }`, and
+   * `schema: { hide: true }` where it is no part of the API; parsers and hooks that it adds stay its own.
+   */
+  readonly also?: (app: FastifyInstance) => Promise<void>
 }
 
 export const apiLimits = {

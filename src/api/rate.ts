@@ -1,4 +1,3 @@
-import { isIPv6 } from 'node:net'
 import type { Clock } from '../ports/world.js'
 
 /** A bucket holds `burst` requests and gains `perSecond` of them a second. */
@@ -26,19 +25,4 @@ export function rateLimiter(clock: Clock, rate: Rate): { take(caller: string): n
       return level >= 1 ? 0 : Math.max(1, Math.ceil((1 - level) / rate.perSecond))
     },
   }
-}
-
-/** Who shares a bucket by address: an IPv4 address, or the /64 that one IPv6 subscriber has (RFC 6177 §2). */
-export function networkOf(address: string): string {
-  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '')
-  if (!isIPv6(plain)) return plain
-  const [head = '', tail] = plain.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? 0 : tail.split(':').length
-  const missing = tail === undefined ? 0 : 8 - groups.length - after
-  const all = [...groups, ...Array<string>(Math.max(0, missing)).fill('0'), ...(tail ? tail.split(':') : [])]
-  return `${all
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`
 }

@@ -18,6 +18,8 @@ export interface Session {
   readonly endsAt: number
   /** What a form or a script must bring along with every change (synchronizer token). */
   readonly csrf: string
+  /** One factor where the house demands two: only the account itself is reached, until a second one was set up. */
+  readonly limited?: true
 }
 
 export interface Sessions {

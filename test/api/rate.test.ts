@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { attachmentDisposition, safeMediaType } from '../../src/api/download.js'
-import { networkOf, rateLimiter } from '../../src/api/rate.js'
+import { rateLimiter } from '../../src/api/rate.js'
+import { networkOf } from '../../src/direct/network.js'
 
 describe('a bucket', () => {
   it('passes the burst, then the rate, whatever the times of the calls', () => {
