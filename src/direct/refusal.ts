@@ -37,6 +37,10 @@ export const refusals = {
     reply: '554 5.6.1 Only S/MIME encrypted messages are accepted',
     help: 'The top-level content is not an encrypted application/pkcs7-mime entity.',
   },
+  'answer-in-clear': {
+    reply: '554 5.7.0 Message could not be accepted',
+    help: 'Mail for a newcomer had question and answer in the Subject that everybody on the way can read; the sender must wrap the message (RFC 8551 §3.1) so that its Subject is encrypted.',
+  },
   'too-many-connections': {
     reply: '421 4.7.0 Too many connections, try again later',
     help: 'The client or the server is over limits.connections.',
@@ -92,6 +96,15 @@ export const refusals = {
   },
   'several-senders': {
     help: 'The signed message has several From fields or addresses; which one signed cannot be told.',
+  },
+  'newcomer-subject': {
+    help: 'Mail for a newcomer whose signed Subject is not `Email[;Question;Answer][;Subject]`, or that was not wrapped; the sender was told.',
+  },
+  'newcomer-unprovable': {
+    help: 'Mail for a newcomer without question and answer, and without a document that names one birth date: nobody could prove to be meant. The sender was told.',
+  },
+  'newcomer-limit': {
+    help: 'Too many messages wait for newcomers from this sender or for this e-mail address; the sender was told.',
   },
   'routing-tamper-sender': {
     help: 'MAIL FROM is neither From nor Sender of the signed message: it was re-enveloped on the way.',

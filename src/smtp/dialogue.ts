@@ -67,9 +67,12 @@ export function dialogue(
     session: SMTPServerSession,
   ): Promise<Reply | { readonly id: string }> {
     const supervised = sessionOf(session.id)
-    const guard = wireGuard(limits, role)
     const visitor = visitorOf(session)
     const envelope = envelopeOf(session, options.clock.now())
+    const guard = wireGuard(limits, {
+      encryptedOnly: role.encryptedOnly,
+      refuseHeader: (block) => role.refuseHeader?.(envelope, block),
+    })
     const hangUp = (reply: Reply) => {
       supervised?.hangUp(reply)
       stream.destroy()

@@ -1,6 +1,8 @@
 import type { DirectAddress } from '../direct/address.js'
 import type { Envelope } from '../direct/envelope.js'
+import type { RefusalReason } from '../direct/refusal.js'
 import type { EdgeAccount } from '../directory/directory.js'
+import { isForNewcomer, tellsAnswer } from '../pipeline/newuser-subject.js'
 import type { Acceptance, SmtpOptions } from './options.js'
 import { type Reply, replyOf } from './replies.js'
 import type { Credentials } from './sasl.js'
@@ -46,6 +48,8 @@ export interface Role {
   refuseSender(sender: DirectAddress | null, visitor: Visitor): Promise<Reply | undefined>
   /** What speaks against mail to this recipient. */
   refuseRecipient(recipient: DirectAddress, visitor: Visitor): Promise<Reply | undefined>
+  /** What speaks against the header block of a message, which travels in the clear; nothing where absent. */
+  refuseHeader?(envelope: Envelope, headerBlock: string): RefusalReason | undefined
   /** Makes a message durable; see SmtpOptions.accept. */
   accept(envelope: Envelope, data: AsyncIterable<Uint8Array>, visitor: Visitor): Promise<Acceptance>
 }
@@ -74,6 +78,9 @@ export function gatewayRole({ isServed, accept, metrics }: Pick<SmtpOptions, 'is
     parameters: ['SIZE', 'BODY'],
     refuseSender: async () => undefined,
     refuseRecipient: async (recipient) => ((await isServed(recipient)) ? undefined : replyOf('unknown-recipient')),
+    // Whoever is on the way would have the answer that a newcomer proves himself with: refused before it is stored.
+    refuseHeader: ({ rcptTo }, headerBlock) =>
+      rcptTo.some(isForNewcomer) && tellsAnswer(headerBlock) ? 'answer-in-clear' : undefined,
     accept,
   }
 }

@@ -17,6 +17,13 @@ export interface WireGuard {
   longestLineBytes(): number
 }
 
+/** What a message must be beside well-formed. */
+export interface WireRules {
+  readonly encryptedOnly: boolean
+  /** What speaks against a header block: Latin-1, CRLF lines, without the empty line. */
+  readonly refuseHeader?: (headerBlock: string) => RefusalReason | undefined
+}
+
 /**
  * Judges the bytes of DATA as they pass, in chunks of any size: CRLF is the only line ending (RFC 5321 §2.3.8; anything
  * else has smuggled second messages past other servers), no NUL, lines, header block and message within their limits,
@@ -24,7 +31,7 @@ export interface WireGuard {
  */
 export function wireGuard(
   limits: Pick<SmtpLimits, 'messageBytes' | 'headerBytes' | 'lineBytes'>,
-  { encryptedOnly }: { readonly encryptedOnly: boolean } = { encryptedOnly: true },
+  { encryptedOnly, refuseHeader }: WireRules = { encryptedOnly: true },
 ): WireGuard {
   let sizeBytes = 0
   let lineBytes = 0
@@ -77,9 +84,10 @@ export function wireGuard(
     if (header === undefined) return undefined
     if (header.length > limits.headerBytes) return 'header-too-large'
     if (!complete) return undefined
-    const encrypted = !encryptedOnly || announcesEncryption(header)
+    const block = header
     header = undefined
-    return encrypted ? undefined : 'not-encrypted'
+    if (encryptedOnly && !announcesEncryption(block)) return 'not-encrypted'
+    return refuseHeader?.(block)
   }
 
   return {
