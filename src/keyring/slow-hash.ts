@@ -37,6 +37,7 @@ export function openSlowHash(limits = slowHashLimits): SlowHash {
   let nobody: Promise<string> | undefined
 
   return {
+    cost: `m=${memoryCost},t=${timeCost},p=${parallelism}`,
     hash: (text) => inTurn(() => argon2(text, cost)),
     async verify(known, text) {
       nobody ??= inTurn(() => argon2('', cost))

@@ -3,6 +3,8 @@
  * of MiB, off the main loop; only so many are worked out at once, the others wait their turn, and beyond that `Busy` is thrown.
  */
 export interface SlowHash {
+  /** What `derive` costs, as a PHC string says it: `m=65536,t=3,p=4`. Keys derived at another cost are other keys. */
+  readonly cost: string
   /** With its own random salt and its parameters in it (PHC string). */
   hash(text: string): Promise<string>
   /** In the time that hashing takes; `undefined` for a hash is compared too, and is never right. */
