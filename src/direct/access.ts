@@ -18,6 +18,27 @@ export interface AccessRule {
   readonly to?: string
   /** The person may leave it out; all others are granted together or not at all. */
   readonly optional?: true
+  /** Narrower than kinds of item: what one SMART scope names. Never in what an application registers. */
+  readonly within?: ScopeFilter
+}
+
+/** What a SMART scope narrows a rule to: items as resources of FHIR, and whether they may be read one by one or found. */
+export interface ScopeFilter {
+  /** A resource type; all where absent. */
+  readonly resource?: string
+  /** `system|code` or `code` of its category. */
+  readonly category?: string
+  /** Both where absent. */
+  readonly reading?: Reading
+}
+
+/** Reading what one knows the id of (`r`), or finding it (`s`). */
+export type Reading = 'by-id' | 'by-search'
+
+/** What an item is in FHIR: a type, and its categories as `system|code`. */
+export interface Shape {
+  readonly resource: string
+  readonly categories: readonly string[]
 }
 
 /** Rules for when the person is signed in with the application, and for when only the application is there. */
@@ -51,19 +72,42 @@ export interface RecordAccess {
   readonly actor: Actor
 }
 
-/** Whether rules allow this to an item of a type; `day` is its clinical date as far as known (ISO 8601). */
+/**
+ * Whether rules allow this to an item of a type; `day` is its clinical date as far as known (ISO 8601). A rule that stands
+ * for a SMART scope allows nothing unless it is said as what the item is seen (`shapesOf` in smart-scopes.ts).
+ */
 export function permits(
   rules: readonly AccessRule[] | 'all',
   permission: Permission,
   type: RecordItemType,
   day?: string,
+  seen: { readonly shapes: readonly Shape[]; readonly reading?: Reading } = { shapes: [] },
 ): boolean {
   if (rules === 'all') return true
   return rules.some((rule) => {
     if (!rule.permissions.includes(permission) || rule.types?.includes(type) === false) return false
+    if (rule.within && !isWithin(seen, rule.within, permission)) return false
     if (rule.from === undefined && rule.to === undefined) return true
     return day !== undefined && isInside(day, rule)
   })
+}
+
+function isWithin(
+  seen: { readonly shapes: readonly Shape[]; readonly reading?: Reading },
+  { resource, category, reading }: ScopeFilter,
+  permission: Permission,
+): boolean {
+  if (permission === 'read' && reading !== undefined && seen.reading !== reading) return false
+  if (resource === undefined && category === undefined) return true
+  return seen.shapes.some(
+    (shape) =>
+      (resource === undefined || shape.resource === resource) &&
+      (category === undefined || shape.categories.some((one) => isCategory(one, category))),
+  )
+}
+
+function isCategory(category: string, wanted: string): boolean {
+  return category === wanted || (!wanted.includes('|') && category.endsWith(`|${wanted}`))
 }
 
 /** A day known only to its month is inside only where the whole month is: nothing leaves by guessing. */

@@ -4,10 +4,11 @@ import { capabilityStatement } from '../clinical/fhir/capability.js'
 import { binaryOf, withHash } from '../clinical/fhir/document.js'
 import { type Resource, writeJson } from '../clinical/fhir/json.js'
 import type { Context } from '../clinical/fhir/make.js'
-import { type Draft, draft, type Mapped, patientDraft, provenancesOf, sourcesOf } from '../clinical/fhir/map.js'
+import { type Draft, draft, type Mapped, patientDraft, provenancesOf } from '../clinical/fhir/map.js'
 import { type Asked, byOrder, cursorOf, type FhirQuery, positionOf, readQuery } from '../clinical/fhir/query.js'
 import { type Criterion, meets, searchParameters } from '../clinical/fhir/search.js'
 import { type RecordItemType, recordItemTypes } from '../direct/clinical.js'
+import { itemTypesOf } from '../direct/smart-scopes.js'
 import { type FhirDocument, type FhirPlace, type FhirPorts, openItems, openPauses } from './fhir-items.js'
 
 export type { FhirQuery } from '../clinical/fhir/query.js'
@@ -104,7 +105,7 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
   /** Drafts of what may become a resource of this type; those alone with one of these ids, where any are named. */
   async function candidates(place: FhirPlace, type: string, ids?: ReadonlySet<string>) {
     const provenance = type === 'Provenance'
-    const types: readonly RecordItemType[] = provenance ? recordItemTypes : (sourcesOf[type] ?? [])
+    const types: readonly RecordItemType[] = provenance ? recordItemTypes : (itemTypesOf[type] ?? [])
     const context = await items.contextAt(place)
     const { items: found, cut } = await items.gather(place.record, types)
     const drafts =

@@ -1,5 +1,6 @@
 import type { Problem, RecordItem } from '../../direct/clinical.js'
 import type { Concept, Quantity, When } from '../../direct/datatypes.js'
+import { conditionCategory } from '../../direct/smart-scopes.js'
 import { denies } from '../denial.js'
 import {
   absent,
@@ -22,19 +23,6 @@ import {
 } from './datatypes.js'
 import type { JsonObject, Resource } from './json.js'
 import { type Context, finish, moodOf, notes, openCast, patientOf, recorderOf, type Sourced } from './make.js'
-
-/** Sections whose problems are diagnoses of an encounter (LOINC), by what the section is. */
-const diagnoses = new Set([
-  '46240-8',
-  '46241-6',
-  '42347-5',
-  '11535-2',
-  '10219-4',
-  '10218-6',
-  '59769-0',
-  '29308-4',
-  '78375-3',
-])
 
 const clinical: Readonly<Record<string, string>> = {
   '246455001': 'recurrence',
@@ -60,7 +48,7 @@ export function condition(from: Sourced, content: Problem, context: Context): Re
   const none = item.negated && (!names(content.problem) || denies(content.problem))
   const refuted = item.negated && !none
   const diagnosed = dateTime(content.diagnosedAt)
-  const category = categoryOf(item)
+  const category = conditionCategory(item)
   const nullified = item.status?.source === 'nullified'
   return finish({
     type: 'Condition',
@@ -101,11 +89,6 @@ export function condition(from: Sourced, content: Problem, context: Context): Re
       ),
     },
   })
-}
-
-function categoryOf({ provenance: { section } }: RecordItem): string {
-  if (section === '75310-3') return 'health-concern'
-  return section !== undefined && diagnoses.has(section) ? 'encounter-diagnosis' : 'problem-list-item'
 }
 
 function statuses(item: RecordItem, refuted: boolean): JsonObject {

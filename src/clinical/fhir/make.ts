@@ -25,7 +25,7 @@ export interface Sourced {
   readonly appearances?: readonly {
     readonly document: string
     readonly entry: string
-    readonly source: { readonly sender: string }
+    readonly source?: { readonly sender: string }
   }[]
 }
 

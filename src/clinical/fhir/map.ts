@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import type { RecordItemType } from '../../direct/clinical.js'
 import { subjectOf } from '../../direct/subject.js'
 import { allergyIntolerance } from './allergy.js'
 import { carePlan, device, deviceRequest, encounter, goal, procedure, serviceRequest } from './care.js'
@@ -41,49 +40,6 @@ export interface Mapping {
   readonly context: Context
   /** Items that say nothing that FHIR could hold, by id: no information is not a finding. */
   readonly skipped: readonly { readonly id: string; readonly reason: string }[]
-}
-
-/** FHIR types that items may become, so that a search reads no more of a record than it needs. Demographics always. */
-export const sourcesOf: Readonly<Record<string, readonly RecordItemType[]>> = {
-  Patient: ['demographics', 'social-history'],
-  AllergyIntolerance: ['allergy'],
-  Condition: ['problem'],
-  MedicationRequest: ['medication', 'immunization'],
-  MedicationDispense: ['medication'],
-  Immunization: ['immunization'],
-  Observation: ['result', 'vital-sign', 'social-history', 'functional-status', 'advance-directive', 'device'],
-  DiagnosticReport: ['result'],
-  Procedure: ['procedure'],
-  Encounter: ['encounter'],
-  FamilyMemberHistory: ['family-history'],
-  Coverage: ['insurance'],
-  Device: ['device'],
-  DeviceRequest: ['device'],
-  Goal: [
-    'goal',
-    'result',
-    'vital-sign',
-    'social-history',
-    'functional-status',
-    'procedure',
-    'plan',
-    'problem',
-    'medication',
-    'encounter',
-    'immunization',
-  ],
-  CarePlan: ['plan'],
-  ServiceRequest: [
-    'procedure',
-    'plan',
-    'result',
-    'vital-sign',
-    'social-history',
-    'functional-status',
-    'advance-directive',
-  ],
-  CareTeam: ['care-team'],
-  DocumentReference: ['document', 'note'],
 }
 
 /** Resources that items will become, not made yet: a page of a large record makes only those that it shows. */
