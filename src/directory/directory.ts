@@ -98,6 +98,8 @@ export interface Address {
   readonly proofing?: Proofing
   /** Name of the system of its owner that gets its mail from the mailbox (`edge.systems`); absent: the mailbox is the end. */
   readonly edge?: string
+  /** Whoever it belongs to took it themselves: when it is removed, its name is nobody's for ever. */
+  readonly activated?: true
 }
 
 /** Identity assurance levels of NIST SP 800-63A, weakest first. */
@@ -124,6 +126,21 @@ export interface Addresses {
     by: string,
     options?: { readonly record?: string },
   ): Promise<{ readonly kind: 'added'; readonly address: Address } | DirectoryRefusal>
+  /**
+   * Takes an address for a record, as a person chose it, unless the record has `most` already. Refuses a domain that is not
+   * open to activation, names that are no plain words, reserved names, those that somebody has and those that somebody had.
+   * `also` becomes true with it.
+   */
+  activate(
+    address: string,
+    record: string,
+    by: string,
+    options: { readonly most: number; readonly also?: Batch },
+  ): Promise<{ readonly kind: 'added'; readonly address: Address } | DirectoryRefusal>
+  /** Whether somebody could activate this address now; the refusal says why not. */
+  mayActivate(address: string): Promise<{ readonly kind: 'free'; readonly address: DirectAddress } | DirectoryRefusal>
+  /** Addresses of a record, disabled ones included, in the order in which they came. */
+  ofRecord(record: string): Promise<readonly Address[]>
   get(address: DirectAddress): Promise<Address | undefined>
   /** In order of domain, then name. `limit` 1 to 1,000, default 100. */
   list(options?: {

@@ -45,7 +45,7 @@ function isProofing(value: unknown): boolean {
 
 const address = entry('address', /^directory\/address\/[^ /]+ [^ ]+$/, ({ key, value }) => {
   const { owner, id } = partsOf(key)
-  const { kind, mailbox, record, disabled, createdAt, proofing, edge } = jsonOf(value)
+  const { kind, mailbox, record, disabled, createdAt, proofing, edge, activated } = jsonOf(value)
   sound(parseAddress(`${id}@${owner}`) === `${id}@${owner}`, 'the key names no address')
   sound(kind === 'patient' || kind === 'provider', 'the address is of no kind')
   sound(typeof mailbox === 'string' && uuid.test(mailbox), 'the address has no mailbox')
@@ -55,7 +55,31 @@ const address = entry('address', /^directory\/address\/[^ /]+ [^ ]+$/, ({ key, v
   )
   sound(typeof disabled === 'boolean' && isMoment(createdAt), 'the value is not of an address')
   sound(proofing === undefined || isProofing(proofing), 'nobody vouched at any time, or for no level')
+  sound(activated === undefined || activated === true, 'whether somebody chose it is not told')
   sound(edge === undefined || (typeof edge === 'string' && edgeName.test(edge)), 'its mail goes to no system')
+  return []
+})
+
+const recordAddresses = entry('addresses of a record', /^directory\/record\/[0-9a-f-]{36}$/, ({ key, value }) => {
+  const { addresses } = jsonOf(value)
+  sound(uuid.test(partsOf(key).owner), 'the key names no record')
+  sound(Array.isArray(addresses) && addresses.length > 0 && addresses.every(isAddress), 'it has what is no address')
+  return (addresses as readonly string[]).map((address) => {
+    const at = address.lastIndexOf('@')
+    return { kind: 'entry', key: `directory/address/${address.slice(at + 1)} ${address.slice(0, at)}` }
+  })
+})
+
+const retired = entry('retired address', /^directory\/retired\/[^ /]+ [^ ]+$/, ({ key, value }) => {
+  const { owner, id } = partsOf(key)
+  const { at, activated } = jsonOf(value)
+  sound(isAddress(`${id}@${owner}`), 'the key names no address')
+  sound(isMoment(at) && typeof activated === 'boolean', 'the value is not of an address that was')
+  return []
+})
+
+const gathered = entry('records gathered', /^directory\/records-gathered$/, ({ value }) => {
+  jsonOf(value)
   return []
 })
 
@@ -125,6 +149,10 @@ const account = entry('edge account', /^directory\/account\/[^ /]+$/, ({ key, va
   return []
 })
 
+function isAddress(value: unknown): boolean {
+  return typeof value === 'string' && parseAddress(value) === value
+}
+
 function isDomain(value: unknown): boolean {
   return typeof value === 'string' && parseDomain(value) === value
 }
@@ -190,6 +218,9 @@ const epoch = entry('directory epoch', /^directory\/epoch$/, ({ value }) => {
 export const directoryFamilies: readonly RowFamily[] = [
   domain,
   address,
+  recordAddresses,
+  retired,
+  gathered,
   ownKey,
   anchor,
   bundle,

@@ -1,5 +1,5 @@
 import { openAccounts } from './accounts.js'
-import { openAddresses } from './addresses.js'
+import { gatherRecords, openAddresses } from './addresses.js'
 import { openAnchors } from './anchors.js'
 import { openBundleAnchors } from './bundle-rows.js'
 import { openBundles } from './bundles.js'
@@ -15,6 +15,7 @@ import { openTokens } from './tokens.js'
 /** Opens the directory over a store. What is read is remembered, and our own changes keep that right. */
 export async function openDirectory(ports: DirectoryPorts): Promise<Directory> {
   const rows = await openRows(ports)
+  await gatherRecords(rows, ports)
   const addresses = openAddresses(rows, ports)
   return {
     domains: openDomains(rows, ports),

@@ -22,6 +22,11 @@ export interface DomainPolicy {
   readonly requiredPolicies: readonly string[]
   /** Proof of identity (NIST SP 800-63A) without which an address of the domain takes no mail. */
   readonly identityProofing: 'none' | 'ial1' | 'ial2' | 'ial3'
+  /**
+   * Whether people who sign in may take addresses of this domain for their records, and `newuser@` takes mail for those who
+   * have none yet. Only for domains whose addresses are patients'.
+   */
+  readonly activation: 'open' | 'closed'
   /** Rules about certificates; names are unique. A domain that has its own keeps none of the defaults. */
   readonly rules: readonly DomainRule[]
 }
@@ -34,7 +39,8 @@ export type PolicyChoices = Omit<DomainPolicy, 'requiredPolicies' | 'rules'>
  * stop; no SHA-1, because collisions are affordable; `soft`, because certificate authorities' lists fail more often than
  * certificates are revoked, and a clinic's mail waiting on a third party's web server harms patients too. Publication of
  * revocation is not demanded, as certificates of many small authorities have no distribution point; emailProtection is, as
- * a key that was certified for web servers alone is no mail key. An operator who adds an address vouches for it.
+ * a key that was certified for web servers alone is no mail key. An operator who adds an address vouches for it; that
+ * others may, an operator says.
  */
 export const defaultPolicy: DomainPolicy = {
   routingTamper: 'strict',
@@ -44,6 +50,7 @@ export const defaultPolicy: DomainPolicy = {
   requireEmailProtection: true,
   requiredPolicies: [],
   identityProofing: 'none',
+  activation: 'closed',
   rules: [],
 }
 
@@ -63,6 +70,7 @@ const choices = {
   requirePublishedRevocation: [true, false],
   requireEmailProtection: [true, false],
   identityProofing: ['none', 'ial1', 'ial2', 'ial3'],
+  activation: ['open', 'closed'],
 } as const satisfies { readonly [K in keyof PolicyChoices]: readonly PolicyChoices[K][] }
 
 /** Lays changes over a policy; answers the name of the first setting whose value does not exist. */

@@ -19,6 +19,11 @@ export const directoryProblems = {
   'bad-proofing': 'Proof of identity needs a level (ial1, ial2 or ial3) and the method in a few words.',
   'bad-edge':
     'The name of a system is 1 to 64 lower-case letters, digits, hyphens and dots, beginning with a letter or digit.',
+  'bad-local-part':
+    'The name of an address that people choose is 3 to 64 lower-case letters and digits, with single dots, hyphens or _ between them.',
+  'name-reserved':
+    'This name is kept for the operator, or was somebody else’s: names are never given to a second person.',
+  'activation-closed': 'Addresses of this domain are given out by its operator alone.',
   'already-exists': 'It is there already.',
   'not-found': 'There is no such thing.',
   'domain-not-served': 'The domain is not one this gateway serves; add it with `direct-gateway domain add`.',

@@ -52,6 +52,8 @@ export const directoryLimits = {
   /** How long an ended token is still shown in lists: a quarter, as access reviews look back. */
   tokenMemoryMs: 92 * 86_400_000,
   addressesPerPage: 1000,
+  /** Addresses of one record: the row that names them is read whenever one is added. */
+  addressesPerRecord: 100,
   labelCharacters: 200,
   /** Rows of one read of a walk through all of a kind. */
   rowsPerRead: 1000,
