@@ -32,8 +32,8 @@ export const connectLimits = {
   missesOfAll: { perSecond: 5, burst: 100 },
   /** Networks remembered; the one quiet for longest is forgotten, which only ever favours a caller. */
   networks: 20_000,
-  /** Codes that wait for one application: a large clinic's patients of a month. */
-  pendingPerOwner: 100_000,
+  /** A worker of the sweep that is silent for so long loses its job. */
+  leaseMs: 30_000,
   /** Rounds of trying again what somebody else changed meanwhile: 50 guesses at once end within them. */
   rounds: 64,
   /** Rows of one read of a walk. */

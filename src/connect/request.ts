@@ -102,7 +102,6 @@ export const requestProblems = {
   duplicate: 79,
   /** The code is filled already. */
   exists: 96,
-  'too-many': 93,
 } as const satisfies Record<string, number | undefined>
 export type RequestProblem = keyof typeof requestProblems
 
