@@ -14,7 +14,16 @@ type AccessPorts = Pick<ApiPorts, 'addresses' | 'people' | 'consents'>
 export async function accessTo(ports: AccessPorts, caller: Caller, named: string): Promise<RecordAccess> {
   const access = await reached(ports, caller, named)
   if (access?.told !== named) throw new Problem('not-found')
+  last.set(caller, access)
   return access
+}
+
+/** What each request reached: the caller of a request is an object of its own. */
+const last = new WeakMap<Caller, RecordAccess>()
+
+/** What the caller of this request reached by `accessTo`, whatever came of it: the record whose activity history tells of it. */
+export function lastAccess(caller: Caller): RecordAccess | undefined {
+  return last.get(caller)
 }
 
 async function reached(

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { Consents } from '../consent/consent.js'
+import type { Activity, Apps, Consents } from '../consent/consent.js'
 import type { Addresses } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
 import type { HealthCheck } from '../observe/health.js'
@@ -10,7 +10,7 @@ import type { Fhir } from '../pipeline/fhir.js'
 import type { Queues } from '../pipeline/queue.js'
 import type { SubmitOutcome, SubmitRequest } from '../pipeline/submit.js'
 import type { Views } from '../pipeline/view.js'
-import type { Audit } from '../ports/audit.js'
+import type { Audit, AuditReport } from '../ports/audit.js'
 import type { AuthorityFiles } from '../ports/authority.js'
 import type { Log, Metrics } from '../ports/observe.js'
 import type { Store } from '../ports/store.js'
@@ -37,7 +37,11 @@ export interface ApiPorts {
   /** People who sign in, and their records; without it nobody does. */
   readonly people?: Pick<People, 'sessions' | 'records'>
   /** What applications were granted; without it they reach nothing. */
-  readonly consents?: Pick<Consents, 'access'>
+  readonly consents?: Consents
+  /** Applications; without it there are none. */
+  readonly apps?: Apps
+  /** The history that the people of a record read; without it none is kept. */
+  readonly activity?: Activity
   readonly trail: Trail
   readonly quarantine: Quarantine
   readonly addresses: Pick<Addresses, 'get' | 'list'>
@@ -59,6 +63,8 @@ export interface ApiPorts {
   readonly events?: Events
   readonly store: Pick<Store, 'commit'>
   readonly audit: Audit
+  /** What the audit log says; without it that is `unavailable`. */
+  readonly auditReport?: AuditReport
   readonly clock: Clock
   readonly log: Log
   readonly metrics: Metrics

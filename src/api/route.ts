@@ -1,7 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
+import type { ActivityAction, ActivityEntry } from '../consent/consent.js'
 import type { TokenScope } from '../directory/directory.js'
 import type { AuditEntry } from '../ports/audit.js'
+import { type Batch, together } from '../ports/store.js'
+import { lastAccess } from './access.js'
 import type { Caller } from './caller.js'
 import type { ApiPorts } from './ports.js'
 import { Problem } from './problem.js'
@@ -28,7 +31,7 @@ declare module 'fastify' {
 
 /** A route in terms of what it needs, takes and answers. Paths are relative to the server's root. */
 export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
-  readonly method: 'GET' | 'PATCH' | 'POST'
+  readonly method: 'DELETE' | 'GET' | 'PATCH' | 'POST' | 'PUT'
   readonly path: string
   readonly access: TokenScope
   readonly action: string
@@ -47,6 +50,13 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly asks?: true
   /** A POST whose effect is there when it answers; it is refused where what it names changed. */
   readonly completes?: true
+  /** A POST that made something, which is there when it answers: 201. */
+  readonly creates?: true
+  /**
+   * The word of the activity history that the people of a record read, where the request reaches one; where absent, `view`
+   * for what only asks and `update` for what changes. `none` for what a handler tells itself, and what is no deed.
+   */
+  readonly activity?: ActivityAction | 'none'
   /** The response, 202 to a POST and 200 to others: a schema, or media types of bytes. */
   readonly answers:
     | z.ZodType
@@ -64,9 +74,16 @@ export interface Asked<P, Q, B> {
   readonly reply: FastifyReply
   /** Ids that the audit entry names; a handler adds what it learns. */
   readonly subject: Record<string, string>
+  /** What the line of the activity history says beside who and when; a handler adds what it learns. */
+  readonly deed: Deed
   /** The audit entry of success as a batch part, for a handler that commits it with its own change. */
   readonly entry: () => ReturnType<ApiPorts['audit']['entry']>
+  /** The same with the line of the activity history, where a record was reached: for a handler that changes one. */
+  readonly entries: () => Promise<Batch>
 }
+
+/** What a handler tells the activity history of. */
+export type Deed = { -readonly [Name in keyof Omit<ActivityEntry, 'at' | 'from' | 'outcome'>]?: ActivityEntry[Name] }
 
 /** Refusals that every route with a token may give. */
 const refusals = {
@@ -85,6 +102,8 @@ const sendRefusals = {
   415: refusal('Neither JSON nor a message'),
   422: refusal('The message cannot be sent as it is'),
 }
+
+const statuses = { DELETE: 200, GET: 200, PATCH: 200, POST: 202, PUT: 200 } as const
 
 const changeRefusals = { 409: refusal('Changed at the same moment'), 412: refusal('Changed since it was read') }
 
@@ -114,43 +133,71 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       ...(spec.consumes && { consumes: [...spec.consumes] }),
       ...(spec.headers && { headers: spec.headers }),
       response: {
-        [spec.method === 'POST' && !spec.asks && !spec.completes ? 202 : 200]:
+        [spec.creates ? 201 : spec.asks || spec.completes ? 200 : statuses[spec.method]]:
           'content' in spec.answers ? spec.answers : answer(spec.summary, spec.answers),
         ...refusals,
         ...(spec.method === 'POST' && sendRefusals),
-        ...((spec.method === 'PATCH' || spec.completes) && changeRefusals),
+        ...((['PATCH', 'PUT', 'DELETE'].includes(spec.method) || spec.completes || spec.creates) && changeRefusals),
       },
       'x-scope': spec.access,
     },
     async handler(request, reply) {
-      const { caller } = request
-      if (!caller) throw new Problem('unauthenticated')
+      if (!request.caller) throw new Problem('unauthenticated')
+      // One of its own for every request: what it reached is remembered by it.
+      const caller = { ...request.caller }
       const subject: Record<string, string> = {}
-      let committed = false
+      const deed: Deed = {}
+      const left = { audit: true, activity: true }
+      const entry = () => {
+        left.audit = false
+        return ports.audit.entry(entryOf(ports, request, spec.action, subject, 'success'))
+      }
+      const history = (outcome: ActivityEntry['outcome']) => {
+        left.activity = false
+        return historyOf(ports, spec, { caller, request, subject, deed }, outcome)
+      }
+      const entries = async () => together(await history('success'), { append: [entry()] })
       const asked = {
         params: request.params as z.output<P>,
         query: request.query as z.output<Q>,
         body: request.body as z.output<B>,
-        caller,
-        request,
-        reply,
-        subject,
-        entry: () => {
-          committed = true
-          return ports.audit.entry(entryOf(ports, request, spec.action, subject, 'success'))
-        },
+        ...{ caller, request, reply, subject, deed, entry, entries },
       }
       try {
         const answer = await spec.handle(asked)
-        if (!committed) await record(ports, entryOf(ports, request, spec.action, subject, 'success'))
-        return answer
+        if (left.audit) await ports.store.commit(await entries())
+        else if (left.activity) await ports.store.commit(await history('success'))
+        return spec.creates ? reply.code(201).send(answer) : answer
       } catch (error) {
         const reason = error instanceof Problem ? error.code : 'internal'
         const outcome = reason === 'internal' || reason === 'unreadable' ? 'failed' : 'refused'
-        await record(ports, entryOf(ports, request, spec.action, subject, outcome, reason)).catch(() => undefined)
+        const refused = entryOf(ports, request, spec.action, subject, outcome, reason)
+        // Who reached a record and was refused there is told to its people; who did not reach it is told to nobody.
+        const told = reason === 'access-denied' ? await history('refused').catch(() => ({})) : {}
+        await ports.store.commit(together(told, { append: [ports.audit.entry(refused)] })).catch(() => undefined)
         throw error
       }
     },
+  })
+}
+
+/** The line of the activity history for a request that reached a record; an empty batch where it reached none. */
+async function historyOf(
+  { activity, clock }: Pick<ApiPorts, 'activity' | 'clock'>,
+  { method, asks, activity: word }: Pick<RouteSpec<z.ZodType, z.ZodType, z.ZodType>, 'method' | 'asks' | 'activity'>,
+  { caller, request, subject, deed }: Pick<Asked<unknown, unknown, unknown>, 'caller' | 'request' | 'subject' | 'deed'>,
+  outcome: ActivityEntry['outcome'],
+): Promise<Batch> {
+  const access = lastAccess(caller)
+  if (!activity || !access || word === 'none') return {}
+  const { count = Number(subject['count'] ?? Number.NaN), action, ...more } = deed
+  return activity.entry(access.record, {
+    at: clock.now(),
+    action: action ?? word ?? (method === 'GET' || asks ? 'view' : 'update'),
+    from: { ...access.actor, address: request.ip },
+    ...(Number.isFinite(count) && outcome === 'success' && { count }),
+    ...more,
+    outcome,
   })
 }
 

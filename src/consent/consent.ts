@@ -1,5 +1,7 @@
-import type { Actor, Avenue, RecordAccess, RuleSets } from '../direct/access.js'
+import type { Actor, Avenue, Permission, RecordAccess, RuleSets } from '../direct/access.js'
+import type { RecordItemType } from '../direct/clinical.js'
 import type { Batch } from '../ports/store.js'
+import type { AppRefusal } from './problem.js'
 
 /**
  * Applications, and what people granted them in which record (application-record authorization). A grant is asked about for
@@ -11,7 +13,17 @@ import type { Batch } from '../ports/store.js'
  * installations and clinics are registered, with no access of its own; `clinic`: a backend without a page, for Patient
  * Connect and drop-off.
  */
-export type AppKind = 'web' | 'native' | 'clinic' | 'master'
+export const appKinds = ['web', 'native', 'clinic', 'master'] as const
+export type AppKind = (typeof appKinds)[number]
+
+/** HealthVault's method groups: Patient Connect, drop-off, and registering children. */
+export const appPowers = ['connect', 'drop-off', 'register'] as const
+export type AppPower = (typeof appPowers)[number]
+
+/** Public keys (RFC 7517 §5). */
+export interface KeySet {
+  readonly keys: readonly Readonly<Record<string, unknown>>[]
+}
 
 export interface App {
   readonly id: string
@@ -24,26 +36,92 @@ export interface App {
   /** Exact, as registered. */
   readonly redirectUris: readonly string[]
   /** Public keys (RFC 7517), in the app or at its URL; a public client has none. */
-  readonly jwks?: { readonly keys: readonly Readonly<Record<string, unknown>>[] }
+  readonly jwks?: KeySet
   readonly jwksUri?: string
   readonly url?: string
+  readonly logoUrl?: string
   readonly privacyUrl?: string
   readonly termsUrl?: string
   /** Shown after a pickup. */
   readonly successMessage?: string
-  /** What it may do beyond records: HealthVault's method groups. */
-  readonly may: readonly ('connect' | 'drop-off' | 'register')[]
+  /** What it may do beyond records; a child's are among its master's. */
+  readonly may: readonly AppPower[]
   /** Where it is told of changes; signed. */
   readonly webhook?: { readonly url: string }
+  /** Where its own requests come from, as CIDR prefixes; from anywhere where absent. */
+  readonly networks?: readonly string[]
   readonly state: 'active' | 'disabled'
   /** Unix milliseconds. */
   readonly createdAt: number
 }
 
+/** What an application is registered with. Everything is checked: see `registered` in registration.ts. */
+export interface AppRequest {
+  readonly kind: AppKind
+  readonly name: string
+  readonly master?: string
+  /** None where absent: a new application has nothing. An installation has its master's. */
+  readonly rules?: RuleSets
+  readonly redirectUris?: readonly string[]
+  readonly jwks?: KeySet
+  readonly jwksUri?: string
+  readonly url?: string
+  readonly logoUrl?: string
+  readonly privacyUrl?: string
+  readonly termsUrl?: string
+  readonly successMessage?: string
+  readonly may?: readonly AppPower[]
+  readonly webhookUrl?: string
+  readonly networks?: readonly string[]
+}
+
+/** What changes; `null` takes away. Kind and master are for ever. */
+export type AppChange = {
+  readonly [Name in Exclude<keyof AppRequest, 'kind' | 'master' | 'name'>]?: AppRequest[Name] | null
+} & { readonly name?: string }
+
 export interface Apps {
-  /** With the master's rules where it has one; undefined for an unknown app. A disabled master disables its children. */
+  /**
+   * With the rules in force: those of its master, or its own within its master's. Undefined for an unknown app. A disabled
+   * master disables its children.
+   */
   get(id: string): Promise<App | undefined>
+  /** All children of a master, those that are disabled included. */
   children(master: string): Promise<readonly App[]>
+  /** Every app, or the children of one; `after` is `next` of the page before. */
+  list(query: { readonly limit: number; readonly after?: string; readonly master?: string }): Promise<AppPage>
+  /**
+   * Registers an app: what must be committed, audited; on a conflict ask again. The secret of a webhook is told this once.
+   * Refuses whatever is not valid, and for a child whatever its master does not have.
+   */
+  registration(
+    request: AppRequest,
+    by: string,
+  ): Promise<(Registered & { readonly kind: 'registered'; readonly parts: Batch }) | AppRefusal>
+  /** The same, committed. */
+  register(request: AppRequest, by: string): Promise<(Registered & { readonly kind: 'registered' }) | AppRefusal>
+  /** Changes what is named; its grants go on within its new rules. A webhook at another place gets another secret. */
+  change(id: string, change: AppChange, by: string): Promise<(Registered & { readonly kind: 'changed' }) | AppRefusal>
+  /** Ends every access of an app and of its children with the next request; or lets them in again. */
+  setState(
+    id: string,
+    state: App['state'],
+    by: string,
+  ): Promise<{ readonly kind: 'changed'; readonly app: App } | AppRefusal>
+  /** Another secret for its webhook, told this once; the old one ends now. */
+  rotateSecret(id: string, by: string): Promise<(Registered & { readonly kind: 'changed' }) | AppRefusal>
+  /** What the notices to an app are signed with; undefined where it has no webhook or is disabled. */
+  webhook(id: string): Promise<{ readonly url: string; readonly secret: string } | undefined>
+}
+
+export interface Registered {
+  readonly app: App
+  readonly webhookSecret?: string
+}
+
+export interface AppPage {
+  readonly apps: readonly App[]
+  readonly next?: string
 }
 
 /** What a person granted an application in one record. */
@@ -73,7 +151,7 @@ export type AuthorizationAction =
 export interface ConsentQuestion {
   readonly app: App
   readonly action: AuthorizationAction
-  /** Required and optional rules to decide on, with what is granted already. */
+  /** Required and optional rules to decide on; optional ones only as far as the person may give them. */
   readonly rules: RuleSets
   readonly granted?: Grant
 }
@@ -98,16 +176,38 @@ export interface Consents {
     from: ActivityFrom,
   ): Promise<
     | { readonly kind: 'authorized'; readonly grant: Grant; readonly parts: Batch }
-    | { readonly kind: 'not-possible' | 'no-such-app' | 'no-such-record' | 'unknown-rule' }
+    | {
+        /** `nothing-granted`: no rule is left to grant; that would be no grant. `too-many`: for one person and record. */
+        readonly kind:
+          | 'not-possible'
+          | 'no-such-app'
+          | 'no-such-record'
+          | 'unknown-rule'
+          | 'nothing-granted'
+          | 'too-many'
+      }
   >
+  /**
+   * Takes optional rules back: those that are not named. What was required stays; to end that, the grant is revoked.
+   * Committed and audited.
+   */
+  narrow(
+    grant: string,
+    keep: { readonly online: readonly string[]; readonly offline: readonly string[] },
+    from: ActivityFrom,
+  ): Promise<{ readonly kind: 'narrowed'; readonly grant: Grant } | { readonly kind: 'no-such-grant' | 'unknown-rule' }>
   /** Ends a grant for good; a later one is new, under the same pseudonyms. True where it was there. */
   revoke(grant: string, who: 'person' | 'app' | 'operator', from: ActivityFrom): Promise<boolean>
   get(grant: string): Promise<Grant | undefined>
   /** The standing grant of an app for a person in a record. */
   find(app: string, person: string, record: string): Promise<Grant | undefined>
+  /** Standing grants of a person, of a record: by whomever they were given. */
   ofPerson(person: string): Promise<readonly Grant[]>
   ofRecord(record: string): Promise<readonly Grant[]>
-  /** Standing grants of an app, oldest change first; `after` is `next` of the page before (GetAuthorizedPeople). */
+  /**
+   * Standing grants of an app, oldest change first; `after` is `next` of the page before (GetAuthorizedPeople). One that
+   * changes meanwhile comes again, and none is left out.
+   */
   ofApp(
     app: string,
     query: { readonly since?: number; readonly after?: string; readonly limit: number },
@@ -117,7 +217,18 @@ export interface Consents {
    * Undefined once it is revoked, the app disabled, or the person's own access ended.
    */
   access(grant: string, avenue: Extract<Avenue, 'online' | 'offline'>): Promise<RecordAccess | undefined>
+  /**
+   * What a grant allows now for each kind of item (HealthVault's QueryPermissions), whatever the dates. Kinds of which
+   * nothing is allowed are left out; undefined as for `access`.
+   */
+  permissions(grant: string, types: readonly RecordItemType[]): Promise<readonly TypePermissions[] | undefined>
   readonly pseudonyms: Pseudonyms
+}
+
+export interface TypePermissions {
+  readonly type: RecordItemType
+  readonly online: readonly Permission[]
+  readonly offline: readonly Permission[]
 }
 
 /** Each application knows people and records by ids of its own, the same however often it asks. UUIDs. */
@@ -133,12 +244,32 @@ export interface ActivityFrom extends Actor {
   readonly address?: string
 }
 
+/** What the history tells of. */
+export const activityActions = [
+  'view',
+  'download',
+  'transmit',
+  'create',
+  'update',
+  'delete',
+  'restore',
+  'grant',
+  'narrow',
+  'revoke',
+  'share',
+  'unshare',
+  'sign-in',
+  'connect',
+  'pick-up',
+  'receive',
+] as const
+export type ActivityAction = (typeof activityActions)[number]
+
 /** One line of the history that a person reads: who did what to their record. Never what was read or written. */
 export interface ActivityEntry {
   /** Unix milliseconds. */
   readonly at: number
-  /** `view`, `download`, `transmit`, `create`, `update`, `delete`, `restore`, `grant`, `narrow`, `revoke`, `share`, `sign-in` … */
-  readonly action: string
+  readonly action: ActivityAction
   readonly from: ActivityFrom
   /** How many items, of which kinds; ids never leave with it. */
   readonly count?: number
@@ -149,11 +280,26 @@ export interface ActivityEntry {
 }
 
 export interface Activity {
-  /** What must be committed with what it tells of. Sealed; only custodians and the person read it. */
+  /** What must be committed with what it tells of. Sealed for the record; only its custodians read it. */
   entry(record: string, entry: ActivityEntry): Promise<Batch>
-  /** Newest first. */
-  list(
-    record: string,
-    query: { readonly before?: string; readonly limit: number; readonly from?: number; readonly to?: number },
-  ): Promise<{ readonly entries: readonly ActivityEntry[]; readonly next?: string }>
+  /** Newest first; `before` is `next` of the page before. Undefined for a place that no list gave out. */
+  list(record: string, query: ActivityQuery): Promise<ActivityPage | undefined>
+}
+
+export interface ActivityQuery {
+  readonly before?: string
+  readonly limit: number
+  /** Unix milliseconds: at or after, before. */
+  readonly from?: number
+  readonly to?: number
+  readonly action?: ActivityAction
+  /** True id. */
+  readonly app?: string
+}
+
+export interface ActivityPage {
+  readonly entries: readonly ActivityEntry[]
+  /** Rows that do not open, counted: what is damaged is not passed over in silence. */
+  readonly unreadable: number
+  readonly next?: string
 }
