@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import process from 'node:process'
 import { verifyChain } from './audit/audit.js'
 import { auditFamilies } from './audit/families.js'
+import { openAuditReport } from './audit/report.js'
 import { authorityFamilies } from './authority/families.js'
 import type { MoveTarget, Operator, RestoreOutcome, Upkeep, UpkeepProgress } from './cli/operator.js'
 import { describeProblem, loadConfig } from './config/load.js'
@@ -135,6 +136,7 @@ export function operatorOf(house: Omit<House, 'close'>, place: Place): Operator 
     },
     queues: queuesOf(house, place.config, place.nudge),
     audit: {
+      ...openAuditReport(store),
       async verify() {
         const verdict = await verifyChain(store)
         return verdict.kind === 'whole' ? { kind: 'intact', entries: verdict.head.sequence } : verdict

@@ -12,6 +12,7 @@ import {
   validatorCompiler,
 } from 'fastify-type-provider-zod'
 import { StoreFailed } from '../ports/store.js'
+import { serverTls } from '../ports/tls.js'
 import { VaultFailed } from '../ports/vault.js'
 import { guard, isLoopback } from './authentication.js'
 import { describeApi, tidied } from './description.js'
@@ -19,6 +20,7 @@ import type { ApiOptions, ApiPorts } from './ports.js'
 import { apiLimits } from './ports.js'
 import type { FieldError } from './problem.js'
 import { Problem, problemBody, problems, problemType } from './problem.js'
+import { auditRoutes } from './routes/audit.js'
 import { documentRoutes } from './routes/documents.js'
 import { eventRoutes } from './routes/events.js'
 import { exportRoutes } from './routes/export.js'
@@ -76,6 +78,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   documentRoutes(app, ports)
   exportRoutes(app, ports)
   operatorRoutes(app, ports)
+  auditRoutes(app, ports)
   queueRoutes(app, ports)
   eventRoutes(app, ports)
   trustRoutes(app, ports)
@@ -122,7 +125,7 @@ function createServer(options: ApiOptions, limits: typeof apiLimits): FastifyIns
   }
   const http = { maxHeaderSize: limits.headerBytes }
   if (!options.tls) return fastify({ ...common, http })
-  const https = { ...http, ...options.tls, minVersion: 'TLSv1.2' as const }
+  const https = { ...http, ...options.tls, ...serverTls }
   return fastify({ ...common, https }) as unknown as FastifyInstance
 }
 

@@ -5,6 +5,7 @@ import type { Certificates } from '../pipeline/certificates.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
 import type { Queues } from '../pipeline/queue.js'
 import type { TokenKeys } from '../pipeline/token-keys.js'
+import type { AuditReport } from '../ports/audit.js'
 import type { WebhookDesk } from '../ports/webhooks.js'
 import type { Clock } from '../ports/world.js'
 import type { Quarantine } from '../spool/quarantine.js'
@@ -26,7 +27,7 @@ export interface Operator {
   readonly queues: Queues
   /** Programs that are told of events. */
   readonly webhooks: WebhookDesk
-  readonly audit: {
+  readonly audit: AuditReport & {
     /** Walks the whole chain of the audit log. */
     verify(): Promise<ChainVerdict>
   }

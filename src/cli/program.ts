@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { describeProblem } from '../config/load.js'
 import type { Session } from './command.js'
 import { accountCommands } from './commands/accounts.js'
+import { auditCommands } from './commands/audit.js'
 import { authorityCommands, expiryCommand } from './commands/authority.js'
 import { bundleCommands } from './commands/bundles.js'
 import { gatewayCommands } from './commands/gateway.js'
@@ -33,6 +34,7 @@ export function buildProgram(session: Session): Command {
     .option('--json', 'print JSON')
   if (context.home) program.version(context.home.version)
   gatewayCommands(program, session)
+  auditCommands(program, session)
   domainCommands(program, session)
   addressCommands(program, session)
   keyCommands(program, session)

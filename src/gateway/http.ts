@@ -2,10 +2,12 @@ import { createSecureContext, type Server } from 'node:tls'
 import { buildApi, listenApi } from '../api/api.js'
 import { callerOf } from '../api/caller.js'
 import type { ApiPorts, Sending } from '../api/ports.js'
+import { openAuditReport } from '../audit/report.js'
 import type { Config } from '../config/settings.js'
 import { clock } from '../house.js'
 import type { AuthorityFiles } from '../ports/authority.js'
 import type { Log } from '../ports/observe.js'
+import { serverTls } from '../ports/tls.js'
 import { causeOf, certificateOf, listening, type Parts, type ServerCertificate } from './parts.js'
 
 const renewEveryMs = 60_000
@@ -27,6 +29,7 @@ export async function startHttp(
       ...more,
       ...{ addresses: house.directory.addresses, clock, log, metrics },
       authenticate: async (secret) => callerOf(await house.directory.tokens.authenticate(secret, clock.now())),
+      auditReport: openAuditReport(house.store),
       checks: () => health.ready(),
       exposition: () => metrics.exposition(),
     },
@@ -59,7 +62,7 @@ function renewing(server: object, { http }: Config, first: ServerCertificate | u
       const next = certificateOf(http.tls)
       if (!next || !('setSecureContext' in server) || (next.cert === current?.cert && next.key === current?.key)) return
       createSecureContext(next)
-      ;(server as Server).setSecureContext(next)
+      ;(server as Server).setSecureContext({ ...serverTls, ...next })
       current = next
       log.info('http.certificate-renewed')
     } catch (error) {

@@ -18,3 +18,40 @@ export interface Audit {
     readonly value: Uint8Array
   }
 }
+
+/** By what a report of the audit log is sorted. */
+export const auditFields = ['at', 'action', 'actor', 'outcome', 'reason'] as const
+export type AuditField = (typeof auditFields)[number]
+
+export interface AuditQuery {
+  /** Unix milliseconds: from inclusive, to exclusive. */
+  readonly from?: number
+  readonly to?: number
+  /** A whole word of the log, or its beginning with `*` behind: `api.*`. */
+  readonly action?: string
+  readonly actor?: string
+  readonly outcome?: AuditEntry['outcome']
+  /** Some id or address of the subject is this. */
+  readonly subject?: string
+  /** Default: at, as it was written. */
+  readonly sort?: AuditField
+  readonly descending?: boolean
+  /** 1 to 1,000. */
+  readonly limit: number
+  /** `next` of the page before; only where it is sorted as it was written. */
+  readonly after?: number
+}
+
+export type AuditPage =
+  | {
+      readonly kind: 'page'
+      readonly entries: readonly ({ readonly sequence: number } & AuditEntry)[]
+      readonly next?: number
+    }
+  /** More entries match than are sorted at once: narrow the times. */
+  | { readonly kind: 'too-many'; readonly most: number }
+
+/** What happened, by time and by whom (45 CFR 170.315(d)(3)). */
+export interface AuditReport {
+  report(query: AuditQuery): Promise<AuditPage>
+}

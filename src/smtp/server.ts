@@ -1,6 +1,7 @@
 import type { AddressInfo, Socket } from 'node:net'
 import { createSecureContext } from 'node:tls'
 import { SMTPServer } from 'smtp-server'
+import { serverTls } from '../ports/tls.js'
 import { dialogue } from './dialogue.js'
 import { connectionGate, type Gate } from './gate.js'
 import { type SmtpLimits, smtpLimits } from './limits.js'
@@ -167,7 +168,7 @@ function libraryOptions(hostname: string, limits: SmtpLimits, role: Role) {
     maxCommandLength: limits.commandBytes,
     socketTimeout: limits.idleMs,
     lenientAddressParsing: true, // our own parser decides, and is stricter
-    minVersion: 'TLSv1.2' as const, // RFC 8996
+    ...serverTls,
   }
 }
 

@@ -3,6 +3,7 @@ import { buildApi } from '../../src/api/api.js'
 import { callerOf } from '../../src/api/caller.js'
 import type { ApiOptions, ApiPorts } from '../../src/api/ports.js'
 import { audit } from '../../src/audit/audit.js'
+import { openAuditReport } from '../../src/audit/report.js'
 import type { DirectAddress } from '../../src/direct/address.js'
 import type { TokenScope } from '../../src/directory/directory.js'
 import { openDirectory } from '../../src/directory/open.js'
@@ -62,6 +63,7 @@ export async function openGateway(
     ...room,
     sending,
     audit,
+    auditReport: openAuditReport(room.store),
     mailbox,
     record,
     trail,

@@ -4,6 +4,7 @@ import { together } from '../../ports/store.js'
 import type { DeedRequest, DocumentSummary } from '../../record/item.js'
 import { accessTo, mustBeCustodian, mustBeKnown } from '../access.js'
 import type { Caller } from '../caller.js'
+import { defined } from '../defined.js'
 import type { ApiPorts, apiLimits } from '../ports.js'
 import { Problem } from '../problem.js'
 import {
@@ -78,7 +79,13 @@ export function reviewRoutes(app: FastifyInstance, ports: ApiPorts, limits: type
       asked.subject['record'] = recordId
       asked.subject['kinds'] = [...new Set(asked.body.decisions.map(({ kind }) => kind))].join(' ')
       await mustHave(ports, asked.caller, recordId)
-      return { decisions: await decided(asked, recordId, asked.body.decisions.map(withoutUndefined)) }
+      return {
+        decisions: await decided(
+          asked,
+          recordId,
+          asked.body.decisions.map((one) => defined(one) as DeedRequest),
+        ),
+      }
     },
   })
 
@@ -204,11 +211,4 @@ function readingRoutes(app: FastifyInstance, ports: ApiPorts): void {
       return modesOf(ports, recordId)
     },
   })
-}
-
-/** A request as the record takes it: what was left out is absent. */
-function withoutUndefined(request: { readonly kind: string }): DeedRequest {
-  return Object.fromEntries(
-    Object.entries(request).filter(([, value]) => value !== undefined),
-  ) as unknown as DeedRequest
 }

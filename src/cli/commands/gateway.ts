@@ -3,11 +3,11 @@ import { dirname } from 'node:path'
 import { type Command, Option } from 'commander'
 import { exampleFile, printConfig, schemaFile } from '../../config/document.js'
 import { describeProblem, masterKeyFile } from '../../config/load.js'
-import { act, actOnGateway, operatorName, orFail, type Session, sayDone } from '../command.js'
+import { act, operatorName, orFail, type Session, sayDone } from '../command.js'
 import { CommandFailed, type Context, exitCodes, type GlobalOptions, type Home, type Settled } from '../operator.js'
 import { settle } from '../settle.js'
 
-/** `init`, `serve`, `demo`, `config`, `audit`: the gateway as a whole. */
+/** `init`, `serve`, `demo`, `config`: the gateway as a whole. */
 export function gatewayCommands(program: Command, session: Session): void {
   initCommand(program, session)
 
@@ -32,19 +32,6 @@ export function gatewayCommands(program: Command, session: Session): void {
   )
 
   configCommands(program, session)
-
-  const audit = program.command('audit').description('the audit log')
-  actOnGateway(
-    audit.command('verify').description('walk the whole chain: a changed, missing or added entry breaks it'),
-    session,
-    async ({ audit }, context, options) => {
-      const verdict = await audit.verify()
-      if (verdict.kind === 'intact') return sayDone(context, options, `Intact: ${verdict.entries} entries.`, verdict)
-      context.printError(`Broken at entry ${verdict.sequence}: ${verdict.detail}\n`)
-      if (options.json) context.print(`${JSON.stringify(verdict)}\n`)
-      return exitCodes.refused
-    },
-  )
 }
 
 interface InitOptions {

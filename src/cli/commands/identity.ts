@@ -95,13 +95,19 @@ function withPolicy(command: Command): Command {
         ...proofingLevels,
       ]),
     )
+    .addOption(
+      new Option('--activation <answer>', 'whether people take addresses themselves, and newuser@ takes mail').choices([
+        'open',
+        'closed',
+      ]),
+    )
 }
 
 const yesNo = ['yes', 'no']
 
 function policyOf(options: PolicyOptions): Partial<DomainPolicy> {
   const { routingTamper, allowSha1, revocation, requirePublishedRevocation, requireEmailProtection } = options
-  const { requiredPolicies, identityProofing } = options
+  const { requiredPolicies, identityProofing, activation } = options
   return {
     ...(routingTamper && { routingTamper }),
     ...(allowSha1 && { allowSha1: allowSha1 === 'yes' }),
@@ -110,6 +116,7 @@ function policyOf(options: PolicyOptions): Partial<DomainPolicy> {
     ...(requireEmailProtection && { requireEmailProtection: requireEmailProtection === 'yes' }),
     ...(requiredPolicies && { requiredPolicies: requiredPolicies === 'none' ? [] : requiredPolicies.split(',') }),
     ...(identityProofing && { identityProofing }),
+    ...(activation && { activation }),
   }
 }
 

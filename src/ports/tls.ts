@@ -1,0 +1,16 @@
+/**
+ * TLS of every listener of ours: 1.2 and 1.3 (RFC 8996) with suites that FIPS 140 approves and that keep past traffic secret
+ * (NIST SP 800-52r2 §3.3.1). Every client that speaks TLS 1.2 has one of them.
+ */
+export const serverTls = {
+  minVersion: 'TLSv1.2',
+  honorCipherOrder: true,
+  ciphers: [
+    ...['TLS_AES_256_GCM_SHA384', 'TLS_AES_128_GCM_SHA256'],
+    ...['ECDHE-ECDSA-AES256-GCM-SHA384', 'ECDHE-RSA-AES256-GCM-SHA384'],
+    ...['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-RSA-AES128-GCM-SHA256'],
+    ...['DHE-RSA-AES256-GCM-SHA384', 'DHE-RSA-AES128-GCM-SHA256'],
+    ...['ECDHE-ECDSA-AES256-SHA384', 'ECDHE-RSA-AES256-SHA384'],
+    ...['ECDHE-ECDSA-AES128-SHA256', 'ECDHE-RSA-AES128-SHA256'],
+  ].join(':'),
+} as const
