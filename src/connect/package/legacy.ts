@@ -19,8 +19,10 @@ export interface LegacyEnvelope {
 }
 
 export const legacyLimits = {
-  /** A package of its time held items, and files beside it. The cipher is software: some 4 MiB a second. */
-  ciphertextBytes: 2 * 1024 * 1024,
+  /** A package of its time held items, and files beside it. The cipher is software, and takes two seconds for a MiB. */
+  ciphertextBytes: 1024 * 1024,
+  /** Deciphered between two pauses: some 10 ms. */
+  sliceBytes: 4 * 1024,
   saltChars: 200,
   /** Below it the answer is no secret: HealthVault's documents said at least 10,000. */
   iterationsLeast: 10_000,
@@ -52,14 +54,36 @@ export async function legacyKey(answer: string, salt: string, iterations: number
 }
 
 /** The things inside, as UTF-8 without an element around them; undefined for a wrong answer, which looks like damage. */
-export async function openEnvelope(envelope: LegacyEnvelope, answer: string): Promise<Uint8Array | undefined> {
+export async function openEnvelope(
+  envelope: LegacyEnvelope,
+  answer: string,
+  pause?: () => Promise<void>,
+): Promise<Uint8Array | undefined> {
   if (envelopeFault(envelope) !== undefined) return undefined
   const { key, iv } = await legacyKey(answer, envelope.salt, envelope.iterations)
-  const plain = Buffer.from(new Rijndael(key, 'cbc').decrypt(envelope.ciphertext, 256, iv))
+  const plain = await deciphered(envelope.ciphertext, key, iv, pause)
   const padding = plain.at(-1) ?? 0 // ISO 10126: random bytes, then their number
   if (padding < 1 || padding > blockBytes || plain.length - padding < macBytes) return undefined
   const mac = plain.subarray(0, macBytes)
   const things = plain.subarray(macBytes, plain.length - padding)
   const right = createHmac('sha256', Buffer.from(envelope.salt, 'utf8')).update(things).digest()
   return timingSafeEqual(mac, right) ? things : undefined
+}
+
+/** CBC lets a later slice begin with the block before it as its vector: others get their turn in between. */
+async function deciphered(
+  ciphertext: Uint8Array,
+  key: Uint8Array,
+  iv: Uint8Array,
+  pause: (() => Promise<void>) | undefined,
+): Promise<Buffer> {
+  const cipher = new Rijndael(key, 'cbc')
+  const slices: Buffer[] = []
+  for (let at = 0; at < ciphertext.length; at += legacyLimits.sliceBytes) {
+    const slice = ciphertext.subarray(at, at + legacyLimits.sliceBytes)
+    const before = at === 0 ? iv : ciphertext.subarray(at - blockBytes, at)
+    slices.push(Buffer.from(cipher.decrypt(slice, 256, before)))
+    await pause?.()
+  }
+  return Buffer.concat(slices)
 }
