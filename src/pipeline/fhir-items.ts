@@ -1,9 +1,11 @@
 import type { Context, Sourced } from '../clinical/fhir/make.js'
 import { contextOf, type Draft, draft, patientDraft } from '../clinical/fhir/map.js'
+import type { Reading, RecordAccess } from '../direct/access.js'
 import { type RecordItemType, recordItemTypes } from '../direct/clinical.js'
 import type { RecordEntry, StoredDocument } from '../record/item.js'
 import type { PatientRecord } from '../record/record.js'
 import { dayOf } from '../record/rows.js'
+import { mayRead, maySee } from './fhir-access.js'
 
 /** What must be known of a document to hand it out. */
 export type FhirDocument = Pick<StoredDocument, 'sha256' | 'mediaType' | 'name' | 'sizeBytes'>
@@ -18,10 +20,16 @@ export interface FhirPorts {
   readonly pause?: () => Promise<void>
 }
 
-/** Whose resources, and where the server stands as its clients see it, without a final slash. */
+/** Whose resources, as far as the caller may see them, and where the server stands as its clients see it, without a final slash. */
 export interface FhirPlace {
-  readonly record: string
+  readonly access: RecordAccess
   readonly base: string
+}
+
+/** What is gathered: as what type of resource, or any that its items become, and how they are read. */
+export interface Wanted {
+  readonly resource?: string
+  readonly reading: Reading
 }
 
 /** Items of a record; `cut` where there are more than are read at once, and these are the newest. */
@@ -77,44 +85,49 @@ export function openItems(ports: FhirPorts, { entries: most }: { readonly entrie
     return false
   }
 
-  async function shown(recordId: string, entry: RecordEntry): Promise<Sourced | undefined> {
-    const { content } = entry.item
-    if (entry.withheld || (content.type === 'document' && (await givesAway(recordId, content.sha256)))) return undefined
-    return { ...entry, item: { ...entry.item, id: entry.id } }
+  async function shown(access: RecordAccess, entry: RecordEntry, wanted: Wanted): Promise<Sourced | undefined> {
+    const { id, item, addedAt, updated, version, flags, source, appearances } = entry
+    if (entry.withheld || (flags?.personal === true && !access.custodian)) return undefined
+    if (!maySee(access, item, wanted)) return undefined
+    if (item.content.type === 'document' && (await givesAway(access.record, item.content.sha256))) return undefined
+    const told = { item: { ...item, id }, addedAt, updatedAt: updated.at, version }
+    // Who sent what to a patient is the patient's to know.
+    return access.custodian ? { ...told, ...(source && { source }), appearances } : told
   }
 
-  async function gather(recordId: string, types: readonly RecordItemType[]): Promise<Gathered> {
+  async function gather(access: RecordAccess, types: readonly RecordItemType[], wanted: Wanted): Promise<Gathered> {
     const items: Sourced[] = []
     const pause = openPauses(ports)
     let read = 0
-    for await (const entry of record.current(recordId, { types })) {
+    for await (const entry of record.current(access.record, { types })) {
       if (++read > most) return { items, cut: true }
       await pause()
-      const item = await shown(recordId, entry)
+      const item = await shown(access, entry, wanted)
       if (item) items.push(item)
     }
     return { items, cut: false }
   }
 
   /** What resources share; documents that are not shown are not referred to. */
-  async function contextAt({ record: recordId, base }: FhirPlace): Promise<Context> {
-    const { items } = await gather(recordId, ['document'])
-    return contextOf(items, { record: recordId, base })
+  async function contextAt({ access, base }: FhirPlace): Promise<Context> {
+    const { items } = await gather(access, ['document'], { reading: 'by-search' })
+    return contextOf(items, { record: access.told, base })
   }
 
   /** Everything of a section in its order, from a place on; no more of the record is read than is asked for, as far as items stand alone. */
   async function* section(
-    { record: recordId }: FhirPlace,
+    { access }: FhirPlace,
     context: Context,
     type: RecordItemType,
     from: string | undefined,
     onCut: (type: RecordItemType) => void,
   ): AsyncGenerator<Placed> {
     if (type === 'demographics') {
-      const { items } = await gather(recordId, ['demographics', 'social-history'])
+      if (!mayRead(access.rules, 'Patient', 'by-search')) return
+      const { items } = await gather(access, ['demographics', 'social-history'], patientAsked)
       yield { section: type, place: '', draft: patientDraft(items, context) }
     } else if (together.includes(type)) {
-      const { items, cut } = await gather(recordId, [type])
+      const { items, cut } = await gather(access, [type], { reading: 'by-search' })
       if (cut) onCut(type)
       const placed = draft(items, context).drafts.map((one) => ({ section: type, place: placeOf(one), draft: one }))
       yield* placed
@@ -122,8 +135,11 @@ export function openItems(ports: FhirPorts, { entries: most }: { readonly entrie
         .sort((a, b) => (a.place < b.place ? 1 : -1))
     } else {
       const day = from?.slice(0, from.startsWith('0000') ? 4 : 10)
-      for await (const entry of record.current(recordId, { types: [type], ...(day !== undefined && { to: day }) })) {
-        const item = await shown(recordId, entry)
+      for await (const entry of record.current(access.record, {
+        types: [type],
+        ...(day !== undefined && { to: day }),
+      })) {
+        const item = await shown(access, entry, { reading: 'by-search' })
         for (const one of item ? draft([item], context).drafts : []) {
           const place = placeOf(one)
           if (from === undefined || place <= from) yield { section: type, place, draft: one }
@@ -147,6 +163,8 @@ export function openItems(ports: FhirPorts, { entries: most }: { readonly entrie
 
   return { gather, contextAt, everything, givesAway }
 }
+
+const patientAsked: Wanted = { resource: 'Patient', reading: 'by-search' }
 
 /** Where a draft stands among those of its type: its day as the record counts it, then its id. */
 function placeOf({ of: [first], ids: [id = ''] }: Draft): string {

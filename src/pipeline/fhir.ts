@@ -3,12 +3,14 @@ import { type Entry, entryOf, operationOutcome, type Severity, searchset } from 
 import { capabilityStatement } from '../clinical/fhir/capability.js'
 import { binaryOf, withHash } from '../clinical/fhir/document.js'
 import { type Resource, writeJson } from '../clinical/fhir/json.js'
-import type { Context } from '../clinical/fhir/make.js'
+import type { Context, Sourced } from '../clinical/fhir/make.js'
 import { type Draft, draft, type Mapped, patientDraft, provenancesOf } from '../clinical/fhir/map.js'
 import { type Asked, byOrder, cursorOf, type FhirQuery, positionOf, readQuery } from '../clinical/fhir/query.js'
 import { type Criterion, meets, searchParameters } from '../clinical/fhir/search.js'
+import type { Reading, RecordAccess } from '../direct/access.js'
 import { type RecordItemType, recordItemTypes } from '../direct/clinical.js'
 import { itemTypesOf } from '../direct/smart-scopes.js'
+import { mayRead, mayReadAny, maySee, maySeeResource } from './fhir-access.js'
 import { type FhirDocument, type FhirPlace, type FhirPorts, openItems, openPauses } from './fhir-items.js'
 
 export type { FhirQuery } from '../clinical/fhir/query.js'
@@ -25,11 +27,14 @@ export type FhirSearch =
   | { readonly kind: 'bundle'; readonly json: string; readonly count: number }
   | FhirInvalid
   | { readonly kind: 'unknown-type' }
+  /** No rule of the caller gives anything of this type. */
+  | { readonly kind: 'denied' }
 
 export type FhirRead =
   | { readonly kind: 'resource'; readonly json: string }
   /** The record shows none of this type and id. */
   | { readonly kind: 'missing' }
+  | { readonly kind: 'denied' }
   | FhirInvalid
 
 export interface FhirBinary {
@@ -38,8 +43,9 @@ export interface FhirBinary {
 }
 
 /**
- * A patient's record as FHIR R4, for reading: what is current in it, without what is withheld. Answers are JSON text. Work
- * on large records leaves the loop to others every few milliseconds.
+ * A patient's record as FHIR R4, for reading: what is current in it, as far as the rules of the caller go, without what is
+ * withheld. The patient is named as the caller knows it. Answers are JSON text. Work on large records leaves the loop to
+ * others every few milliseconds.
  */
 export interface Fhir {
   /** One resource. */
@@ -49,7 +55,10 @@ export interface Fhir {
   /** One page of all resources of the patient, with their sources. */
   everything(place: FhirPlace, query: FhirQuery): Promise<FhirSearch>
   /** The bytes of a document that the record shows. */
-  binary(place: FhirPlace, sha256: string): Promise<FhirBinary | undefined>
+  binary(
+    place: FhirPlace,
+    sha256: string,
+  ): Promise<({ readonly kind: 'binary' } & FhirBinary) | { readonly kind: 'missing' | 'denied' }>
 }
 
 export const fhirLimits = {
@@ -89,13 +98,13 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
       const sha256 = binaryOf(resource)
       const known = sha256 === undefined ? undefined : hashes.get(sha256)
       const stored =
-        sha256 !== undefined && known === undefined ? await record.document(place.record, sha256) : undefined
+        sha256 !== undefined && known === undefined ? await record.document(place.access.record, sha256) : undefined
       if (sha256 === undefined || (known === undefined && (stored === undefined || stored.sizeBytes > budget))) {
         done.push(entryOf(resource))
         continue
       }
       budget -= stored?.sizeBytes ?? 0
-      const sha1 = known ?? (await sha1Of(await record.documentBytes(place.record, sha256)))
+      const sha1 = known ?? (await sha1Of(await record.documentBytes(place.access.record, sha256)))
       if (sha1 !== undefined && hashes.size < limits.hashes) hashes.set(sha256, sha1)
       done.push(entryOf(sha1 === undefined ? resource : withHash(resource, sha1)))
     }
@@ -103,25 +112,31 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
   }
 
   /** Drafts of what may become a resource of this type; those alone with one of these ids, where any are named. */
-  async function candidates(place: FhirPlace, type: string, ids?: ReadonlySet<string>) {
+  async function candidates(place: FhirPlace, type: string, reading: Reading, ids?: ReadonlySet<string>) {
     const provenance = type === 'Provenance'
-    const types: readonly RecordItemType[] = provenance ? recordItemTypes : (itemTypesOf[type] ?? [])
     const context = await items.contextAt(place)
-    const { items: found, cut } = await items.gather(place.record, types)
+    const wanted = type === 'Patient' ? { resource: type, reading } : { reading }
+    const { items: found, cut } = await items.gather(place.access, itemTypesOf[type] ?? [], wanted)
     const drafts =
       type === 'Patient'
         ? [patientDraft(found, context)]
-        : [...(provenance ? [patientDraft(found, context)] : []), ...draft(found, context).drafts]
+        : [...(provenance ? patientsOf(found, context, place.access, reading) : []), ...draft(found, context).drafts]
     return { drafts: ids ? drafts.filter((one) => one.ids.some((id) => ids.has(id))) : drafts, context, cut }
   }
 
   /** Resources of a type that meet all criteria, made a few at a time. */
-  async function matching(drafts: readonly Draft[], context: Context, type: string, criteria: readonly Criterion[]) {
+  async function matching(
+    drafts: readonly Draft[],
+    context: Context,
+    { type, access, reading }: { readonly type: string; readonly access: RecordAccess; readonly reading: Reading },
+    criteria: readonly Criterion[],
+  ) {
     const pause = openPauses(ports)
     const all: Mapped[] = []
     for (const one of drafts) {
       await pause()
-      const made = type === 'Provenance' ? provenancesOf(one.make(), context) : one.make()
+      const seen = one.make().filter((mapped) => maySeeResource(access, mapped, reading))
+      const made = type === 'Provenance' ? sourcesOf(seen, context, access, reading) : seen
       for (const mapped of made) {
         const { resource } = mapped
         if (resource.resourceType === type && criteria.every((each) => meets(resource, each))) all.push(mapped)
@@ -131,21 +146,29 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
   }
 
   /** What stands beside the matches: their sources, or what they are the sources of. */
-  function beside(shown: readonly Mapped[], drafts: readonly Draft[], context: Context, asked: Asked): Resource[] {
-    if (asked.provenance) return provenancesOf(shown, context).map(({ resource }) => resource)
+  function beside(
+    shown: readonly Mapped[],
+    drafts: readonly Draft[],
+    context: Context,
+    access: RecordAccess,
+    asked: Asked,
+  ): Resource[] {
+    if (asked.provenance) return sourcesOf(shown, context, access, 'by-search').map(({ resource }) => resource)
     if (!asked.targets) return []
     const wanted = new Set(shown.map(({ resource }) => resource.id.replace(/^p-/, '')))
     return drafts
       .filter(({ ids }) => ids.some((id) => wanted.has(id)))
       .flatMap((one) => one.make())
+      .filter((mapped) => maySeeResource(access, mapped, 'by-search'))
       .flatMap(({ resource }) => (wanted.has(resource.id) ? [resource] : []))
   }
 
   async function search(place: FhirPlace, type: string, asked: Asked): Promise<FhirSearch> {
-    const { drafts, context, cut } = await candidates(place, type, idsIn(asked.criteria))
+    const { access } = place
+    const { drafts, context, cut } = await candidates(place, type, 'by-search', idsIn(asked.criteria))
     if (cut) return tooMany
     const compare = byOrder(asked.order)
-    const all = (await matching(drafts, context, type, asked.criteria))
+    const all = (await matching(drafts, context, { type, access, reading: 'by-search' }, asked.criteria))
       .map((one) => ({ ...one, position: positionOf(one.resource, type, asked.order) }))
       .sort((a, b) => compare(a.position, b.position))
     const { cursor } = asked
@@ -159,7 +182,7 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
         shown.map(({ resource }) => resource),
         place,
       ),
-      included: await written(beside(shown, drafts, context, asked), place),
+      included: await written(beside(shown, drafts, context, access, asked), place),
       total: all.length,
       self: link(cursor),
       ...(last && left.length > shown.length && { next: link(last.position) }),
@@ -183,6 +206,7 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
         await pause()
         const { resource } = mapped
         if (asked.types && !asked.types.has(resource.resourceType)) continue
+        if (!maySeeResource(place.access, mapped, 'by-search')) continue
         if (!asked.criteria.every((each) => meets(resource, each))) continue
         if (shown.length === count) {
           next = last
@@ -192,8 +216,9 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
         last = { section, place: at, id: resource.id }
       }
     }
-    const link = linkTo(`${place.base}/Patient/${place.record}/$everything`, asked)
-    const sources = asked.types && !asked.types.has('Provenance') ? [] : provenancesOf(shown, context)
+    const link = linkTo(`${place.base}/Patient/${place.access.told}/$everything`, asked)
+    const sources =
+      asked.types && !asked.types.has('Provenance') ? [] : sourcesOf(shown, context, place.access, 'by-search')
     const json = searchset({
       base: place.base,
       matches: await written(
@@ -220,14 +245,18 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
   return {
     async read(place, type, id) {
       if (!Object.hasOwn(searchParameters, type)) return { kind: 'missing' }
-      const { drafts, context, cut } = await candidates(place, type, new Set([id.replace(/^p-/, '')]))
-      const [found] = (await matching(drafts, context, type, [])).filter(({ resource }) => resource.id === id)
+      const { access } = place
+      if (!mayRead(access.rules, type, 'by-id')) return { kind: 'denied' }
+      const { drafts, context, cut } = await candidates(place, type, 'by-id', new Set([id.replace(/^p-/, '')]))
+      const all = await matching(drafts, context, { type, access, reading: 'by-id' }, [])
+      const found = all.find(({ resource }) => resource.id === id)
       if (!found) return cut ? tooMany : { kind: 'missing' }
       const [ready] = await written([found.resource], place)
       return ready ? { kind: 'resource', json: ready.text } : { kind: 'missing' }
     },
     async search(place, type, query, strict) {
       if (!Object.hasOwn(searchParameters, type)) return { kind: 'unknown-type' }
+      if (!mayRead(place.access.rules, type, 'by-search')) return { kind: 'denied' }
       const asked = readQuery(type, query, limits)
       if (asked.kind === 'invalid') return asked
       if (asked.cursor !== undefined && !/^[\dT:.+Z-]*\n[A-Za-z]+\/[\w.-]+$/.test(asked.cursor)) return foreignCursor
@@ -237,20 +266,37 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
       return search(place, type, asked)
     },
     async everything(place, query) {
+      if (!mayReadAny(place.access.rules)) return { kind: 'denied' }
       const asked = readQuery('$everything', query, limits)
       if (asked.kind === 'invalid') return asked
       const from = asked.cursor === undefined ? undefined : everythingCursor(asked.cursor)
       if (asked.cursor !== undefined && !from) return foreignCursor
       return everything(place, asked, from)
     },
-    async binary(place, sha256) {
-      const { documents } = await items.contextAt(place)
-      if (!documents.has(sha256)) return undefined
-      const document = await record.document(place.record, sha256)
-      const bytes = document && (await record.documentBytes(place.record, sha256))
-      return document && bytes && { document, bytes }
+    async binary({ access }, sha256) {
+      const as = ['Binary', 'DocumentReference'].filter((type) => mayRead(access.rules, type, 'by-id'))
+      if (as.length === 0) return { kind: 'denied' }
+      let known = false
+      for (const resource of as) {
+        const { items: found } = await items.gather(access, ['document'], { resource, reading: 'by-id' })
+        known ||= found.some(({ item: { content } }) => content.type === 'document' && content.sha256 === sha256)
+      }
+      const document = known ? await record.document(access.record, sha256) : undefined
+      const bytes = document && (await record.documentBytes(access.record, sha256))
+      return document && bytes ? { kind: 'binary', document, bytes } : { kind: 'missing' }
     },
   }
+}
+
+/** The Provenance of what is shown, for whoever may see it. */
+function sourcesOf(shown: readonly Mapped[], context: Context, access: RecordAccess, reading: Reading): Mapped[] {
+  return provenancesOf(shown, context).filter((mapped) => maySeeResource(access, mapped, reading))
+}
+
+/** The Patient, for whoever may see it. */
+function patientsOf(found: readonly Sourced[], context: Context, access: RecordAccess, reading: Reading): Draft[] {
+  const of = found.filter(({ item }) => maySee(access, item, { resource: 'Patient', reading }))
+  return mayRead(access.rules, 'Patient', reading) ? [patientDraft(of, context)] : []
 }
 
 /** Where a page of `$everything` ended. */

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { type AccessRule, permissions, type RecordAccess } from '../../src/direct/access.js'
 import type { DirectAddress } from '../../src/direct/address.js'
 import type { RecordItem } from '../../src/direct/clinical.js'
+import { narrowed, readScopes } from '../../src/direct/smart-scopes.js'
 import { fhirLimits, openFhir } from '../../src/pipeline/fhir.js'
 import type { RecordEntry } from '../../src/record/item.js'
 import { dayOf } from '../../src/record/rows.js'
@@ -48,6 +50,7 @@ function entry(of: RecordItem, withheld = false): RecordEntry {
   return {
     ...{ id: of.id, recordId: 'r', state: 'current', item: of, addedAt: 1_700_000_000_000, source },
     ...{ appearances: [appearance], conflicts: [], review: [], withheld, version: '1' },
+    ...{ created: { at: 1_700_000_000_000 }, updated: { at: 1_700_000_000_000 } },
   }
 }
 
@@ -105,6 +108,7 @@ async function open(
     )
   return {
     ...gateway,
+    fhir,
     asked,
     get,
     post,
@@ -350,5 +354,114 @@ describe('the FHIR side of the API', () => {
     const { get, recordId } = await open([])
     expect(faultsOf((await get(`Patient/${recordId}`)).json())).toEqual([])
     expect((await get('Condition')).json()).toMatchObject({ total: 0 })
+  })
+})
+
+describe('the FHIR side gives what rules give', () => {
+  const person = '55555555-5555-4555-8555-555555555555'
+  const base = 'https://gw.example/fhir'
+  const seenBy = (rules: RecordAccess['rules'], custodian = false) => ({
+    access: {
+      record: 'true-record',
+      told: person,
+      rules,
+      custodian,
+      actor: { by: 'app:x', avenue: 'online' },
+    } as const,
+    base,
+  })
+  const only = (types: AccessRule['types'], more: Partial<AccessRule> = {}): AccessRule => ({
+    ...{ name: 'r', reason: { en: '' }, permissions: permissions.slice(), ...(types && { types }) },
+    ...more,
+  })
+  const scoped = (scope: string) => narrowed('all', readScopes(scope).scopes)
+
+  async function everything(rules: RecordAccess['rules'], entries?: readonly RecordEntry[]) {
+    const { fhir } = await open(entries)
+    const found = await fhir.everything(seenBy(rules), [['_count', '200']])
+    if (found.kind !== 'bundle') return { kinds: found.kind, json: '' }
+    const { entry: all = [] } = JSON.parse(found.json)
+    const kinds = all.map((one: { resource: { resourceType: string } }) => one.resource.resourceType)
+    return { kinds: [...new Set(kinds)].sort(), json: found.json }
+  }
+
+  test('one type and no other, wherever it would stand', async () => {
+    expect((await everything([only(['problem'])])).kinds).toEqual(['Condition', 'Provenance'])
+    expect((await everything([only(['demographics'])])).kinds).toEqual(['Patient'])
+    expect((await everything(scoped('patient/Observation.rs'))).kinds).toEqual(['Observation'])
+    expect((await everything(scoped('patient/Provenance.rs patient/Condition.rs'))).kinds).toEqual([
+      'Condition',
+      'Provenance',
+    ])
+    expect((await everything(scoped('patient/Provenance.rs'))).kinds).toEqual('denied')
+    expect((await everything([only(['problem'], { permissions: ['create'] })])).kinds).toEqual('denied')
+    expect((await everything([])).kinds).toEqual('denied')
+  })
+
+  test('a type that no rule gives is refused, the others answer', async () => {
+    const { fhir } = await open()
+    const place = seenBy([only(['problem'])])
+    expect((await fhir.search(place, 'Observation', [], false)).kind).toBe('denied')
+    expect((await fhir.read(place, 'Observation', weights[0]?.id ?? '')).kind).toBe('denied')
+    expect((await fhir.read(place, 'Patient', person)).kind).toBe('denied')
+    expect((await fhir.read(place, 'DocumentReference', document.id)).kind).toBe('denied')
+    expect((await fhir.binary(place, sha256)).kind).toBe('denied')
+    expect((await fhir.search(place, 'Condition', [], false)).kind).toBe('bundle')
+    const found = await fhir.search(place, 'Condition', [['_revinclude', 'Provenance:target']], false)
+    expect(found.kind === 'bundle' && found.json).not.toContain(document.id)
+  })
+
+  test('dates of a rule hold for each item', async () => {
+    const { fhir } = await open()
+    const place = seenBy([only(['vital-sign'], { from: '2021-01-01', to: '2021-12-31' })])
+    const found = await fhir.search(place, 'Observation', [], false)
+    expect(found.kind === 'bundle' && JSON.parse(found.json).total).toBe(1)
+    expect((await fhir.read(place, 'Observation', weights[0]?.id ?? '')).kind).toBe('missing')
+    expect((await fhir.read(place, 'Observation', weights[1]?.id ?? '')).kind).toBe('resource')
+  })
+
+  test('a scope that only reads finds nothing, one that only searches reads nothing by id', async () => {
+    const { fhir } = await open()
+    const id = problem.id
+    const reading = seenBy(scoped('patient/Condition.r'))
+    expect((await fhir.search(reading, 'Condition', [], false)).kind).toBe('denied')
+    expect((await fhir.read(reading, 'Condition', id)).kind).toBe('resource')
+    const searching = seenBy(scoped('patient/Condition.s'))
+    expect((await fhir.read(searching, 'Condition', id)).kind).toBe('denied')
+    expect((await fhir.search(searching, 'Condition', [], false)).kind).toBe('bundle')
+  })
+
+  test('a category narrows what is found', async () => {
+    const { fhir } = await open()
+    const total = async (scope: string) => {
+      const found = await fhir.search(seenBy(scoped(scope)), 'Observation', [], false)
+      return found.kind === 'bundle' ? JSON.parse(found.json).total : found.kind
+    }
+    expect(await total('patient/Observation.rs?category=vital-signs')).toBe(3)
+    expect(await total('patient/Observation.rs?category=laboratory')).toBe(0)
+  })
+
+  test('the patient is named as the caller knows it, and the record never', async () => {
+    const { json } = await everything('all')
+    expect(json).toContain(`Patient/${person}`)
+    expect(json).not.toContain('true-record')
+    expect(json.match(/Patient\/[^"?]*/g)?.every((one) => one.startsWith(`Patient/${person}`))).toBe(true)
+  })
+
+  test('what is personal, and who sent what, is for custodians', async () => {
+    const { fhir } = await open([{ ...entry(problem), flags: { personal: true } }, entry(document)])
+    const total = async (custodian: boolean) => {
+      const found = await fhir.search(seenBy('all', custodian), 'Condition', [], false)
+      return found.kind === 'bundle' && JSON.parse(found.json).total
+    }
+    expect([await total(true), await total(false)]).toEqual([1, 0])
+    expect((await everything('all')).json).not.toContain('far.example')
+  })
+
+  test('bytes of a document go where its DocumentReference goes', async () => {
+    const { fhir } = await open()
+    expect((await fhir.binary(seenBy(scoped('patient/DocumentReference.rs')), sha256)).kind).toBe('binary')
+    expect((await fhir.binary(seenBy(scoped('patient/Binary.r')), sha256)).kind).toBe('binary')
+    expect((await fhir.binary(seenBy(scoped('patient/DocumentReference.s')), sha256)).kind).toBe('denied')
   })
 })

@@ -119,6 +119,7 @@ function told(reply: FastifyReply, json: string): string {
 function bundleOf(found: FhirSearch): Extract<FhirSearch, { kind: 'bundle' }> {
   if (found.kind === 'bundle') return found
   if (found.kind === 'unknown-type') throw new Problem('not-found')
+  if (found.kind === 'denied') throw new Problem('access-denied')
   throw refusedBy(found)
 }
 
@@ -151,14 +152,15 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
   ): Promise<string> {
     mustSpeakJson(query)
     const own = type === 'Patient' ? query.find(([name]) => name === '_id')?.[1] : undefined
-    const { record } = await accessFor(
+    const access = await accessFor(
       ports,
       caller,
       patientIn(query) ?? (caller.reach.kind === 'gateway' ? own : undefined),
     )
+    const { record } = access
     Object.assign(subject, { record, type })
     const strict = /handling\s*=\s*"?strict/i.test(String(request.headers['prefer'] ?? ''))
-    const found = bundleOf(await ports.fhir.search({ record, base: baseOf(request) }, type, query, strict))
+    const found = bundleOf(await ports.fhir.search({ access, base: baseOf(request) }, type, query, strict))
     if (found.count === 0) await mustBeKnown(ports, caller, record)
     subject['count'] = String(found.count)
     return told(reply, found.json)
@@ -204,10 +206,11 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
     async handle({ caller, params: { type, id }, request, reply, subject }) {
       const query = queryOf(request)
       mustSpeakJson(query)
-      const { record } = await accessFor(ports, caller, type === 'Patient' ? id : patientIn(query))
-      Object.assign(subject, { record, type, item: id })
-      const found = await ports.fhir.read({ record, base: baseOf(request) }, type, id)
+      const access = await accessFor(ports, caller, type === 'Patient' ? id : patientIn(query))
+      Object.assign(subject, { record: access.record, type, item: id })
+      const found = await ports.fhir.read({ access, base: baseOf(request) }, type, id)
       if (found.kind === 'missing') throw new Problem('not-found')
+      if (found.kind === 'denied') throw new Problem('access-denied')
       if (found.kind === 'invalid') throw refusedBy(found)
       return told(reply, found.json)
     },
@@ -222,9 +225,10 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
     async handle({ caller, params: { id }, request, reply, subject }) {
       const query = queryOf(request)
       mustSpeakJson(query)
-      const { record } = await accessFor(ports, caller, id)
+      const access = await accessFor(ports, caller, id)
+      const { record } = access
       subject['record'] = record
-      const found = bundleOf(await ports.fhir.everything({ record, base: baseOf(request) }, query))
+      const found = bundleOf(await ports.fhir.everything({ access, base: baseOf(request) }, query))
       // The patient alone may be of a record that nobody has.
       if (found.count <= 1) await mustBeKnown(ports, caller, record)
       subject['count'] = String(found.count)
@@ -241,10 +245,10 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
     answers: { ...answers, content: { ...answers.content, 'application/octet-stream': { schema: z.string() } } },
     async handle({ caller, params: { id }, request, reply, subject }) {
       const query = queryOf(request)
-      const { record } = await accessFor(ports, caller, patientIn(query))
-      Object.assign(subject, { record, document: id })
-      const found = await ports.fhir.binary({ record, base: baseOf(request) }, id)
-      if (!found) throw new Problem('not-found')
+      const access = await accessFor(ports, caller, patientIn(query))
+      Object.assign(subject, { record: access.record, document: id })
+      const found = await ports.fhir.binary({ access, base: baseOf(request) }, id)
+      if (found.kind !== 'binary') throw new Problem(found.kind === 'denied' ? 'access-denied' : 'not-found')
       const { document, bytes } = found
       const type = safeMediaType(document.mediaType)
       const wantsFhir =

@@ -310,7 +310,8 @@ interface SourcePlace {
 /** Where the statement stands: in its own document first, then wherever else it was said. */
 function placesOf({ item: { provenance: own }, appearances = [] }: Sourced): SourcePlace[] {
   const others = appearances.filter(({ document, entry }) => document !== own.document || entry !== own.entry)
-  return [own, ...others]
+  // What somebody wrote here stands in no document.
+  return [own, ...others].filter(({ document }) => document !== '')
 }
 
 function sourceOf(from: SourcePlace, { documents }: Context): JsonObject {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { RecordItem } from '../../direct/clinical.js'
 import type { Agent, Coding } from '../../direct/datatypes.js'
 import {
@@ -19,8 +20,11 @@ export interface Sourced {
   readonly item: RecordItem
   /** Who sent the message that brought it. */
   readonly source?: { readonly sender: string; readonly messageId: string }
-  /** When the record took it, in Unix milliseconds. */
+  /** When the record took it, and when anything of it changed last, in Unix milliseconds. */
   readonly addedAt?: number
+  readonly updatedAt?: number
+  /** Changes whenever anything of it does. */
+  readonly version?: string
   /** Wherever the same was said: other documents, other senders. */
   readonly appearances?: readonly {
     readonly document: string
@@ -114,11 +118,12 @@ export interface Making {
 
 /** The whole resource: fields, generated narrative, security labels, time of taking, contained agents. */
 export function finish({ type, id, of, words, fields, extensions = [], cast }: Making): Resource {
-  const added = of.map(({ addedAt }) => addedAt).filter((at) => at !== undefined)
+  const added = of.map(({ addedAt, updatedAt = addedAt }) => updatedAt).filter((at) => at !== undefined)
   return {
     resourceType: type,
     id,
     meta: {
+      versionId: versionOf(of),
       lastUpdated: added.length === 0 ? undefined : instantAt(Math.max(...added)),
       security: securityOf(of.flatMap(({ item }) => item.labels ?? [])),
     },
@@ -127,6 +132,15 @@ export function finish({ type, id, of, words, fields, extensions = [], cast }: M
     extension: [...extensions],
     ...fields,
   }
+}
+
+/** Version of what was made of one entry, or of several: it changes with each of them. Undefined where one has none. */
+export function versionOf(of: readonly Sourced[]): string | undefined {
+  const versions = of.flatMap(({ version }) => version ?? [])
+  if (versions.length !== of.length || versions.length === 0) return undefined
+  const [only = ''] = versions
+  if (versions.length === 1 && /^[A-Za-z0-9.-]{1,64}$/.test(only)) return only
+  return createHash('sha256').update(versions.join('\n')).digest('hex').slice(0, 32)
 }
 
 function securityOf(labels: readonly Coding[]): JsonObject[] {
