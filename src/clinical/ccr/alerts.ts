@@ -2,6 +2,7 @@ import type { Concept } from '../../direct/datatypes.js'
 import { child, childrenOf } from '../../xml/node.js'
 import { denies } from '../denial.js'
 import { type Place, placesIn } from '../place.js'
+import { propensityKinds } from '../propensity.js'
 import { readSpan } from './dates.js'
 import { emit } from './object.js'
 import { reactionsOf } from './products.js'
@@ -9,22 +10,8 @@ import type { CcrScope } from './scope.js'
 import { deniedBy, nearestStatus, saysAbsent } from './status.js'
 import { codesOf, readCode, saying, together, wordsOf } from './types.js'
 
-/** SNOMED CT codes of kinds of allergy, which say what an alert is and not what it is against. */
-const allergyKinds = new Set([
-  '282100009',
-  '420134006',
-  '418038007',
-  '419511003',
-  '418471000',
-  '419199007',
-  '416098002',
-  '414285001',
-  '59037007',
-  '235719002',
-  '232347008',
-  '424213003',
-  '426232007',
-])
+/** What CCRs name as kinds beside those. */
+const allergyKinds = new Set([...propensityKinds, '424213003'])
 
 const allergyWords = /allerg|adverse|intoleran|sensitiv|anaphyla/i
 /** Words for an allergy that is denied; the second only where the alert is one about allergies. */

@@ -2,6 +2,7 @@ import type { Allergy, Reaction } from '../../direct/clinical.js'
 import type { Concept } from '../../direct/datatypes.js'
 import { child, childrenOf, descend, textOf, type XmlNode } from '../../xml/node.js'
 import { denies } from '../denial.js'
+import { propensityKinds } from '../propensity.js'
 import {
   given,
   isNegated,
@@ -18,25 +19,8 @@ import { emit, intentOf, withNarrative } from './statement.js'
 import { conditionStatus } from './status.js'
 import { isA, templates } from './templates.js'
 
-/** SNOMED CT kinds of propensity: as an observation's value they say what sort of allergy it is, not to what. */
-const kinds = new Set([
-  '420134006',
-  '282100009',
-  '418038007',
-  '419511003',
-  '418471000',
-  '419199007',
-  '416098002',
-  '414285001',
-  '59037007',
-  '235719002',
-  '232347008',
-  '609328004',
-  '106190000',
-  '281647001',
-  '426232007',
-  '782197009',
-])
+/** As an observation's value they say what sort of allergy it is, not to what. */
+const kinds = new Set([...propensityKinds, '609328004', '106190000', '281647001', '782197009'])
 
 /**
  * One item for an allergy observation (C-CDA 22.4.7, CCD 1.18). `negationInd` with a substance says that the patient is not

@@ -276,10 +276,7 @@ export function dataObject(entry: CcrEntry): Markup | undefined {
       return object('SocialHistoryElement', entry, {
         dates: span(when, 'Start date'),
         type: described('Type', content.test),
-        about:
-          content.value?.kind === 'concept'
-            ? described('Description', content.value.concept)
-            : words('Description', valueWords(content.value)),
+        about: describedValue(content.value),
       })
     case 'functional-status':
       return object(
@@ -317,10 +314,7 @@ export function dataObject(entry: CcrEntry): Markup | undefined {
       return object('AdvanceDirective', entry, {
         dates: span(when, 'Start date'),
         type: described('Type', content.directive),
-        about:
-          content.value?.kind === 'concept'
-            ? described('Description', content.value.concept)
-            : words('Description', valueWords(content.value)),
+        about: describedValue(content.value),
       })
     case 'insurance':
       return object(
@@ -432,6 +426,11 @@ function doses(dose: Quantity | undefined, range: QuantityRange | undefined, rat
 }
 
 /** A period in numbers where nothing else is said with it, a moment as a date, all else in words. */
+/** A value as the Description of an object: its code where it has one, else words. */
+function describedValue(value: Value | undefined): Content {
+  return value?.kind === 'concept' ? described('Description', value.concept) : words('Description', valueWords(value))
+}
+
 function timed(timing: Timing): Content {
   const { period, periodHigh, event, moment: at, text } = timing
   const bare = !periodHigh && event === undefined
