@@ -43,7 +43,8 @@ const job: Family<'job'> = {
   form: /^certificates$/,
   check({ id, payload }) {
     const { kind, owner, id: asked } = jsonOf(payload)
-    if (kind === 'ask') sound(isOwner(owner) && id === `ask ${owner} ${asked}`, 'it asks for no owner')
+    if (kind === 'first') sound(isOwner(owner) && id === `first ${owner}`, 'it is for no owner')
+    else if (kind === 'ask') sound(isOwner(owner) && id === `ask ${owner} ${asked}`, 'it asks for no owner')
     else sound((kind === 'daily' || kind === 'lists') && id === kind, 'it is no work that is known')
     return []
   },

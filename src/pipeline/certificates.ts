@@ -10,6 +10,7 @@ import type { Registrar } from '../ports/registrar.js'
 import type { ClaimedJob, Store } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
 import { type Ending, type ExpiryPorts, endings, measureEndings, warnOfEndings } from './expiry.js'
+import { firstCertificate } from './first-certificate.js'
 import { certificateQueue, openRegistrations, type Registrations } from './registration.js'
 import { type RenewalPolicy, renew, renewalPolicy } from './renewal.js'
 import { startWork } from './work.js'
@@ -54,11 +55,13 @@ export const certificateWork = {
   dailyMs: 86_400_000,
 }
 
-/** What waits in the queue: renewing and warning, revocation lists, and one registrar to be asked. */
+/** What waits in the queue: renewing and warning, revocation lists, one registrar to be asked, one address without any. */
 export type CertificateJob =
   | { readonly kind: 'daily' }
   | { readonly kind: 'lists' }
   | { readonly kind: 'ask'; readonly owner: string; readonly id: string }
+  /** An address that a person took has none yet. */
+  | { readonly kind: 'first'; readonly owner: string }
 
 /** Brings the parts together; nothing runs by itself until `startCertificates`. */
 export function openCertificates(ports: CertificatePorts, settings: CertificateSettings = {}): Certificates {
@@ -85,6 +88,8 @@ export function openCertificates(ports: CertificatePorts, settings: CertificateS
         const owner = parseAddress(job.owner) ?? parseDomain(job.owner)
         return owner && registrations.advance(owner, job.id)
       }
+      case 'first':
+        return firstCertificate(job.owner, 'system', { ...ports, registrations })
     }
   }
 

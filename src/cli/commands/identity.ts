@@ -20,6 +20,7 @@ interface PolicyOptions {
   readonly requireEmailProtection?: string
   readonly requiredPolicies?: string
   readonly identityProofing?: DomainPolicy['identityProofing']
+  readonly activation?: DomainPolicy['activation']
 }
 
 /** `domain add|list|set|remove`: whom we serve, and what each domain demands. */
