@@ -7,6 +7,7 @@ import { authorityFamilies } from './authority/families.js'
 import type { MoveTarget, Operator, RestoreOutcome, Upkeep, UpkeepProgress } from './cli/operator.js'
 import { describeProblem, loadConfig } from './config/load.js'
 import { type Config, settings } from './config/settings.js'
+import { connectFamilies } from './connect/families.js'
 import { deliveryFamilies } from './delivery/families.js'
 import { directoryFamilies } from './directory/families.js'
 import { certificatesOf, tokenPlace } from './gateway/certificates.js'
@@ -57,6 +58,7 @@ export const rowFamilies: readonly RowFamily[] = [
   ...mailboxFamilies,
   ...recordFamilies,
   ...directoryFamilies,
+  ...connectFamilies,
   ...authorityFamilies,
   ...keyringFamilies,
   ...pipelineFamilies,

@@ -59,6 +59,16 @@ const listed: Family<'entry'> = {
   },
 }
 
+const authorized: Family<'entry'> = {
+  kind: 'entry',
+  name: 'authorized pickup',
+  form: /^connect\/authorized\/[A-Za-z0-9._-]{1,64}\/\d{15}-[0-9a-f]{32}-[0-9a-f]{16}$/,
+  check({ key, value }) {
+    sound(value.length === 0, 'the value is not empty')
+    return [{ kind: 'entry', key: requestKey(key.slice(-49, -17)) }]
+  },
+}
+
 const ticket: Family<'entry'> = {
   kind: 'entry',
   name: 'pickup ticket',
@@ -84,4 +94,4 @@ const job: Family<'job'> = {
 }
 
 /** Every row that the machine of this room writes; packages have families of their own. */
-export const connectFamilies: readonly RowFamily[] = [request, code, external, listed, ticket, job]
+export const connectFamilies: readonly RowFamily[] = [request, code, external, listed, authorized, ticket, job]

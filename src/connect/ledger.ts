@@ -82,7 +82,7 @@ export function openLedger(ports: RequestPorts, options: RequestOptions): Reques
     put: ({ row, words, version }, changed, more) =>
       storing(vault, { ...row, ...changed }, { ...words, ...more }, version),
     async ended(stored, row, end, words) {
-      return (await options.rules[stored.row.of]?.ended?.(view(stored, row, words), end)) ?? {}
+      return (await options.rules[stored.row.of]?.ended?.(view(stored, row, words), end, view(stored))) ?? {}
     },
     view,
     audited: (action, actor, { id, of, owner }, outcome = 'success', reason) => ({

@@ -39,6 +39,8 @@ export const connectLimits = {
   /** Rows of one read of a walk. */
   rowsPerRead: 500,
   page: 200,
+  /** How far back the next poll begins: longer than a commit takes, so that none falls between two polls. */
+  pollOverlapMs: 60_000,
 }
 
 export type ConnectLimits = typeof connectLimits

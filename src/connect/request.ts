@@ -180,8 +180,8 @@ export interface KindRules {
   ): Promise<
     { readonly kind: 'right'; readonly secret?: Uint8Array } | { readonly kind: 'wrong' } | { readonly kind: 'damaged' }
   >
-  /** What becomes true with an end. `rejected` is none for good: the code works on. */
-  ended?(request: ConnectRequest, end: RequestEnd): Promise<Batch>
+  /** What becomes true with an end; `before` is the request as it was. `rejected` is none for good: the code works on. */
+  ended?(request: ConnectRequest, end: RequestEnd, before: ConnectRequest): Promise<Batch>
 }
 
 export type Changed = { readonly kind: 'changed'; readonly request: ConnectRequest; readonly parts: Batch }

@@ -54,7 +54,7 @@ const features = {
     holds: 'Applications, what people granted them in which record, and the history of what was done.',
   },
   connect: {
-    may: ['direct', 'ports'],
+    may: ['direct', 'ports', 'people', 'consent', 'record'],
     holds: 'Pickup codes and what they open: Patient Connect, packages left for somebody, mail held for newcomers.',
   },
 }
