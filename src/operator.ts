@@ -8,6 +8,7 @@ import type { MoveTarget, Operator, RestoreOutcome, Upkeep, UpkeepProgress } fro
 import { describeProblem, loadConfig } from './config/load.js'
 import { type Config, settings } from './config/settings.js'
 import { connectFamilies } from './connect/families.js'
+import { packageFamilies } from './connect/package/families.js'
 import { deliveryFamilies } from './delivery/families.js'
 import { directoryFamilies } from './directory/families.js'
 import { certificatesOf, tokenPlace } from './gateway/certificates.js'
@@ -63,6 +64,7 @@ export const rowFamilies: readonly RowFamily[] = [
   ...keyringFamilies,
   ...pipelineFamilies,
   ...deliveryFamilies,
+  ...packageFamilies,
   ...resolveFamilies,
   ...auditFamilies,
   ...upkeepFamilies,
