@@ -1,9 +1,12 @@
+import type { Actor } from '../direct/access.js'
 import type { RecordItemType } from '../direct/clinical.js'
 import { recordItemTypes } from '../direct/clinical.js'
+import { together } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import type { Shown } from './entries.js'
+import { changeParts, changesBetween } from './feed.js'
 import type { DecideOutcome, DecisionView, DeedRequest, recordLimits } from './item.js'
-import { type BookPorts, type Books, bookParts, type Ledger } from './ledger.js'
+import { type BookPorts, type Books, bookParts, headAfter, type Ledger } from './ledger.js'
 import { type Decision, type Deed, standing } from './reconcile/decision.js'
 import { isOfAnother, type Reconciled } from './reconcile/reconcile.js'
 import { isId } from './rows.js'
@@ -25,7 +28,7 @@ export async function decide(
   ports: BookPorts & { readonly clock: Clock; shownIn(recordId: string): Promise<Shown> },
   recordId: string,
   requests: readonly DeedRequest[],
-  by: string,
+  by: string | Actor,
   limits: typeof recordLimits,
 ): Promise<DecideOutcome> {
   const refuse = (detail: string) => ({ kind: 'not-possible' as const, index: 0, detail })
@@ -46,7 +49,8 @@ export async function decide(
   const at = ports.clock.now()
   const decisions = placed.map(({ type, deed }, index) => {
     const id = `${seq}.${String(index).padStart(5, '0')}`
-    return { type, decision: { id, seq, at, by, deed } }
+    const who = typeof by === 'string' ? { by } : { by: by.by, actor: by }
+    return { type, decision: { id, seq, at, ...who, deed } }
   })
   const changed = new Map<RecordItemType, Ledger>()
   for (const { type, decision } of decisions) {
@@ -58,8 +62,12 @@ export async function decide(
   }
   const ofHead = decisions.flatMap(({ type, decision }) => (type === undefined ? [decision] : []))
   if (head.decisions.length + ofHead.length > limits.decisionsPerType) return refuse('too many decisions were made')
-  const next = { ...head, revision: seq, decisions: [...head.decisions, ...ofHead] }
-  const parts = await bookParts(ports, recordId, books, next, changed)
+  const next = await headAfter(books, { decisions: [...head.decisions, ...ofHead] }, changed)
+  const feed = await changesBetween(shown, await shown.after(next, changed))
+  const parts = together(
+    await bookParts(ports, recordId, books, next, changed),
+    await changeParts(ports, recordId, seq, at, feed),
+  )
   return { kind: 'decided', parts, decisions: decisions.map(({ decision }) => decision.id) }
 }
 
@@ -126,6 +134,7 @@ async function ofEntry(request: OfEntry, shown: Shown): Promise<readonly Placed[
     return { kind: 'stale', detail: 'the entry changed since it was read' }
   }
   if (isOfAnother(entry.state)) return notPossible('its document has to be released first')
+  if (entry.state === 'deleted') return notPossible('it is deleted: restore it first')
   const deed = await deedOn(entry, request, shown)
   return 'detail' in deed ? deed : [{ type: entry.type, deed }]
 }
@@ -153,6 +162,8 @@ async function deedOn(entry: Reconciled, request: OfEntry, shown: Shown): Promis
       const out = request.statements.filter((id) => statements.includes(id))
       const from = statements.filter((id) => !out.includes(id))
       if (out.length !== new Set(request.statements).size) return notPossible('a statement is not of this entry')
+      if (entry.members.some(({ fact }) => fact.written && out.includes(fact.id)))
+        return notPossible('what was written here stays with its entry')
       if (out.length === 0 || from.length === 0) return notPossible('some statements go, and some stay')
       if (statements.length > splitAtMost) return notPossible('too many statements to split')
       return { kind: 'split', statements: out, from }
@@ -169,6 +180,7 @@ async function partner(entry: Reconciled, id: string, shown: Shown): Promise<Rec
   if (!other) return { kind: 'missing', detail: 'no such other entry' }
   if (other.id === entry.id) return notPossible('both are the same entry')
   if (other.type !== entry.type) return notPossible('the other entry is of another kind')
+  if (other.state === 'deleted') return notPossible('the other is deleted: restore it first')
   return isOfAnother(other.state) ? notPossible('the other document has to be released first') : other
 }
 
@@ -224,6 +236,8 @@ function statementsIn(deed: Deed): readonly string[] {
   switch (deed.kind) {
     case 'add':
     case 'ignore':
+    case 'delete':
+    case 'restore':
       return deed.statements
     case 'replace':
       return [...deed.statements, ...deed.replaced]

@@ -1,10 +1,21 @@
 import type { RecordItemType } from '../direct/clinical.js'
 import { recordItemTypes } from '../direct/clinical.js'
 import { VaultFailed } from '../ports/vault.js'
-import type { RecordEntry, RecordPolicy, recordLimits, StoredItem } from './item.js'
-import { type BookPorts, type Books, type HeadDocument, openBooks, type RecordStanding, standingOf } from './ledger.js'
+import type { RecordEntry, RecordPolicy, recordLimits, Stamp, StoredItem } from './item.js'
+import {
+  type BookPorts,
+  type Books,
+  booksAfter,
+  type Head,
+  type HeadDocument,
+  type Ledger,
+  openBooks,
+  type RecordStanding,
+  standingOf,
+} from './ledger.js'
 import { type Reconciled, reconcile, reconcileInTurns } from './reconcile/reconcile.js'
 import { headKey, itemKey, openJson, ownerOf } from './rows.js'
+import { lookOf } from './sight.js'
 
 /** What a record says; entries are worked out type by type, when somebody asks. */
 export interface Shown {
@@ -15,6 +26,15 @@ export interface Shown {
   entries(types?: readonly RecordItemType[]): Promise<readonly Reconciled[]>
   /** The entry with this id, or with this statement; an id that a merge took away still finds the entry. */
   named(id: string): Promise<Reconciled | undefined>
+  /**
+   * What the record says once a commit of this head and these ledgers is there. Remembered, so that it is not read and
+   * worked out again then.
+   */
+  after(next: Head, changed: ReadonlyMap<RecordItemType, Ledger>): Promise<Shown>
+  /** Types whose entries another says otherwise: by what was touched, or because documents stand otherwise. */
+  differs(other: Shown): readonly RecordItemType[]
+  /** What the entries of all types depend on beside their ledgers. */
+  readonly stands: string
 }
 
 /** The entries of one type, and what they were worked out from. */
@@ -29,7 +49,13 @@ interface Worked {
 type Remembered = Map<RecordItemType, Worked>
 
 /** What a record says by its books. What `remembered` has of types that nothing touched is not worked out again. */
-async function shownBy(ports: BookPorts, recordId: string, books: Books, remembered: Remembered): Promise<Shown> {
+async function shownBy(
+  ports: BookPorts,
+  recordId: string,
+  books: Books,
+  remembered: Remembered,
+  foresee: (books: Books, types: Remembered) => void = () => {},
+): Promise<Shown> {
   const { pause } = ports
   const standing = await standingOf(books)
   const documents = new Map(books.head.documents.map((document) => [document.sha256, document]))
@@ -88,7 +114,20 @@ async function shownBy(ports: BookPorts, recordId: string, books: Books, remembe
     return undefined
   }
 
-  return { books, documents, standing, entries, named }
+  const shown: Shown = {
+    ...{ books, documents, standing, entries, named, stands },
+    async after(next, changed) {
+      const later = booksAfter(books, next, changed)
+      const types: Remembered = new Map(remembered)
+      foresee(later, types)
+      return shownBy(ports, recordId, later, types)
+    },
+    differs: (other) =>
+      recordItemTypes.filter(
+        (type) => other.stands !== stands || other.books.head.touched?.[type] !== books.head.touched?.[type],
+      ),
+  }
+  return shown
 }
 
 function sorted(some: ReadonlySet<string> | ReadonlyMap<string, number>): readonly unknown[] {
@@ -101,6 +140,8 @@ function sorted(some: ReadonlySet<string> | ReadonlyMap<string, number>): readon
  */
 export function rememberedEntries(ports: BookPorts, limits: typeof recordLimits) {
   const records = new Map<string, { readonly version: number; readonly shown: Shown; readonly types: Remembered }>()
+  /** What the last write of a record would make of it, until somebody looks. */
+  const foreseen = new Map<string, { readonly books: Books; readonly types: Remembered }>()
   const statements = ({ types, shown }: { readonly types: Remembered; readonly shown: Shown }) =>
     types.size === 0
       ? 0
@@ -125,13 +166,42 @@ export function rememberedEntries(ports: BookPorts, limits: typeof recordLimits)
       forget()
       return known.shown
     }
-    const types: Remembered = new Map(known?.types)
-    const books = await openBooks(ports, recordId, known?.shown.books)
-    const shown = await shownBy(ports, recordId, books, types)
+    const coming = foreseen.get(recordId)
+    foreseen.delete(recordId)
+    const books = await openBooks(ports, recordId, known?.shown.books, coming?.books)
+    const came = coming !== undefined && coming.books.head.token === books.head.token
+    const types: Remembered = new Map(came ? coming.types : known?.types)
+    const shown = await shownBy(ports, recordId, books, types, (later, some) => {
+      if (foreseen.size >= limits.rememberedRecords) foreseen.clear()
+      foreseen.set(recordId, { books: later, types: some })
+    })
     if (books.headVersion !== 'absent') records.set(recordId, { version: books.headVersion, shown, types })
     forget()
     return shown
   }
+}
+
+/** When an entry came, and who wrote it where nobody's document did. */
+export function createdOf({ members }: Reconciled, documents: Shown['documents']): Stamp | undefined {
+  const first = members[0]?.fact
+  if (first?.written) return { at: first.written.at, actor: first.written.actor }
+  const at = first && documents.get(first.document)?.addedAt
+  return at === undefined ? undefined : { at }
+}
+
+/** The last that was done to an entry: written, deleted or restored, or told by another document. */
+export function updatedOf({ members, stamp }: Reconciled, documents: Shown['documents']): Stamp | undefined {
+  const told = members.map(({ fact }) => documents.get(fact.document)?.addedAt ?? 0)
+  const at = told.reduce((last, one) => Math.max(last, one), 0)
+  if (stamp && stamp.at >= at) return { at: stamp.at, actor: stamp.actor }
+  return at === 0 ? undefined : { at }
+}
+
+/** Whether anybody may change or delete an entry: neither where its author said no, nor where a sender did. */
+export function isReadOnly({ members }: Reconciled, documents: Shown['documents']): boolean {
+  return members.some(
+    ({ fact: { written, document } }) => written?.readOnly === true || documents.get(document)?.readOnly === true,
+  )
 }
 
 /** An entry with the statement that it shows, opened. Throws VaultFailed or SyntaxError where its row is damaged. */
@@ -145,19 +215,29 @@ export async function openEntry(
   const { id, state, shown, members, conflicts, review, version } = entry
   const row = await store.get(itemKey(recordId, shown.id))
   if (!row) throw new VaultFailed('A statement has no row')
-  const { item, addedAt, source } = await openJson<StoredItem>(vault, ownerOf(recordId), row.key, row.value)
+  const stored = await openJson<StoredItem>(vault, ownerOf(recordId), row.key, row.value)
+  const { item, addedAt, source, authored } = stored
+  const { actor: _, flags: __, ...beside } = authored ?? {}
+  const flags = {
+    ...(lookOf(entry).personal && { personal: true }),
+    ...(isReadOnly(entry, documents) && { readOnly: true }),
+  }
   return {
-    ...{ id, recordId, state, item, addedAt, source },
+    ...{ id, recordId, state, item, addedAt, ...(source && { source }) },
     appearances: members.flatMap(({ fact, standing }) => {
-      const document = documents.get(fact.document)
-      const told = document ?? { addedAt, source }
-      const where = { statement: fact.id, document: fact.document, entry: fact.path }
-      return [{ ...where, addedAt: told.addedAt, source: told.source, standing }]
+      const { written } = fact
+      const told = written ? { addedAt: written.at } : (documents.get(fact.document) ?? { addedAt, source })
+      const where = { statement: fact.id, document: fact.document, entry: fact.path, addedAt: told.addedAt }
+      return [{ ...where, ...('source' in told && told.source && { source: told.source }), standing }]
     }),
     conflicts,
     review,
     withheld: shown.labels?.some((label) => withheldLabels.includes(label)) ?? false,
     version,
+    created: createdOf(entry, documents) ?? { at: addedAt },
+    updated: updatedOf(entry, documents) ?? { at: addedAt },
+    ...(Object.keys(flags).length > 0 && { flags }),
+    ...beside,
   }
 }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { RecordItem, RecordItemType } from '../direct/clinical.js'
 import { recordItemTypes } from '../direct/clinical.js'
 import { type Batch, type Store, within } from '../ports/store.js'
@@ -18,6 +19,8 @@ export interface HeadDocument extends DocumentFact {
   readonly match: PatientMatch
   /** Documents before it that tell of somebody else; asked where the record could not say whose it is. */
   readonly strangers?: readonly Stranger[]
+  /** What was read from it is neither changed nor deleted: whoever sent it said so. */
+  readonly readOnly?: true
 }
 
 /** How the documents of a record stand, and against which others those that are held. */
@@ -36,6 +39,16 @@ export interface Head {
   readonly touched?: Readonly<Partial<Record<RecordItemType, number>>>
   /** How many pages the ledger of a type has. */
   readonly pages?: Readonly<Partial<Record<RecordItemType, number>>>
+  /** What was written here takes up; absent where nobody wrote since this was counted. */
+  readonly usage?: Usage
+  /** Tells this head from every other one of its revision: whoever made it knows what the ledgers say. */
+  readonly token?: string
+}
+
+/** Statements that people and applications wrote, old versions among them, and all bytes: theirs, blobs, documents. */
+export interface Usage {
+  readonly items: number
+  readonly bytes: number
 }
 
 /** All statements of one type, and what was decided on them. */
@@ -66,9 +79,14 @@ const emptyLedger: Ledger = { facts: [], decisions: [] }
 /**
  * Opens the books of a record. The head is read first, and every change writes it: a ledger that changes in between makes
  * the commit fail. A record from before there were books gets them from its items. What `before` has of ledgers that did
- * not change since is not opened again. Throws VaultFailed.
+ * not change since is not opened again, nor what `foreseen` has where that is what was committed. Throws VaultFailed.
  */
-export async function openBooks({ store, vault }: BookPorts, recordId: string, before?: Books): Promise<Books> {
+export async function openBooks(
+  { store, vault }: BookPorts,
+  recordId: string,
+  before?: Books,
+  foreseen?: Books,
+): Promise<Books> {
   const owner = ownerOf(recordId)
   const row = await store.get(headKey(recordId))
   if (!row) {
@@ -78,9 +96,10 @@ export async function openBooks({ store, vault }: BookPorts, recordId: string, b
   }
   const head = await openJson<Head>(vault, owner, row.key, row.value)
   const read = new Map<RecordItemType, Promise<Ledger>>()
+  const came = head.token !== undefined && head.token === foreseen?.head.token
   for (const type of recordItemTypes) {
     const unchanged = before?.headVersion !== 'absent' && before?.head.touched?.[type] === head.touched?.[type]
-    const known = unchanged ? before?.known(type) : undefined
+    const known = came ? foreseen?.known(type) : unchanged ? before?.known(type) : undefined
     if (known) read.set(type, known)
   }
   const open = async (type: RecordItemType) => {
@@ -104,6 +123,38 @@ export async function openBooks({ store, vault }: BookPorts, recordId: string, b
     },
     known: (type) => read.get(type),
   }
+}
+
+/** The books as they will be once what `bookParts` answers for the same head and ledgers is committed. */
+export function booksAfter(books: Books, next: Head, changed: ReadonlyMap<RecordItemType, Ledger>): Books {
+  const touched = { ...next.touched }
+  for (const type of changed.keys()) touched[type] = next.revision
+  const known = new Map([...changed].map(([type, ledger]) => [type, Promise.resolve(ledger)]))
+  return {
+    head: { ...next, touched },
+    headVersion: books.headVersion,
+    ledger: (type) => known.get(type) ?? books.ledger(type),
+    known: (type) => known.get(type) ?? books.known(type),
+  }
+}
+
+/** The head that follows: one revision later, with a token that no other head of any record has but one that says the same. */
+export async function headAfter(
+  { head, ledger }: Books,
+  next: Partial<Pick<Head, 'documents' | 'decisions' | 'usage'>>,
+  changed: ReadonlyMap<RecordItemType, Ledger>,
+): Promise<Head> {
+  const revision = head.revision + 1
+  const hash = createHash('sha256').update(JSON.stringify([head.token ?? '', revision, next.usage ?? 0]))
+  for (const [type, { facts, decisions }] of changed) {
+    const before = await ledger(type)
+    const added = [facts.slice(before.facts.length), decisions.slice(before.decisions.length)]
+    hash.update(JSON.stringify([type, ...added]))
+  }
+  const { documents = head.documents, decisions = head.decisions } = next
+  const told = documents.slice(head.documents.length).map(({ sha256, seq, addedAt }) => [sha256, seq, addedAt])
+  hash.update(JSON.stringify([told, decisions.slice(head.decisions.length)]))
+  return { ...head, ...next, revision, token: hash.digest('base64url').slice(0, 22) }
 }
 
 /** What must be committed so that the books say this from now on. Where there were none, all ledgers are written. */
@@ -177,7 +228,7 @@ export async function standingOf({ head, ledger }: Books): Promise<RecordStandin
   const of = (kind: 'release' | 'reject') =>
     new Map([...said].flatMap(([sha256, word]) => (word.kind === kind ? [[sha256, word.seq] as const] : [])))
   const [released, rejected] = [of('release'), of('reject')]
-  const words = lastWords(standing(onPatients))
+  const words = lastWords(standing(onPatients), facts)
   const sayings = new Set(facts.flatMap(({ id, says }) => (words.get(id)?.kind === 'add' ? [says] : [])))
   const taken = new Set(facts.flatMap(({ says, document }) => (sayings.has(says) ? [document] : [])))
   const against = heldDocuments(documents, { released, rejected, taken })

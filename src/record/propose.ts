@@ -3,8 +3,17 @@ import { keepBody } from '../ports/body.js'
 import { type Batch, together } from '../ports/store.js'
 import { VaultFailed } from '../ports/vault.js'
 import { openEntry, type Shown } from './entries.js'
-import type { ItemSource, ReadDocument, RecordPolicy, recordLimits, StoredDocument, StoredItem } from './item.js'
-import { type Books, bookParts, type HeadDocument, type Ledger, modeOf } from './ledger.js'
+import { changeParts, changesBetween } from './feed.js'
+import type {
+  ItemSource,
+  ReadDocument,
+  RecordPolicy,
+  recordLimits,
+  StatedFacts,
+  StoredDocument,
+  StoredItem,
+} from './item.js'
+import { type Books, bookParts, type HeadDocument, headAfter, type Ledger, modeOf } from './ledger.js'
 import { matchPatient, strangersAmong } from './match.js'
 import { documentFact } from './reconcile/documents.js'
 import { digestOf, type Fact, factOf } from './reconcile/fact.js'
@@ -19,7 +28,7 @@ import { bytesKey, dayOf, documentKey, isId, itemKey, openJson, ownerOf, sealJso
 export async function propose(
   ports: RecordPorts & { shownIn(recordId: string): Promise<Shown> },
   recordId: string,
-  { documents, sender, mailbox, messageId, spoolId }: Proposal,
+  { documents, sender, mailbox, messageId, spoolId, readOnly, stated }: Proposal,
   policy: RecordPolicy,
   limits: typeof recordLimits,
 ) {
@@ -30,6 +39,7 @@ export async function propose(
   const told: Told = {
     ...{ seq: head.revision + 1, addedAt: ports.clock.now() },
     source: { messageId, spoolId, sender, mailbox },
+    ...(stated && { stated }),
   }
   const { ids, kept } = withinLimit(documents, limits)
   const known = await knownPatient(ports, recordId, shown, policy)
@@ -38,6 +48,7 @@ export async function propose(
   const fresh = new Map<RecordItemType, Fact[]>()
   const parts: Batch[] = []
   const added = new Set<string>()
+  let brought = 0
 
   for (const [sha256, document] of new Map(kept.map((one) => [one.item.provenance.document, one]))) {
     const before = heads.get(sha256)
@@ -49,6 +60,7 @@ export async function propose(
       ...{ ...told, match },
       ...(says !== undefined && { patient: says }),
       ...(strangers.length > 0 && { strangers }),
+      ...(readOnly && { readOnly }),
     }
     heads.set(sha256, seen)
     if (patient && says !== undefined && patients.size < limits.patientsCompared) patients.set(says, patient)
@@ -60,19 +72,27 @@ export async function propose(
       (item) => factOf(item, dayOf(item), told.seq, auto),
       limits,
     )
-    if (!before) parts.push(await documentParts(ports, recordId, sha256, document, diagnostics, told, limits))
+    if (!before) {
+      parts.push(await documentParts(ports, recordId, sha256, document, diagnostics, told, limits))
+      brought += document.bytes.length
+    }
     parts.push(...(await inOrder(items, (item) => itemParts(ports, recordId, item, told))))
     for (const { id } of items) added.add(id)
   }
   if (parts.length === 0) return { parts: {}, itemIds: ids, addedIds: [] }
 
-  const next = { ...head, revision: told.seq, documents: [...heads.values()] }
-  if (JSON.stringify(next).length > limits.headChars) return { parts: {}, itemIds: [], addedIds: [] }
+  if (JSON.stringify({ ...head, documents: [...heads.values()] }).length > limits.headChars)
+    return { parts: {}, itemIds: [], addedIds: [] }
   const changed = new Map<RecordItemType, Ledger>()
   for (const [type, facts] of fresh) {
     const ledger = await books.ledger(type)
     changed.set(type, { ...ledger, facts: [...ledger.facts, ...facts] })
   }
+  const { items: written, bytes } = head.usage ?? { items: 0, bytes: 0 }
+  const usage = { items: written, bytes: bytes + brought }
+  const next = await headAfter(books, { documents: [...heads.values()], usage }, changed)
+  const feed = await changesBetween(shown, await shown.after(next, changed))
+  parts.push(await changeParts(ports, recordId, next.revision, told.addedAt, feed))
   parts.push(await bookParts(ports, recordId, books, next, changed))
   return { parts: together(...parts), itemIds: ids, addedIds: ids.filter((id) => added.has(id)) }
 }
@@ -81,6 +101,7 @@ interface Told {
   readonly seq: number
   readonly addedAt: number
   readonly source: ItemSource
+  readonly stated?: StatedFacts
 }
 
 /** The documents with as many of their items as one batch may have, saying so where that is not all. */
@@ -205,9 +226,14 @@ async function inOrder<From, To>(all: readonly From[], work: (one: From) => Prom
   return done
 }
 
-async function itemParts({ vault }: RecordPorts, recordId: string, item: RecordItem, told: Told): Promise<Batch> {
+async function itemParts(
+  { vault }: RecordPorts,
+  recordId: string,
+  item: RecordItem,
+  { seq, addedAt, source }: Told,
+): Promise<Batch> {
   const key = itemKey(recordId, item.id)
-  const stored: StoredItem = { recordId, ...told, item }
+  const stored: StoredItem = { recordId, seq, addedAt, source, item }
   return { put: [{ key, value: await sealJson(vault, ownerOf(recordId), key, stored) }] }
 }
 
@@ -218,7 +244,7 @@ async function documentParts(
   sha256: string,
   { item, bytes, entries }: ReadDocument,
   diagnostics: readonly Diagnostic[],
-  { addedAt, source }: Told,
+  { addedAt, source, stated }: Told,
   limits: typeof recordLimits,
 ): Promise<Batch> {
   const key = documentKey(recordId, sha256)
@@ -231,6 +257,7 @@ async function documentParts(
     sizeBytes: bytes.length,
     addedAt,
     source,
+    ...(stated && { stated }),
     diagnostics: diagnostics.slice(0, limits.diagnosticsPerDocument),
     entries: entries.slice(0, limits.itemsPerProposal),
   }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { RecordItem, RecordItemType } from '../direct/clinical.js'
 import type { PartialDate } from '../direct/datatypes.js'
 import type { Vault } from '../ports/vault.js'
@@ -14,6 +15,12 @@ import type { Vault } from '../ports/vault.js'
  * | `record/<record>/ledger/<type>/<page>`        | facts and decisions of a type, sealed |
  * | `record/<record>/document/<sha256>`           | what is known of the document, sealed |
  * | `record/<record>/bytes/<sha256>`              | its bytes, sealed (see ports/body)    |
+ * | `record/<record>/change/<revision>`           | what a commit did to entries, sealed  |
+ * | `record/<record>/client/<digest>`             | entry of a client id, sealed          |
+ * | `record/<record>/upload/<id>`                 | an upload that goes on, sealed        |
+ * | `record/<record>/piece/<id>/<n>`              | a piece of an upload or a blob, sealed |
+ * | `record/<record>/blob/<sha256>`               | what a blob is made of, sealed        |
+ * | `uploads/<due>/<record>/<id>`                 | when an upload nobody used is swept   |
  */
 export function itemKey(recordId: string, itemId: string): string {
   return `${ownerOf(recordId)}/item/${segment(itemId)}`
@@ -35,6 +42,40 @@ export function headKey(recordId: string): string {
 /** A page of what reconciliation needs of all items of one type. */
 export function ledgerKey(recordId: string, type: RecordItemType, page: number): string {
   return `${ownerOf(recordId)}/ledger/${type}/${page}`
+}
+
+/** What one commit did; in order of revisions. */
+export function changeKey(recordId: string, revision: number): string {
+  return `${ownerOf(recordId)}/change/${String(revision).padStart(12, '0')}`
+}
+
+export function changePrefix(recordId: string): string {
+  return `${ownerOf(recordId)}/change/`
+}
+
+/** The digest keeps what an application calls its items out of the keys. */
+export function clientKey(recordId: string, author: string, clientId: string): string {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([recordId, author, clientId]))
+    .digest('hex')
+  return `${ownerOf(recordId)}/client/${digest}`
+}
+
+export function uploadKey(recordId: string, id: string): string {
+  return `${ownerOf(recordId)}/upload/${segment(id)}`
+}
+
+export function pieceKey(recordId: string, id: string, n: number): string {
+  return `${ownerOf(recordId)}/piece/${segment(id)}/${String(n).padStart(5, '0')}`
+}
+
+export function blobKey(recordId: string, sha256: string): string {
+  return `${ownerOf(recordId)}/blob/${segment(sha256)}`
+}
+
+/** Uploads by when they are swept; `dueAt` in Unix milliseconds. */
+export function sweepKey(dueAt: number, recordId: string, id: string): string {
+  return `uploads/${String(dueAt).padStart(15, '0')}/${segment(recordId)}/${segment(id)}`
 }
 
 /** Where the items lie. */

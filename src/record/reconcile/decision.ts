@@ -1,3 +1,5 @@
+import type { Actor } from '../../direct/access.js'
+
 /** How a sender's documents come into a record: all proposals wait for a person, or what is safe is taken at once. */
 export type ReconcileMode = 'review' | 'automatic'
 
@@ -19,6 +21,10 @@ export type Deed =
   | { readonly kind: 'release'; readonly document: string }
   | { readonly kind: 'reject'; readonly document: string }
   | { readonly kind: 'mode'; readonly sender: string; readonly mode: ReconcileMode }
+  /** Whatever these statements told of is deleted; all of them stay in the record's history. */
+  | { readonly kind: 'delete'; readonly statements: readonly string[]; readonly shown: string }
+  /** It is not; as before, this statement is shown. */
+  | { readonly kind: 'restore'; readonly statements: readonly string[]; readonly shown: string }
   /** As if that decision had never been made. */
   | { readonly kind: 'undo'; readonly decision: string }
 
@@ -30,6 +36,8 @@ export interface Decision {
   readonly at: number
   /** Who decided, as the audit log names them. */
   readonly by: string
+  /** Who they are and how they came, where that is known. */
+  readonly actor?: Actor
   readonly deed: Deed
 }
 

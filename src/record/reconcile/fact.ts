@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Actor } from '../../direct/access.js'
 import type { ItemContent, RecordItem, RecordItemType } from '../../direct/clinical.js'
 import type { Concept, Identifier } from '../../direct/datatypes.js'
 import { subjectOf } from '../../direct/subject.js'
@@ -44,10 +45,25 @@ export interface Fact {
   readonly day: string
   /** Codes of its security labels. */
   readonly labels?: readonly string[]
+  /** Somebody wrote it here; no document told of it. */
+  readonly written?: Written
+}
+
+/** What the record has to know of a statement that somebody wrote: who and when, and what it is a version of. */
+export interface Written {
+  /** Unix milliseconds. */
+  readonly at: number
+  readonly actor: Actor
+  /** Id of the entry that says this from then on; where absent, it is a new one. */
+  readonly of?: string
+  readonly personal?: true
+  readonly readOnly?: true
+  /** Day on which it ends or ended. */
+  readonly endsAt?: string
 }
 
 /** The fact of an item; `day` is its position in lists. */
-export function factOf(item: RecordItem, day: string, seq: number, auto: boolean): Fact {
+export function factOf(item: RecordItem, day: string, seq: number, auto: boolean, written?: Written): Fact {
   const { content, provenance, when, labels } = item
   const at =
     content.type === 'result' || content.type === 'vital-sign'
@@ -73,6 +89,7 @@ export function factOf(item: RecordItem, day: string, seq: number, auto: boolean
     ...(asserted && { asserted }),
     says: digestOf(item),
     day,
+    ...(written && { written }),
     ...(labels &&
       labels.length > 0 && { labels: labels.slice(0, 100).map(({ code }) => code.slice(0, keyLimits.textChars)) }),
   }
@@ -264,7 +281,7 @@ export function digestOf({
 }
 
 /** JSON with its keys in order. */
-function stable(value: unknown): string {
+export function stable(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto'
+import type { Actor } from '../../direct/access.js'
 import { sameConcept } from './concept.js'
 import { type Decision, standing } from './decision.js'
 import type { Fact } from './fact.js'
 import { grouping, namesOf, type Ties } from './group.js'
 import { byMoment } from './moment.js'
 import { relate } from './relate.js'
+import { joinWritten } from './written.js'
 
 /** How an entry stands in the record. */
-export type EntryState = 'proposed' | 'current' | 'ignored' | 'held' | 'rejected' | 'superseded'
+export type EntryState = 'proposed' | 'current' | 'ignored' | 'held' | 'rejected' | 'superseded' | 'deleted'
 
 /** Whether an entry is of documents about somebody else, as it seems or as a person said: listed only when asked for. */
 export function isOfAnother(state: EntryState): boolean {
@@ -27,6 +29,14 @@ export type ReviewReason =
   /** The sender replaced the document, and the new one says nothing of it. */
   | 'withdrawn'
 
+/** The revision that wrote, deleted or restored something, when that was, and who did. */
+export interface Stamp {
+  readonly seq: number
+  /** Unix milliseconds. */
+  readonly at: number
+  readonly actor: Actor
+}
+
 /** An entry in terms of facts: which statement it shows, and how its others stand. */
 export interface Reconciled {
   /** Of the statement that came first. */
@@ -37,6 +47,8 @@ export interface Reconciled {
   readonly members: readonly { readonly fact: Fact; readonly standing: 'shown' | 'same' | 'waits' | 'superseded' }[]
   readonly conflicts: readonly { readonly field: string; readonly statements: readonly string[] }[]
   readonly review: readonly ReviewReason[]
+  /** What last wrote, deleted or restored it; absent where documents alone told of it. */
+  readonly stamp?: Stamp
   /** Changes whenever anything of the entry does. */
   readonly version: string
 }
@@ -88,14 +100,21 @@ function* reconciling(
 ): Generator<void, readonly Reconciled[]> {
   const outside = ({ document }: Fact) => documents.held.has(document) || documents.rejected.has(document)
   const stands = standing(decisions)
-  const words = lastWords(stands)
-  const groups = yield* grouping(
-    facts.filter((fact) => !outside(fact)),
-    tiesOf(stands),
+  const words = lastWords(stands, facts)
+  const stamps = stampsOf(facts, decisions)
+  const ties = tiesOf(stands)
+  const told = yield* grouping(
+    facts.filter((fact) => !fact.written && !outside(fact)),
+    ties,
+  )
+  const groups = joinWritten(
+    told,
+    facts.filter((fact) => fact.written),
+    ties.together,
   )
   const entries: Draft[] = []
   for (const [index, group] of groups.entries()) {
-    entries.push(entryOf(group, words, documents))
+    entries.push(stamped(entryOf(group, words, documents), stamps))
     if (index % 256 === 255) yield
   }
   const apart = facts.filter(outside).map((fact) => outsider(fact, documents.rejected.has(fact.document)))
@@ -105,6 +124,47 @@ function* reconciling(
     if (all.length % 1024 === 0) yield
   }
   return all
+}
+
+/**
+ * One entry by itself, as `reconcile` gives it but for what other entries say against it: what it will be once these
+ * decisions are made and all of its statements are there.
+ */
+export function entryWith(
+  members: readonly Fact[],
+  decisions: readonly Decision[],
+  documents: DocumentStanding,
+): Reconciled {
+  const words = lastWords(standing(decisions), members)
+  return versioned(stamped(entryOf(members, words, documents), stampsOf(members, decisions)))
+}
+
+/** What last wrote each statement, or deleted or restored what it told of, undone or not: revisions only grow. */
+function stampsOf(facts: readonly Fact[], decisions: readonly Decision[]): ReadonlyMap<string, Stamp> {
+  const stamps = new Map<string, Stamp>()
+  for (const { id, seq, written } of facts) if (written) stamps.set(id, { seq, at: written.at, actor: written.actor })
+  const named = new Map<string, readonly string[]>()
+  for (const { id, seq, at, by, actor: told, deed } of decisions) {
+    const actor: Actor = told ?? { by, avenue: 'page' }
+    const statements = stampedBy(deed, named)
+    if (deed.kind !== 'undo') named.set(id, statements)
+    for (const statement of statements) {
+      if ((stamps.get(statement)?.seq ?? 0) < seq) stamps.set(statement, { seq, at, actor })
+    }
+  }
+  return stamps
+}
+
+function stampedBy(deed: Decision['deed'], named: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  if (deed.kind === 'undo') return named.get(deed.decision) ?? []
+  return deed.kind === 'delete' || deed.kind === 'restore' ? deed.statements : []
+}
+
+function stamped(entry: Draft, stamps: ReadonlyMap<string, Stamp>): Draft {
+  if (stamps.size === 0) return entry
+  const all = entry.members.flatMap(({ fact }) => stamps.get(fact.id) ?? [])
+  const last = all.reduce<Stamp | undefined>((best, one) => (best && best.seq >= one.seq ? best : one), undefined)
+  return last ? { ...entry, stamp: last } : entry
 }
 
 function tiesOf(decisions: readonly Decision[]): Ties {
@@ -120,18 +180,26 @@ function tiesOf(decisions: readonly Decision[]): Ties {
 
 /** The last word on a statement. */
 export interface Word {
-  readonly kind: 'add' | 'ignore' | 'replaced'
+  readonly kind: 'add' | 'ignore' | 'replaced' | 'deleted'
   readonly seq: number
   readonly chosen: boolean
 }
 
-/** What was said last of each statement; decisions as `standing` gives them. */
-export function lastWords(decisions: readonly Decision[]): ReadonlyMap<string, Word> {
+/**
+ * What was said last of each statement; decisions as `standing` gives them. What somebody wrote they chose by writing it.
+ */
+export function lastWords(decisions: readonly Decision[], facts: readonly Fact[]): ReadonlyMap<string, Word> {
   const words = new Map<string, Word>()
   const say = (ids: readonly string[], kind: Word['kind'], seq: number, chosen = false) => {
     for (const id of ids) words.set(id, { kind, seq, chosen })
   }
+  for (const { id, seq, written } of facts) if (written) say([id], 'add', seq, true)
   for (const { deed, seq } of decisions) {
+    if (deed.kind === 'delete' || deed.kind === 'restore') {
+      const kind = deed.kind === 'delete' ? 'deleted' : 'add'
+      say(deed.statements, kind, seq)
+      say([deed.shown], kind, seq, true)
+    }
     if (deed.kind === 'add' || deed.kind === 'ignore') say(deed.statements, deed.kind, seq)
     if (deed.kind === 'choose') say([deed.statement], 'add', seq, true)
     if (deed.kind === 'replace') {
@@ -190,8 +258,9 @@ function entryOf(group: readonly Fact[], words: ReadonlyMap<string, Word>, docum
     .sort((a, b) => cameAt(a) - cameAt(b) || -byAge(a, b))
 
   const state = stateOf(word, { fresh, auto, live, type: first.type })
-  const told = live.length > 0 ? live : members
-  const entered = state === 'current' ? admitted(baseOf(members, live, words, choice), auto) : []
+  const again = word?.kind === 'deleted' && state === 'proposed'
+  const told = again ? fresh : live.length > 0 ? live : members
+  const entered = state === 'current' || state === 'deleted' ? admitted(baseOf(members, live, words, choice), auto) : []
   const shown = newest(entered.filter((fact) => live.includes(fact))) ?? newest(entered) ?? newest(told) ?? first
   const conflicts = conflictsOf(told.includes(shown) ? told : [...told, shown])
   const waits =
@@ -202,7 +271,7 @@ function entryOf(group: readonly Fact[], words: ReadonlyMap<string, Word>, docum
   const review: ReviewReason[] = [
     ...(state === 'proposed' ? (['new'] as const) : []),
     ...(waits.length > 0 ? (['version'] as const) : []),
-    ...(open && state !== 'ignored' && state !== 'superseded' ? (['conflict'] as const) : []),
+    ...(open && !settled.has(state) ? (['conflict'] as const) : []),
     ...(withdrawn ? (['withdrawn'] as const) : []),
   ]
   const standingOfFact = (fact: Fact) => {
@@ -235,11 +304,13 @@ interface Standing {
 function stateOf(word: Word | undefined, { fresh, auto, live, type }: Standing): EntryState {
   if (word?.kind === 'add') return 'current'
   // What was put aside comes up again only when somebody says something new of it.
-  if (word) return fresh.length > 0 ? 'proposed' : word.kind === 'ignore' ? 'ignored' : 'superseded'
+  if (word) return fresh.length > 0 ? 'proposed' : putAside[word.kind]
   if (auto.length > 0) return 'current'
   // An allergy is never dropped because a newer document does not have it.
   return live.length > 0 || type === 'allergy' ? 'proposed' : 'superseded'
 }
+
+const putAside = { ignore: 'ignored', replaced: 'superseded', deleted: 'deleted' } as const
 
 /** The statement that a person chose last, and when. */
 function choiceOf(members: readonly Fact[], words: ReadonlyMap<string, Word>) {
@@ -338,7 +409,7 @@ function* contradicted(entries: readonly Draft[], words: ReadonlyMap<string, Wor
     if (!others) return entry
     const conflict = { field: 'negation', statements: [entry.shown.id, ...others].sort() }
     const decided = [entry.shown.id, ...others].every((id) => words.has(id))
-    const quiet = decided || entry.state === 'ignored' || entry.state === 'superseded'
+    const quiet = decided || settled.has(entry.state)
     return {
       ...entry,
       conflicts: [...entry.conflicts, conflict],
@@ -346,6 +417,8 @@ function* contradicted(entries: readonly Draft[], words: ReadonlyMap<string, Wor
     }
   })
 }
+
+const settled: ReadonlySet<EntryState> = new Set(['ignored', 'superseded', 'deleted'])
 
 /** Entries looked at for one denial: beyond it a sender only repeats himself, and a person is told all the same. */
 const rivalsAtMost = 1000
@@ -396,7 +469,11 @@ function outsider(fact: Fact, rejected: boolean): Draft {
 }
 
 function versioned(entry: Draft): Reconciled {
-  const { id, state, shown, members, conflicts, review } = entry
-  const all = [id, state, shown.id, members.map(({ fact, standing: stands }) => [fact.id, stands]), conflicts, review]
+  const { id, state, shown, members, conflicts, review, stamp } = entry
+  const parts = members.map(({ fact, standing: stands }) => [fact.id, stands])
+  // What was written here has the revision that wrote it, so that no version ever comes again; what other entries say
+  // against it is no change of its own.
+  const all =
+    stamp === undefined ? [id, state, shown.id, parts, conflicts, review] : [id, state, shown.id, parts, stamp.seq]
   return { ...entry, version: createHash('sha256').update(JSON.stringify(all)).digest('base64url').slice(0, 16) }
 }
