@@ -274,6 +274,8 @@ export interface ActivityEntry {
   /** How many items, of which kinds; ids never leave with it. */
   readonly count?: number
   readonly types?: readonly string[]
+  /** What it was about, where that did not act: the app of a grant, the person whom a record is shared with. True ids. */
+  readonly about?: { readonly app?: string; readonly person?: string }
   /** To whom something was sent: a Direct address, an e-mail address, a link. */
   readonly addressee?: string
   readonly outcome: 'success' | 'refused'
@@ -293,7 +295,7 @@ export interface ActivityQuery {
   readonly from?: number
   readonly to?: number
   readonly action?: ActivityAction
-  /** True id. */
+  /** True id of an app that acted, or that it was about. */
   readonly app?: string
 }
 
