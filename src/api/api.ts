@@ -11,6 +11,7 @@ import {
   serializerCompiler,
   validatorCompiler,
 } from 'fastify-type-provider-zod'
+import { SlowHashBusy } from '../ports/slow-hash.js'
 import { StoreFailed } from '../ports/store.js'
 import { serverTls } from '../ports/tls.js'
 import { VaultFailed } from '../ports/vault.js'
@@ -153,6 +154,7 @@ function securityHeaders(request: FastifyRequest, reply: FastifyReply, { tls, be
 function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (error instanceof StoreFailed) return new Problem('unavailable', { 'retry-after': '10' })
+  if (error instanceof SlowHashBusy) return new Problem('unavailable', { 'retry-after': '5' })
   if (error instanceof VaultFailed) return new Problem('unreadable')
   if (hasZodFastifySchemaValidationErrors(error)) return new Problem('invalid-request', {}, fieldErrors(error))
   const { statusCode } = error as { readonly statusCode?: unknown }
@@ -197,7 +199,9 @@ async function answerProblem(
   for (const header of ['content-length', 'content-disposition', 'etag']) reply.removeHeader(header)
   // Serialised here: the schema of the route's own 503 or 404 must not reshape it.
   const fhir = asksFhir(request)
-  const body = fhir ? outcomeOf(problem) : JSON.stringify(problemBody(problem.code, request.id, problem.errors))
+  const body = fhir
+    ? outcomeOf(problem)
+    : JSON.stringify(problemBody(problem.code, request.id, problem.errors, problem.healthvaultStatus))
   return reply
     .code(status)
     .headers({ ...problem.headers })

@@ -1,12 +1,16 @@
 import type { DirectAddress } from '../direct/address.js'
 import type { Principal, TokenScope } from '../directory/directory.js'
 
+/** What no operator's token has: `connect` and `drop-off` applications for themselves, `pickup` people who signed in. */
+export const ownScopes = ['connect', 'drop-off', 'pickup'] as const
+export type Scope = TokenScope | (typeof ownScopes)[number]
+
 /** Who a request comes from, whatever it was proved with. */
 export interface Caller {
   /** As the audit log names it: `token:…`, `person:…`, `app:…`. */
   readonly by: string
   /** What kinds of request it may make at all; what it reaches is another question. */
-  readonly scopes: readonly TokenScope[]
+  readonly scopes: readonly Scope[]
   readonly reach: Reach
 }
 

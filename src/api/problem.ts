@@ -12,10 +12,15 @@ export const problems = {
   'missing-scope': { status: 403, detail: 'The token does not have the scope that this needs.' },
   'access-denied': { status: 403, detail: 'What was granted here does not allow this.' },
   'tls-required': { status: 403, detail: 'This API answers over TLS only.' },
+  'wrong-answer': { status: 403, detail: 'The answer is not right; `errors` says how many tries are left.' },
   'not-found': { status: 404, detail: 'There is no such thing, or this token may not see it.' },
   'version-mismatch': { status: 412, detail: 'It changed since it was read; read it again and repeat.' },
   'too-large': { status: 413, detail: 'The request body is larger than this API takes.' },
   'unsupported-media-type': { status: 415, detail: 'The request body must be application/json.' },
+  'patient-mismatch': {
+    status: 409,
+    detail: 'The record seems to be of somebody else; `errors` says why. Choose another one, or confirm this one.',
+  },
   'being-worked-on': { status: 409, detail: 'A worker has it now; repeat in a moment.' },
   'not-possible': { status: 409, detail: 'This cannot be done to it; `errors` says why, and what can.' },
   conflict: { status: 409, detail: 'Somebody else changed it at the same moment; repeat.' },
@@ -41,12 +46,19 @@ export class Problem extends Error {
   readonly code: ProblemCode
   readonly headers: Readonly<Record<string, string>>
   readonly errors: readonly FieldError[] | undefined
+  readonly healthvaultStatus: number | undefined
 
-  constructor(code: ProblemCode, headers: Readonly<Record<string, string>> = {}, errors?: readonly FieldError[]) {
+  constructor(
+    code: ProblemCode,
+    headers: Readonly<Record<string, string>> = {},
+    errors?: readonly FieldError[],
+    healthvaultStatus?: number,
+  ) {
     super(code)
     this.code = code
     this.headers = headers
     this.errors = errors
+    this.healthvaultStatus = healthvaultStatus
   }
 }
 
@@ -72,7 +84,12 @@ const titles: Record<number, string> = {
 }
 
 /** The body of a problem response (RFC 9457 §3.1). `type` is about:blank, so `title` is the status phrase (§4.2.1). */
-export function problemBody(code: ProblemCode, requestId: string, errors?: readonly FieldError[]) {
+export function problemBody(
+  code: ProblemCode,
+  requestId: string,
+  errors?: readonly FieldError[],
+  healthvaultStatus?: number,
+) {
   const { status, detail } = problems[code]
   return {
     type: 'about:blank',
@@ -82,6 +99,7 @@ export function problemBody(code: ProblemCode, requestId: string, errors?: reado
     code,
     instance: `urn:uuid:${requestId}`,
     ...(errors ? { errors: [...errors] } : {}),
+    ...(healthvaultStatus === undefined ? {} : { healthvaultStatus }),
   }
 }
 

@@ -5,18 +5,18 @@ import type { TokenScope } from '../directory/directory.js'
 import type { AuditEntry } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
 import { lastAccess } from './access.js'
-import type { Caller } from './caller.js'
+import type { Caller, Scope } from './caller.js'
 import type { ApiPorts } from './ports.js'
 import { Problem } from './problem.js'
 import { answer, refusal } from './schemas.js'
 
 /** Who may call a route. There is no default: a route without it is not registered. */
-export type Access = 'public' | 'metrics' | TokenScope
+export type Access = 'public' | 'metrics' | Scope
 
 declare module 'fastify' {
   interface FastifySchema {
     /** The scope a route needs, for readers of the API description. */
-    'x-scope'?: TokenScope
+    'x-scope'?: Scope
   }
   interface FastifyContextConfig {
     access?: Access
@@ -33,7 +33,7 @@ declare module 'fastify' {
 export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   readonly method: 'DELETE' | 'GET' | 'PATCH' | 'POST' | 'PUT'
   readonly path: string
-  readonly access: TokenScope
+  readonly access: Scope
   readonly action: string
   readonly summary: string
   readonly description?: string

@@ -24,6 +24,7 @@ export const problemSchema = z
     code: z.enum(Object.keys(problems) as [keyof typeof problems]).describe('Stable; branch on this'),
     instance: z.string().describe('urn:uuid of the request: the operator finds the audit entry by it'),
     errors: z.array(z.object({ where: z.string(), detail: z.string() })).optional(),
+    healthvaultStatus: z.int().optional().describe('The number that HealthVault had for it'),
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details, sent as application/problem+json' })
 
