@@ -14,7 +14,7 @@ import type {
   StoredItem,
 } from './item.js'
 import { type Books, bookParts, type HeadDocument, headAfter, type Ledger, modeOf } from './ledger.js'
-import { matchPatient, strangersAmong } from './match.js'
+import { matchPatient, type PatientMatch, strangersAmong } from './match.js'
 import { documentFact } from './reconcile/documents.js'
 import { digestOf, type Fact, factOf } from './reconcile/fact.js'
 import { reusesId } from './reconcile/relate.js'
@@ -28,7 +28,7 @@ import { bytesKey, dayOf, documentKey, isId, itemKey, openJson, ownerOf, sealJso
 export async function propose(
   ports: RecordPorts & { shownIn(recordId: string): Promise<Shown> },
   recordId: string,
-  { documents, sender, mailbox, messageId, spoolId, readOnly, stated }: Proposal,
+  { documents, sender, mailbox, messageId, spoolId, readOnly, accepted, stated }: Proposal,
   policy: RecordPolicy,
   limits: typeof recordLimits,
 ) {
@@ -53,8 +53,9 @@ export async function propose(
   for (const [sha256, document] of new Map(kept.map((one) => [one.item.provenance.document, one]))) {
     const before = heads.get(sha256)
     const { patient, says } = patientOf(document)
-    const match = before?.match ?? matchPatient(patient, known)
-    const strangers = match.kind === 'unknown' ? strangersAmong(patient, patients) : []
+    const found = before?.match ?? matchPatient(patient, known)
+    const match = accepted && !before && found.kind === 'mismatch' ? ofPatientAllTheSame(found) : found
+    const strangers = match.kind === 'unknown' && !accepted ? strangersAmong(patient, patients) : []
     const seen: HeadDocument = before ?? {
       ...documentFact(document.item, sender),
       ...{ ...told, match },
@@ -64,7 +65,7 @@ export async function propose(
     }
     heads.set(sha256, seen)
     if (patient && says !== undefined && patients.size < limits.patientsCompared) patients.set(says, patient)
-    const auto = seen.match.kind === 'match' && modeOf(head, sender, policy.mode) === 'automatic'
+    const auto = accepted || (seen.match.kind === 'match' && modeOf(head, sender, policy.mode) === 'automatic')
     const { items, diagnostics } = await newItems(
       books,
       document,
@@ -95,6 +96,11 @@ export async function propose(
   parts.push(await changeParts(ports, recordId, next.revision, told.addedAt, feed))
   parts.push(await bookParts(ports, recordId, books, next, changed))
   return { parts: together(...parts), itemIds: ids, addedIds: ids.filter((id) => added.has(id)) }
+}
+
+/** A person was told of the mismatch, and took it. */
+function ofPatientAllTheSame({ reasons }: PatientMatch): PatientMatch {
+  return { kind: 'unknown', reasons: [...reasons, 'a person says that it is about this patient'] }
 }
 
 interface Told {

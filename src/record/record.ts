@@ -57,6 +57,8 @@ export interface Proposal {
   readonly spoolId: string
   /** Nothing that is read from these documents may be changed or deleted. */
   readonly readOnly?: true
+  /** A person looked through them and takes them: they count at once, and are of this patient whatever they tell. */
+  readonly accepted?: true
   readonly stated?: StatedFacts
 }
 
