@@ -22,8 +22,10 @@ import { openKeyring } from './keyring/keyring.js'
 import type { MasterKey } from './keyring/master-key.js'
 import { openVault } from './keyring/vault.js'
 import { mailboxFamilies } from './mailbox/families.js'
+import { oauthFamilies } from './oauth/families.js'
 import { openLog } from './observe/log.js'
 import { openMetrics } from './observe/metrics.js'
+import { peopleFamilies } from './people/families.js'
 import { type Bundles, openBundles } from './pipeline/bundles.js'
 import type { Certificates } from './pipeline/certificates.js'
 import { explain } from './pipeline/explain.js'
@@ -65,8 +67,10 @@ export const rowFamilies: readonly RowFamily[] = [
   ...pipelineFamilies,
   ...deliveryFamilies,
   ...packageFamilies,
+  ...oauthFamilies,
   ...resolveFamilies,
   ...auditFamilies,
+  ...peopleFamilies,
   ...upkeepFamilies,
 ]
 

@@ -1,6 +1,7 @@
 import type { Permission, RecordAccess } from '../direct/access.js'
 import { permits } from '../direct/access.js'
 import type { RecordItemType } from '../direct/clinical.js'
+import { narrowed } from '../direct/smart-scopes.js'
 import type { Caller } from './caller.js'
 import type { ApiPorts } from './ports.js'
 import { Problem } from './problem.js'
@@ -45,8 +46,11 @@ async function reached(
       const { rules, custodian } = membership
       return { ...whole, rules, custodian, actor: { by, avenue: 'page', person: reach.person } }
     }
-    case 'grant':
-      return consents?.access(reach.grant, reach.avenue)
+    case 'grant': {
+      const access = await consents?.access(reach.grant, reach.avenue)
+      // A token is for no more than was asked when it was made.
+      return access && reach.within ? { ...access, rules: narrowed(access.rules, reach.within) } : access
+    }
     case 'app':
       return undefined
   }

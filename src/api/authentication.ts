@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { networkOf } from '../direct/network.js'
-import type { ApiPorts, apiLimits } from './ports.js'
+import type { ApiPorts, apiLimits, Presented } from './ports.js'
 import { Problem } from './problem.js'
 import { rateLimiter } from './rate.js'
 import type { Access } from './route.js'
@@ -38,8 +38,8 @@ export function guard(
 
   async function authenticate(request: FastifyRequest, scope: Exclude<Access, 'public' | 'metrics'>, action: string) {
     const header = request.headers.authorization
-    const secret = bearer(header, limits.tokenChars)
-    request.caller = secret === undefined ? undefined : await ports.authenticate(secret)
+    const token = tokenIn(header, limits.tokenChars)
+    request.caller = token && (await ports.authenticate(token.secret, presentedIn(request, token.scheme)))
     if (!request.caller) {
       ports.metrics.count('api_authentication_failures_total')
       const waitSeconds = failures.take(networkOf(request.ip))
@@ -65,10 +65,19 @@ function isProbe({ routeOptions }: FastifyRequest): boolean {
   return routeOptions.url === '/livez' || routeOptions.url === '/readyz'
 }
 
-/** The secret of an Authorization header (RFC 6750 §2.1); tokens are taken from nowhere else. */
-function bearer(header: string | undefined, mostChars: number): string | undefined {
+/** The secret of an Authorization header (RFC 6750 §2.1, RFC 9449 §7.1); tokens are taken from nowhere else. */
+function tokenIn(header: string | undefined, mostChars: number) {
   if (header === undefined || header.length > mostChars) return undefined
-  return /^Bearer +([A-Za-z0-9\-._~+/]+=*) *$/i.exec(header)?.[1]
+  const [, scheme = '', secret] = /^(Bearer|DPoP) +([A-Za-z0-9\-._~+/]+=*) *$/i.exec(header) ?? []
+  return secret === undefined
+    ? undefined
+    : { secret, scheme: /^dpop$/i.test(scheme) ? ('DPoP' as const) : ('Bearer' as const) }
+}
+
+/** What the request says beside its token. */
+function presentedIn({ headers, method, url, ip }: FastifyRequest, scheme: Presented['scheme']): Presented {
+  const { dpop } = headers
+  return { scheme, method, path: url, address: ip, ...(typeof dpop === 'string' && { proof: dpop }) }
 }
 
 /** 127.0.0.0/8 and ::1, also as an IPv4-mapped address. */

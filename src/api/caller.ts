@@ -1,4 +1,5 @@
 import type { DirectAddress } from '../direct/address.js'
+import type { SmartScope } from '../direct/smart-scopes.js'
 import type { Principal, TokenScope } from '../directory/directory.js'
 
 /** What no operator's token has: `connect` and `drop-off` applications for themselves, `pickup` people who signed in. */
@@ -29,9 +30,11 @@ export type Reach =
       readonly person: string
       readonly record: string
       readonly avenue: 'online' | 'offline'
+      /** No more than these of what the grant allows; all of it where absent. */
+      readonly within?: readonly SmartScope[]
     }
-  /** An application for itself: no record, but its own requests and packages. */
-  | { readonly kind: 'app'; readonly app: string }
+  /** An application for itself: its own requests and packages; `within`, where it may also come without a person. */
+  | { readonly kind: 'app'; readonly app: string; readonly within?: readonly SmartScope[] }
 
 /** The caller behind a token that an operator made. */
 export function callerOf(principal: Principal | undefined): Caller | undefined {

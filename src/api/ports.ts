@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import type { PatientConnect } from '../connect/patient-connect.js'
 import type { Activity, Apps, Consents } from '../consent/consent.js'
 import type { Addresses } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
@@ -29,6 +30,18 @@ export interface Sending {
   readonly submissions: Pick<Submissions, 'get' | 'list' | 'message'>
 }
 
+/** What a request says of itself beside its token: what a token bound to a key is proved with (RFC 9449 §7). */
+export interface Presented {
+  readonly scheme: 'Bearer' | 'DPoP'
+  /** The DPoP header. */
+  readonly proof?: string
+  readonly method: string
+  /** From the root of the server on, query included. */
+  readonly path: string
+  /** Of the client. */
+  readonly address: string
+}
+
 /** What the API asks of the rest of the house. */
 export interface ApiPorts {
   readonly mailbox: Mailbox
@@ -42,13 +55,23 @@ export interface ApiPorts {
   readonly apps?: Apps
   /** The history that the people of a record read; without it none is kept. */
   readonly activity?: Activity
+  /** Patient Connect, and opening pickup codes of every kind; without it that is `unavailable`. */
+  readonly connect?: PatientConnect
+  /** A page to print with a pickup code, as HTML. */
+  sheet?(code: {
+    readonly code: string
+    readonly url: string
+    readonly friendlyName: string
+    /** Unix milliseconds. */
+    readonly expiresAt: number
+  }): string
   readonly trail: Trail
   readonly quarantine: Quarantine
   readonly addresses: Pick<Addresses, 'get' | 'list'>
   /** Sending; without it, what would send answers `unavailable`. */
   readonly sending?: Sending
   /** Who holds this secret now; undefined for an unknown, expired or revoked one. */
-  authenticate(secret: string): Promise<Caller | undefined>
+  authenticate(secret: string, presented?: Presented): Promise<Caller | undefined>
   /** Pages of documents; without it they are `unavailable`. */
   readonly views?: Views
   /** Documents made of records; without it they are `unavailable`. */
