@@ -22,12 +22,14 @@ import { apiLimits } from './ports.js'
 import type { FieldError } from './problem.js'
 import { Problem, problemBody, problems, problemType } from './problem.js'
 import { auditRoutes } from './routes/audit.js'
+import { connectRoutes } from './routes/connect.js'
 import { documentRoutes } from './routes/documents.js'
 import { eventRoutes } from './routes/events.js'
 import { exportRoutes } from './routes/export.js'
 import { asksFhir, fhirRoutes, fhirType, outcomeOf } from './routes/fhir.js'
 import { healthRoutes } from './routes/health.js'
 import { messageRoutes } from './routes/messages.js'
+import { pickupRoutes } from './routes/pickup.js'
 import { authorityFileRoutes } from './routes/pki.js'
 import { queueRoutes } from './routes/queue.js'
 import { recordRoutes } from './routes/records.js'
@@ -85,6 +87,8 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   trustRoutes(app, ports)
   authorityFileRoutes(app, ports)
   fhirRoutes(app, ports)
+  connectRoutes(app, ports)
+  pickupRoutes(app, ports)
   if (options.also) await app.register(options.also)
   return app
 }

@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'
 import type { ActivityAction, ActivityEntry } from '../consent/consent.js'
-import type { TokenScope } from '../directory/directory.js'
 import type { AuditEntry } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
 import { lastAccess } from './access.js'
