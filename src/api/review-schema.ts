@@ -91,6 +91,10 @@ const document = z.object({
   sizeBytes: z.int(),
   addedAt: time,
   source: z.object({ messageId: z.string(), spoolId: z.string(), sender: z.string(), mailbox: z.string() }),
+  stated: z
+    .object({ eventDate: z.string().optional(), patientId: z.string().optional() })
+    .optional()
+    .describe('What its sender stated beside it, in place of what stands in it'),
   match: z
     .object({
       kind: z.enum(['match', 'mismatch', 'unknown']),

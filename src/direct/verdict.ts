@@ -97,6 +97,7 @@ export const trailSteps = [
   'refused',
   'undecided',
   'delivered',
+  'held',
   'duplicate',
   'notice-owed',
   'notice-attempted',

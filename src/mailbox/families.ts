@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { checkBody, type Family, jsonOf, type RowFamily, sound } from '../ports/rows.js'
+import { checkBody, emptyRow, type Family, jsonOf, type RowFamily, sound } from '../ports/rows.js'
+import { heldKey, heldMessageKey } from './held.js'
 import { deliveryKey, isMessageId, mailKey, originalKey, ownerOf } from './rows.js'
 
 /** Mailbox and last part of a key of this room; the mailbox is an id without a slash. */
@@ -66,5 +67,46 @@ const change: Family<'log'> = {
   },
 }
 
+const held: Family<'entry'> = {
+  kind: 'entry',
+  name: 'held message',
+  form: /^held\/[0-9a-f]{32}$/,
+  async check({ key, value }, { vault }) {
+    const { state, email, mail } = jsonOf(value)
+    sound(typeof email === 'string' && /^[0-9a-f]{64}$/.test(email), 'it waits for nobody')
+    if (state !== 'held') {
+      sound((state === 'claimed' || state === 'failed') && mail === undefined, 'it is in no state')
+      return []
+    }
+    const { from, recipient } = jsonOf(await vault.open('held', key, Buffer.from(String(mail), 'base64')))
+    sound(typeof from === 'string' && typeof recipient === 'string', 'it is from nobody, or for nobody')
+    const id = key.slice('held/'.length)
+    return [
+      { kind: 'entry', key: heldMessageKey(id) },
+      { kind: 'entry', key: `held-for/${email}/${id}` },
+    ]
+  },
+}
+
+const heldMessage: Family<'entry'> = {
+  kind: 'entry',
+  name: 'bytes of a held message',
+  form: /^held\/[0-9a-f]{32}\/message$/,
+  async check(row, reader) {
+    const needs = await checkBody(row, 'held', reader, () => undefined)
+    return [{ kind: 'entry', key: heldKey(row.key.split('/')[1] ?? '') }, ...needs]
+  },
+}
+
+const heldFor: Family<'entry'> = {
+  kind: 'entry',
+  name: 'who a held message is for',
+  form: /^held-for\/[0-9a-f]{64}\/[0-9a-f]{32}$/,
+  check(row) {
+    emptyRow(row)
+    return [{ kind: 'entry', key: heldKey(row.key.slice(row.key.lastIndexOf('/') + 1)) }]
+  },
+}
+
 /** Every row that this room writes. */
-export const mailboxFamilies: readonly RowFamily[] = [delivered, mail, original, change]
+export const mailboxFamilies: readonly RowFamily[] = [delivered, mail, original, change, held, heldMessage, heldFor]

@@ -13,12 +13,14 @@ import type { SpooledJob } from '../spool/spooled.js'
 import type { Submissions } from '../spool/submission.js'
 import type { Trail } from '../spool/trail.js'
 import { judge } from './judge.js'
+import type { MailLetterPorts } from './mail-letters.js'
+import type { Newcomers } from './newuser.js'
 import type { Notices } from './notices.js'
 import { TryAgain, type UndecidedPolicy, undecidedPolicy, waitOf } from './patience.js'
 import { settle } from './settle.js'
 import type { Steps } from './steps.js'
 
-export interface InboundPorts {
+export interface InboundPorts extends Pick<MailLetterPorts, 'letters' | 'people' | 'links'> {
   readonly store: Store
   readonly blobs: Blobs
   readonly spool: Spool
@@ -33,6 +35,8 @@ export interface InboundPorts {
   readonly notices: Notices
   /** What people here sent: notices about it are read, and not shown again. */
   readonly submissions: Submissions
+  /** Where mail for people without an address waits; without it, such mail is refused. */
+  readonly newcomers?: Pick<Newcomers, 'hold'>
   readonly audit: Audit
   readonly clock: Clock
   readonly log: Log

@@ -1,4 +1,5 @@
 import { type DirectAddress, domainOf } from '../direct/address.js'
+import { readHeader } from '../mime/header.js'
 import { decodeWords } from '../mime/words.js'
 
 /** What stands in the Subject of mail to a newcomer, with reasons for the numbers. */
@@ -48,6 +49,14 @@ export function readNewcomerSubject(text: string, limits = newcomerSubjectLimits
   if (second === '' || second.length > limits.questionCharacters) return unreadable('the question is empty or too long')
   if (third === '' || third.length > limits.answerCharacters) return unreadable('the answer is empty or too long')
   return { kind: 'newcomer', email, question: second, answer: third, subject: subjectOf(3) }
+}
+
+/** The Subject of a signed message, decoded; undefined where it has none, or two, of which readers might take either. */
+export function signedSubject(message: Uint8Array): string | undefined {
+  const header = readHeader(message)
+  if (header.kind === 'unreadable') return undefined
+  const [subject, ...more] = header.all('subject')
+  return subject === undefined || more.length > 0 ? undefined : decodeWords(subject)
 }
 
 function unreadable(detail: string): NewcomerSubject {

@@ -64,7 +64,11 @@ export async function openWithin(
 }
 
 /** Reads a trusted message, in less depth where more failed; it is delivered in the end. Throws TryAgain while there are tries left. */
-export async function readWithin({ stepFailures }: Spooled, steps: Steps, message: Uint8Array): Promise<ReadMail> {
+export async function readWithin(
+  { stepFailures }: Pick<Spooled, 'stepFailures'>,
+  steps: Pick<Steps, 'read'>,
+  message: Uint8Array,
+): Promise<ReadMail> {
   const failures = stepFailures?.read ?? 0
   if (failures >= patience.read) return unread
   try {

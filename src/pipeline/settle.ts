@@ -1,3 +1,4 @@
+import type { DirectAddress } from '../direct/address.js'
 import { type RefusalReason, refused } from '../direct/refusal.js'
 import type { TrailStep } from '../direct/verdict.js'
 import type { Address } from '../directory/directory.js'
@@ -9,6 +10,7 @@ import { type Answer, answer } from './answers.js'
 import { delivery } from './deliver.js'
 import type { InboundPorts } from './inbound.js'
 import type { Judged, Verdict } from './judge.js'
+import { isForNewcomer } from './newuser-subject.js'
 import { type UndecidedPolicy, waitOf } from './patience.js'
 
 /** Rounds of reading again after a conflict: each means that somebody else committed, so more than a few is a bug. */
@@ -26,7 +28,13 @@ export async function settle(
 ): Promise<void> {
   const { store, trail, audit, clock } = ports
   const deadline = (spooled.judgedAgainAt ?? spooled.firstAcceptedAt) + waiting.deadlineMs
-  const verdicts = judged.verdicts.map((verdict) => (clock.now() < deadline ? verdict : decided(verdict)))
+  const verdicts: Verdict[] = []
+  for (const verdict of judged.verdicts) {
+    const { recipient } = verdict
+    const nowhere = verdict.kind === 'trusted' && !ports.newcomers && (await isHeldFor(recipient, ports))
+    if (nowhere) verdicts.push({ ...refused('unknown-recipient', 'mail for newcomers is not held here'), recipient })
+    else verdicts.push(clock.now() < deadline ? verdict : decided(verdict))
+  }
 
   for (let round = 0; round < rounds; round++) {
     const made: Made[] = []
@@ -111,6 +119,7 @@ async function delivered(
   ports: InboundPorts,
 ): Promise<Made> {
   const { recipient, candidates, warnings } = verdict
+  if (await isHeldFor(recipient, ports)) return heldMail(verdict, spooled, at, ports)
   const address = await ports.directory.addresses.get(recipient)
   if (!address) throw new Error(`${spooled.id}: an address was removed while it was judged`) // judged again, then refused
   const trusted: TrailStep = { at, step: 'trusted', recipient, detail: warnings.join(', '), candidates }
@@ -143,6 +152,21 @@ async function delivered(
     steps,
     audit: [...told.audit, { at, action: 'message.deliver', actor: 'system', subject, outcome: 'success' }],
   }
+}
+
+/** Whether mail to this address waits for somebody who has none yet: never once the domain was closed. */
+async function isHeldFor(recipient: DirectAddress, { directory }: InboundPorts): Promise<boolean> {
+  return isForNewcomer(recipient) && (await directory.domains.policyOf(recipient)).activation === 'open'
+}
+
+async function heldMail(
+  verdict: Extract<Verdict, { kind: 'trusted' }>,
+  spooled: SpooledJob,
+  at: number,
+  { newcomers }: InboundPorts,
+): Promise<Made> {
+  if (!newcomers) return { parts: {}, steps: [], audit: [] } // refused before
+  return newcomers.hold(spooled, verdict, at)
 }
 
 /** What a trusted notice says of messages of ours; undefined for other mail, and where nobody here sends. */
