@@ -2,14 +2,14 @@
 export const packageLimits = {
   /** Largest piece of an upload: HealthVault's block, and what one request may hold in memory. */
   chunkBytes: 2 * 1024 * 1024,
-  /** Pieces of one upload: 1 GiB in whole pieces needs 512; smaller ones are for poor lines. */
+  /** Pieces of one upload: whole ones need 16; smaller ones are for poor lines. */
   chunksPerUpload: 4096,
-  /** One file: a study of images. Larger ones belong on a disc. */
-  uploadBytes: 1024 * 1024 * 1024,
+  /** One file. It is read into items when it is claimed, as an attachment of mail is, and mail is no larger. */
+  uploadBytes: 32 * 1024 * 1024,
   /** Uploads of one application that no package names yet. */
   uploadsPerApp: 50,
-  /** What these may hold together: the size of one record of HealthVault's. */
-  uploadedBytesPerApp: 4 * 1024 * 1024 * 1024,
+  /** What these may hold together: some fifteen packages at their largest. */
+  uploadedBytesPerApp: 1024 * 1024 * 1024,
   /** An upload that no package names is swept after a day at the soonest, and after two when the sweep runs daily. */
   orphanMs: 24 * 60 * 60_000,
   /** Uploads swept in one go. */
@@ -17,10 +17,8 @@ export const packageLimits = {
   /** Typed items of one package: a summary has some hundreds. */
   items: 1000,
   filesPerPackage: 100,
-  /** A file that is read into items is held in memory whole, as an attachment of mail is; what is larger is kept unread. */
-  readBytes: 24 * 1024 * 1024,
-  /** All files of one claim that are read or copied. */
-  claimBytes: 4 * 1024 * 1024 * 1024,
+  /** All files of one package: a claim has them in memory together, for as long as one commit takes. */
+  packageBytes: 64 * 1024 * 1024,
   /** Items and names of files together, as JSON before it is encrypted. */
   manifestBytes: 8 * 1024 * 1024,
   /** Longest name of a file (HealthVault's File). */

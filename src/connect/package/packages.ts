@@ -260,6 +260,8 @@ export function openPackages(ports: PackagePorts, options: Partial<PackageOption
       if (request.kind === 'refused') return { refused: request }
       const taken = await uploads.take(app, made.uploads)
       if ('problem' in taken) return { refused: refused('upload-not-committed') }
+      const bytes = taken.reduce((sum, { file }) => sum + file.sizeBytes, 0)
+      if (bytes > limits.packageBytes) return { refused: refused('bad-file', 'files') }
       const keys = Object.fromEntries(taken.map(({ file }) => [file.upload, file.key]))
       const head = made.head.made === 'sealed' ? { ...made.head, keys } : made.head
       const headKey = packageHeadKey(app, id)
