@@ -21,13 +21,18 @@ import type { ApiOptions, ApiPorts } from './ports.js'
 import { apiLimits } from './ports.js'
 import type { FieldError } from './problem.js'
 import { Problem, problemBody, problems, problemType } from './problem.js'
+import { activityRoutes } from './routes/activity.js'
+import { appRoutes } from './routes/apps.js'
 import { auditRoutes } from './routes/audit.js'
+import { blobRoutes } from './routes/blobs.js'
 import { connectRoutes } from './routes/connect.js'
 import { documentRoutes } from './routes/documents.js'
 import { eventRoutes } from './routes/events.js'
 import { exportRoutes } from './routes/export.js'
 import { asksFhir, fhirRoutes, fhirType, outcomeOf } from './routes/fhir.js'
+import { grantRoutes } from './routes/grants.js'
 import { healthRoutes } from './routes/health.js'
+import { itemRoutes } from './routes/items.js'
 import { messageRoutes } from './routes/messages.js'
 import { pickupRoutes } from './routes/pickup.js'
 import { authorityFileRoutes } from './routes/pki.js'
@@ -77,6 +82,8 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   messageRoutes(app, ports, limits)
   sendingRoutes(app, ports, limits)
   recordRoutes(app, ports)
+  itemRoutes(app, ports, limits)
+  blobRoutes(app, ports, limits)
   reviewRoutes(app, ports, limits)
   documentRoutes(app, ports)
   exportRoutes(app, ports)
@@ -86,6 +93,9 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   eventRoutes(app, ports)
   trustRoutes(app, ports)
   authorityFileRoutes(app, ports)
+  appRoutes(app, ports)
+  grantRoutes(app, ports, limits)
+  activityRoutes(app, ports)
   fhirRoutes(app, ports)
   connectRoutes(app, ports)
   pickupRoutes(app, ports)

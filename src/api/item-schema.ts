@@ -448,18 +448,44 @@ const source = z
 
 const moment = z.string().meta({ format: 'date-time', description: 'RFC 3339, UTC' })
 
+const stamp = z
+  .object({
+    at: moment,
+    actor: z
+      .object({
+        by: z.string(),
+        avenue: z.enum(['page', 'online', 'offline', 'direct', 'operator']),
+        person: z.string().exactOptional(),
+        app: z.string().exactOptional(),
+        masterApp: z.string().exactOptional(),
+      })
+      .exactOptional()
+      .describe('Absent where a document told it; applications are told of themselves only'),
+  })
+  .meta({ id: 'Stamp' })
+
+const blob = z.object({ name: z.string(), mediaType: z.string(), sha256: z.string(), sizeBytes: z.int() })
+
 /** The item with what the record knows about it. */
 export const itemSchema = clinicalItem
   .extend({
     entryId: z.string().describe('Of the entry that shows this statement; stays while documents come'),
     recordId: z.string(),
     state: z
-      .enum(['proposed', 'current', 'ignored', 'held', 'rejected', 'superseded'])
+      .enum(['proposed', 'current', 'ignored', 'held', 'rejected', 'superseded', 'deleted'])
       .describe(
         'held: its document seems to be about somebody else; rejected: a person said that it is; superseded: replaced, by its sender or by a person',
       ),
     addedAt: moment,
-    source,
+    source: source.exactOptional(),
+    created: stamp,
+    updated: stamp,
+    flags: z.object({ personal: z.boolean().exactOptional(), readOnly: z.boolean().exactOptional() }).exactOptional(),
+    clientId: z.string().exactOptional(),
+    tags: z.array(z.string()).exactOptional(),
+    related: z.array(z.object({ item: z.string(), kind: z.string() })).exactOptional(),
+    blobs: z.array(blob).exactOptional(),
+    endsAt: z.string().exactOptional().describe('Day on which it ends or ended'),
     appearances: z
       .array(
         z.object({
@@ -467,7 +493,7 @@ export const itemSchema = clinicalItem
           document: z.string(),
           entry: z.string(),
           addedAt: moment,
-          source,
+          source: source.exactOptional(),
           standing: z.enum(['shown', 'same', 'waits', 'superseded']),
         }),
       )
@@ -487,4 +513,189 @@ export const itemsSchema = z.object({
   items: z.array(itemSchema),
   unreadable: z.array(z.string()).describe('Ids whose stored bytes are damaged'),
   next: z.string().exactOptional().describe('Cursor of the next page; absent on the last'),
+})
+
+/** One version of an entry. */
+export const historySchema = z.object({
+  versions: z.array(
+    z.object({
+      operation: z.enum(['create', 'update', 'delete', 'restore']),
+      by: stamp,
+      item: clinicalItem.exactOptional(),
+      decision: z.string().exactOptional().describe('Id of the decision that did it'),
+    }),
+  ),
+})
+
+// --- What is written ---
+
+const written = new WeakMap<z.ZodType, z.ZodType>()
+
+/**
+ * The same schema for what somebody writes: fields that it does not name are refused, in every depth, so that nothing is set
+ * in passing.
+ */
+function strict(schema: z.ZodType): z.ZodType {
+  const known = written.get(schema)
+  if (known) return known
+  const made = strictly(schema)
+  const { id } = schema.meta() ?? {}
+  const named = id === undefined ? made : made.meta({ id: `Written${id}` })
+  written.set(schema, named)
+  return named
+}
+
+function strictly(schema: z.ZodType): z.ZodType {
+  if (schema === partialDate) return writtenDate
+  if (schema instanceof z.ZodObject) {
+    const fields = Object.entries(schema.shape).map(([name, field]) => [name, strict(field as z.ZodType)] as const)
+    return z.strictObject(Object.fromEntries(fields))
+  }
+  if (schema instanceof z.ZodArray) return z.array(strict(schema.element as z.ZodType)).max(1000)
+  if (schema instanceof z.ZodExactOptional) return z.exactOptional(strict(schema.unwrap() as z.ZodType))
+  if (schema instanceof z.ZodDiscriminatedUnion) {
+    const options = schema.options.map((option) => strict(option as z.ZodType) as z.ZodObject)
+    return z.discriminatedUnion(schema.def.discriminator, options as [z.ZodObject, ...z.ZodObject[]])
+  }
+  return schema instanceof z.ZodString ? z.string().max(65_536) : schema
+}
+
+const precisions = [
+  ['year', /^\d{4}$/],
+  ['month', /^\d{4}-\d\d$/],
+  ['day', /^\d{4}-\d\d-\d\d$/],
+  ['hour', /^\d{4}-\d\d-\d\dT\d\d$/],
+  ['minute', /^\d{4}-\d\d-\d\dT\d\d:\d\d$/],
+  ['second', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?$/],
+] as const
+
+/** A date as documents are read into: ISO 8601 as precise as it says, and in the calendar. */
+const writtenDate = z
+  .strictObject({
+    text: z.string().max(40).describe('ISO 8601 cut at its precision'),
+    precision: z.enum(['year', 'month', 'day', 'hour', 'minute', 'second']),
+    offsetMinutes: z.int().min(-1440).max(1440).nullable(),
+    source: z.string().max(200),
+  })
+  .refine(({ text, precision }) => isDate(text, precision), 'Not an ISO 8601 date of this precision')
+
+function isDate(text: string, precision: string): boolean {
+  if (!precisions.some(([name, form]) => name === precision && form.test(text))) return false
+  const whole = `${text}${'0000-01-01T00:00:00'.slice(text.length)}`.slice(0, 19)
+  const date = new Date(`${whole}Z`)
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(whole)
+}
+
+const {
+  content: saysSchema,
+  when: whenSchema,
+  recordedAt,
+  status,
+  nullFlavor,
+  intent,
+  performers,
+  notes,
+  labels,
+} = clinicalItem.shape
+
+/** What somebody writes: nothing of ids, versions, provenance or authors is among it. */
+export const authoredSchema = z
+  .strictObject({
+    content: strict(saysSchema),
+    when: strict(whenSchema),
+    recordedAt: strict(recordedAt).describe('When it was written down, where that was before'),
+    status: strict(status),
+    negated: z.boolean().default(false),
+    nullFlavor: strict(nullFlavor),
+    intent: strict(intent),
+    performers: strict(performers),
+    notes: strict(notes),
+    labels: strict(labels),
+    identifiers: z.array(strict(identifier)).max(100).default([]),
+    clientId: z.string().min(1).max(255).exactOptional().describe("The application's own id; unique among its own"),
+    flags: z
+      .strictObject({ personal: z.boolean().exactOptional(), readOnly: z.boolean().exactOptional() })
+      .exactOptional()
+      .describe('personal: custodians alone see it, and set it; readOnly: only at creation'),
+    related: z
+      .array(z.strictObject({ item: z.string().max(400), kind: z.string().max(255) }))
+      .max(100)
+      .exactOptional(),
+    tags: z.array(z.string().max(512)).max(50).exactOptional(),
+    blobs: z
+      .array(
+        z.strictObject({
+          name: z.string().max(255).describe('Empty for the content itself'),
+          mediaType: z.string().max(300),
+          sha256: z.string().length(64),
+          sizeBytes: z.int().min(0),
+        }),
+      )
+      .max(50)
+      .exactOptional(),
+    endsAt: z.iso.date().exactOptional(),
+  })
+  .meta({ id: 'WrittenItem' })
+
+const entryName = z.string().min(1).max(400)
+const versionName = z.string().min(1).max(100).exactOptional()
+
+export const changesBody = z.strictObject({
+  changes: z
+    .array(
+      z.discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('create'), item: authoredSchema }),
+        z.strictObject({ kind: z.literal('update'), entry: entryName, version: versionName, item: authoredSchema }),
+        z.strictObject({ kind: z.literal('delete'), entry: entryName, version: versionName }),
+        z.strictObject({ kind: z.literal('restore'), entry: entryName, version: versionName }),
+      ]),
+    )
+    .min(1)
+    .max(200),
+})
+
+const itemVersion = z.object({
+  id: z.string(),
+  version: z.string().describe('Name it when you change the item next'),
+  repeated: z.literal(true).exactOptional().describe('It was created before, under the same client id'),
+})
+
+export const putSchema = z.object({
+  sequence: z.int().describe('Of the commit, shared by all that it changed'),
+  items: z.array(itemVersion),
+})
+
+export const putOneSchema = itemVersion.extend({ sequence: z.int() })
+
+export const feedSchema = z.object({
+  changes: z.array(
+    z.object({
+      sequence: z.int(),
+      operation: z.enum(['create', 'update', 'delete', 'restore']),
+      id: z.string(),
+      type: z.string(),
+      at: moment,
+    }),
+  ),
+  latest: z.int().describe('Sequence number of the last commit'),
+  next: z.string().describe('Cursor of what comes next, also where there is nothing yet'),
+  more: z.boolean(),
+})
+
+export const uploadBody = z.strictObject({
+  sizeBytes: z.int().min(1).describe('Of the whole'),
+  sha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .exactOptional()
+    .describe('Of the whole, where it is known already'),
+})
+
+export const uploadSchema = z.object({
+  id: z.string(),
+  sizeBytes: z.int(),
+  offset: z.int().describe('Bytes that are durable: where the next piece begins'),
+  expiresAt: moment,
+  pieceBytes: z.int().describe('Largest piece'),
+  sha256: z.string().exactOptional().describe('Once all of it is there: an item names the blob by it'),
 })

@@ -17,6 +17,7 @@ import type { Log, Metrics } from '../ports/observe.js'
 import type { Store } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import type { PatientRecord } from '../record/record.js'
+import type { Uploads } from '../record/uploads.js'
 import type { Events } from '../spool/events.js'
 import type { Quarantine } from '../spool/quarantine.js'
 import type { Submissions } from '../spool/submission.js'
@@ -46,9 +47,11 @@ export interface Presented {
 export interface ApiPorts {
   readonly mailbox: Mailbox
   readonly record: PatientRecord
+  /** Bytes on their way into records; without it there are none. */
+  readonly uploads?: Uploads
   readonly fhir: Fhir
   /** People who sign in, and their records; without it nobody does. */
-  readonly people?: Pick<People, 'sessions' | 'records'>
+  readonly people?: Pick<People, 'sessions' | 'records'> & Partial<Pick<People, 'person'>>
   /** What applications were granted; without it they reach nothing. */
   readonly consents?: Consents
   /** Applications; without it there are none. */
@@ -124,6 +127,10 @@ export const apiLimits = {
   bodyBytes: 64 * 1024,
   /** A message to be sent: as large as submissions may be, with room for JSON around its attachments. */
   sendBytes: 44 * 1024 * 1024,
+  /** Items written at once: two hundred of them at some 20 kB each. */
+  itemsBytes: 4 * 1024 * 1024,
+  /** One piece of an upload; as much as the record takes at once. */
+  pieceBytes: 8 * 1024 * 1024,
   /** Node's default; a token and a few headers need a tenth. */
   headerBytes: 16 * 1024,
   /** Longest path segment: an address has at most 320 characters, three times that when percent-encoded. */

@@ -69,15 +69,47 @@ export const messagesQuery = pageQuery.extend({
 })
 
 export const itemTypes = z.enum(recordItemTypes)
-const itemStates = z.enum(['proposed', 'current', 'ignored', 'held', 'rejected', 'superseded'])
+const itemStates = z.enum(['proposed', 'current', 'ignored', 'held', 'rejected', 'superseded', 'deleted'])
+
+/** One value or several: a query names one of them again and again. */
+const some = <One extends z.ZodType>(one: One) =>
+  z
+    .union([one, z.array(one).max(100)])
+    .transform((value) => (Array.isArray(value) ? value : [value]) as z.output<One>[])
+    .optional()
+const moment = z.iso.datetime({ offset: true }).optional()
+const day = z.iso.date().optional()
 
 export const itemsQuery = pageQuery.extend({
-  type: itemTypes.optional(),
+  type: some(itemTypes).describe('May be repeated'),
+  id: some(segment).describe('May be repeated'),
+  clientId: some(z.string().min(1).max(255)).describe("The caller's own; may be repeated"),
   state: itemStates.optional(),
+  from: day.describe('Clinical date, inclusive'),
+  to: day,
+  createdFrom: moment.describe('Inclusive'),
+  createdTo: moment.describe('Exclusive'),
+  updatedFrom: moment,
+  updatedTo: moment,
+  createdByApp: segment.optional().describe('`self`, or the id of an application for whoever knows it'),
+  updatedByApp: segment.optional(),
+  createdByPerson: segment.optional(),
+  updatedByPerson: segment.optional(),
+  order: z.enum(['day', 'updated']).default('day'),
+  keys: flag.optional().describe('true: ids and versions only'),
   document: segment.optional().describe('Only what this document has a part in, by its SHA-256'),
   review: flag.optional().describe('true: only what a person should look at'),
   conflicts: flag.optional().describe('true: only entries whose statements do not agree'),
 })
+
+export const changesQuery = z.strictObject({
+  after: z.coerce.number().int().min(0).max(1e12).optional().describe('Sequence number that is known already'),
+  cursor,
+  limit,
+})
+
+export const uploadParams = recordParams.extend({ id: segment })
+export const itemBlobParams = itemParams.extend({ sha256: segment })
 
 export const flagsBody = z
   .strictObject({

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type RecordItem, recordItemTypes } from '../direct/clinical.js'
 import { checkBody, type Family, isMoment, jsonOf, type RowFamily, type RowReader, sound } from '../ports/rows.js'
-import { bytesKey, documentKey, headKey, itemKey, ledgerKey, ownerOf } from './rows.js'
+import { blobKey, bytesKey, documentKey, headKey, itemKey, ledgerKey, ownerOf, pieceKey, uploadKey } from './rows.js'
 
 /** Pages that a ledger can have by its limits, and room to spare: a damaged count costs nothing. */
 const ledgerPagesMax = 1000
@@ -113,5 +113,80 @@ const bytes: Family<'entry'> = {
   },
 }
 
+/** What a commit did to entries. */
+const change: Family<'entry'> = {
+  kind: 'entry',
+  name: 'changes of a record',
+  form: /^record\/(?<owner>[^/]+)\/change\/\d{12}$/,
+  async check(row, reader) {
+    const { record } = partsOf(row.key)
+    const { at, changes } = await opened(row, record, reader)
+    sound(isMoment(at) && Array.isArray(changes), 'it tells of no changes')
+    return [{ kind: 'entry', key: headKey(record) }]
+  },
+}
+
+/** The first statement of what was created stays, whatever becomes of it. */
+const client: Family<'entry'> = {
+  kind: 'entry',
+  name: 'client id of an item',
+  form: /^record\/(?<owner>[^/]+)\/client\/[0-9a-f]{64}$/,
+  async check(row, reader) {
+    const { record } = partsOf(row.key)
+    const { entry, digest } = await opened(row, record, reader)
+    sound(typeof entry === 'string' && typeof digest === 'string', 'it names no item')
+    return [{ kind: 'entry', key: itemKey(record, entry) }]
+  },
+}
+
+/** Pieces of an upload that became a blob of other pieces are gone with the last of them. */
+const upload: Family<'entry'> = {
+  kind: 'entry',
+  name: 'upload to a record',
+  form: /^record\/(?<owner>[^/]+)\/upload\/[^/]+$/,
+  async check(row, reader) {
+    const { record, id } = partsOf(row.key)
+    const { pieces, sha256 } = await opened(row, record, reader)
+    sound(Array.isArray(pieces), 'it has no pieces')
+    if (typeof sha256 === 'string') return [{ kind: 'entry', key: blobKey(record, sha256) }]
+    return pieces.map((_, n) => ({ kind: 'entry' as const, key: pieceKey(record, id, n) }))
+  },
+}
+
+const blob: Family<'entry'> = {
+  kind: 'entry',
+  name: 'blob of a record',
+  form: /^record\/(?<owner>[^/]+)\/blob\/[0-9a-f]{64}$/,
+  async check(row, reader) {
+    const { record, id: name } = partsOf(row.key)
+    const { sha256, id, pieces } = await opened(row, record, reader)
+    sound(sha256 === name && typeof id === 'string' && Array.isArray(pieces), 'the blob is another one')
+    return pieces.map((_, n) => ({ kind: 'entry' as const, key: pieceKey(record, id, n) }))
+  },
+}
+
+const piece: Family<'entry'> = {
+  kind: 'entry',
+  name: 'piece of an upload',
+  form: /^record\/(?<owner>[^/]+)\/piece\/[^/]+\/\d{5}$/,
+  check(row, reader) {
+    return checkBody(row, ownerOf(decodeURIComponent(row.key.split('/')[1] ?? '')), reader, () => {})
+  },
+}
+
+const sweep: Family<'entry'> = {
+  kind: 'entry',
+  name: 'time of an upload',
+  form: /^uploads\/\d{15}\/(?<owner>[^/]+)\/[^/]+$/,
+  async check(row, reader) {
+    const [, , owner = '', id = ''] = row.key.split('/').map(decodeURIComponent)
+    await opened(row, owner, reader)
+    return [{ kind: 'entry', key: uploadKey(owner, id) }]
+  },
+}
+
 /** Every row that this room writes. */
-export const recordFamilies: readonly RowFamily[] = [item, head, ledger, index, document, bytes]
+export const recordFamilies: readonly RowFamily[] = [
+  ...[item, head, ledger, index, document, bytes],
+  ...[change, client, upload, blob, piece, sweep],
+]

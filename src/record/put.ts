@@ -21,7 +21,7 @@ import { type BookPorts, bookParts, headAfter, type Ledger, type Usage } from '.
 import type { Decision, Deed } from './reconcile/decision.js'
 import { type Fact, factOf, stable, type Written } from './reconcile/fact.js'
 import { entryWith, isOfAnother, type Reconciled } from './reconcile/reconcile.js'
-import { blobKey, clientKey, dayOf, isId, itemKey, openJson, ownerOf, sealJson, sweepKey } from './rows.js'
+import { blobKey, clientKey, dayOf, isId, itemKey, openJson, ownerOf, sealJson, sweepKey, uploadKey } from './rows.js'
 import { authorOf, lookOf, mayBeSeen, opensTo } from './sight.js'
 import type { StoredBlob } from './uploads.js'
 
@@ -421,7 +421,7 @@ async function blobParts(
     parts.push({
       require: [{ key, version: row.version }],
       put: [{ key, value: await sealJson(vault, ownerOf(record), key, kept) }],
-      del: [sweepKey(dueAt, record, blob.id)],
+      del: [sweepKey(dueAt, record, blob.id), uploadKey(record, blob.id)],
     })
   }
   return { parts: together(...parts), bytes }

@@ -32,7 +32,7 @@ import type {
   Whose,
 } from './item.js'
 import { recordLimits } from './item.js'
-import { type HeadDocument, modeOf, openBooks } from './ledger.js'
+import { type HeadDocument, modeOf, openBooks, type Usage } from './ledger.js'
 import { currentEntries, listItems } from './list.js'
 import type { PatientMatch } from './match.js'
 import { propose } from './propose.js'
@@ -102,6 +102,8 @@ export interface PatientRecord {
    * comes into sight is created and one that goes out of it is deleted.
    */
   changes(whose: Whose, query: ChangesQuery): Promise<RecordChanges | { readonly kind: 'bad-cursor' }>
+  /** What is kept of the record: statements that were written here, and all bytes. */
+  usage(recordId: string): Promise<Usage>
   /** Decides, and answers what must be committed; `by` as the audit log names who did. On a conflict call it again. */
   decide(recordId: string, requests: readonly DeedRequest[], by: string | Actor): Promise<DecideOutcome>
   /** Every decision on the record, or on one entry, newest first. */
@@ -176,6 +178,10 @@ export function openRecord(
     put: (recordId, changes, by) => putItems({ ...ports, shownIn }, recordId, changes, by, limits),
     async history(recordId, entry) {
       return isId(recordId) ? historyOf(ports, recordId, entry, await shownIn(recordId)) : []
+    },
+    async usage(recordId) {
+      const { head } = await openBooks(ports, recordId)
+      return head.usage ?? { items: 0, bytes: 0 }
     },
     changes: (whose, query) => listChanges({ ...ports, shownIn }, whose, query, limits),
     decide: (recordId, requests, by) => decide({ ...ports, shownIn }, recordId, requests, by, limits),

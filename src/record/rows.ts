@@ -73,9 +73,11 @@ export function blobKey(recordId: string, sha256: string): string {
   return `${ownerOf(recordId)}/blob/${segment(sha256)}`
 }
 
+export const sweepPrefix = 'uploads/'
+
 /** Uploads by when they are swept; `dueAt` in Unix milliseconds. */
 export function sweepKey(dueAt: number, recordId: string, id: string): string {
-  return `uploads/${String(dueAt).padStart(15, '0')}/${segment(recordId)}/${segment(id)}`
+  return `${sweepPrefix}${String(dueAt).padStart(15, '0')}/${segment(recordId)}/${segment(id)}`
 }
 
 /** Where the items lie. */

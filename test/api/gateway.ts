@@ -19,6 +19,7 @@ import { outcomesOf } from '../../src/pipeline/sent.js'
 import { submit } from '../../src/pipeline/submit.js'
 import { together } from '../../src/ports/store.js'
 import { openRecord } from '../../src/record/record.js'
+import { openUploads } from '../../src/record/uploads.js'
 import { openEvents } from '../../src/spool/events.js'
 import { openQuarantine } from '../../src/spool/quarantine.js'
 import { inboundQueue, openSpool } from '../../src/spool/spool.js'
@@ -66,6 +67,7 @@ export async function openGateway(
     auditReport: openAuditReport(room.store),
     mailbox,
     record,
+    uploads: openUploads({ ...room, usedBytes: async (id) => (await record.usage(id)).bytes }),
     trail,
     quarantine,
     events: openEvents(room),
