@@ -1,8 +1,6 @@
 import type { Apps } from '../consent/consent.js'
 import { isInNetworks } from '../consent/networks.js'
 import type { SmartScope } from '../direct/smart-scopes.js'
-import type { TokenScope } from '../directory/directory.js'
-import { tokenScopes } from '../directory/directory.js'
 import type { Store } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import { type BindingPorts, bindingIn, isGood } from './binding.js'
@@ -11,11 +9,14 @@ import type { OauthLimits } from './limits.js'
 import { type Rows, rowKey } from './rows.js'
 import { resourceScopes, wordsOf } from './scopes.js'
 
+/** The kinds of request that a token may be for, in the words of the API. */
+type HolderScope = 'record:read' | 'record:write' | 'connect' | 'drop-off'
+
 /** Who holds a token, in the terms of the API's callers. */
 export interface TokenHolder {
   /** As the audit log names it. */
   readonly by: string
-  readonly scopes: readonly TokenScope[]
+  readonly scopes: readonly HolderScope[]
   readonly reach:
     | {
         readonly kind: 'grant'
@@ -98,8 +99,7 @@ async function tokenOf({ rows }: AuthenticatePorts, secret: string): Promise<Tok
 /** A backend for itself. */
 function backend({ client, words }: Token): TokenHolder {
   const within = resourceScopes(words).filter(({ context }) => context === 'system')
-  const known: readonly string[] = tokenScopes
-  const named = words.filter((word): word is TokenScope => word !== 'operator' && known.includes(word))
+  const named = words.filter((word) => word === 'connect' || word === 'drop-off')
   return {
     by: `app:${client}`,
     scopes: [...new Set([...named, ...kindsOf(within)])],
@@ -125,7 +125,7 @@ async function granted(
 }
 
 /** The kinds of request that scopes are for. */
-function kindsOf(scopes: readonly SmartScope[]): TokenScope[] {
+function kindsOf(scopes: readonly SmartScope[]): HolderScope[] {
   const may = new Set(scopes.flatMap(({ interactions }) => interactions))
   return [
     ...(may.has('r') || may.has('s') ? ['record:read' as const] : []),

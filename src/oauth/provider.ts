@@ -1,5 +1,6 @@
 import { type Configuration, errors, interactionPolicy, type KoaContextWithOIDC, Provider } from 'oidc-provider'
 import type { Apps } from '../consent/consent.js'
+import { readScope } from '../direct/smart-scopes.js'
 import type { ConditionalFetch } from '../ports/fetch.js'
 import type { Store } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
@@ -93,7 +94,7 @@ export function openProvider(ports: ProviderPorts, secrets: Secrets): Provider {
     clockTolerance: limits.clockToleranceSeconds,
     allowOmittingSingleRegisteredRedirectUri: false,
     features: featuresOf(ports, secrets),
-    extraParams: { aud: checkAudience(issuer), launch: refuseLaunch },
+    extraParams: { aud: checkRequest(ports), launch: refuseLaunch },
     interactions: { policy: decisions(), url: (_, { uid }) => decisionPath(uid) },
     loadExistingGrant: async ({ oidc }) => {
       const id = oidc.result?.consent?.grantId
@@ -209,19 +210,23 @@ function decisions() {
  * `aud` names the server that the application means: another one is a false server that sent it here (SMART App Launch 2.2
  * §2.0.9). On the way, what the provider takes for a wish to be asked is put back where it was asked without `prompt`.
  */
-function checkAudience(issuer: string) {
+function checkRequest({ issuer, apps }: ProviderPorts) {
   return async (ctx: KoaContextWithOIDC, aud: string | undefined) => {
     const own = [issuer, resourceOf(issuer)]
     if (aud !== undefined && !own.includes(aud.replace(/\/$/, '')))
       throw new errors.InvalidRequest('aud is another server')
     const { params = {}, body, client } = ctx.oidc
     const asked = wordsOf(body?.['scope'] ?? ctx.query['scope'])
+    const app = client && (await apps.get(client.clientId))
+    const words = wordsOf(params['scope'])
+    if (app && !askable(app, words).some((word) => word === 'openid' || readScope(word)))
+      throw new errors.InvalidScope('nothing that was asked can be granted', words.join(' '))
     const prompts = wordsOf(params['prompt'])
     if (!asked.includes('offline_access') || prompts.includes('none') || !client?.grantTypeAllowed('refresh_token'))
       return
     // OpenID Connect Core §11 drops offline_access without prompt=consent; here a person always decides.
     if ('response_type' in params) params['prompt'] = [...new Set([...prompts, 'consent'])].join(' ')
-    params['scope'] = [...new Set([...wordsOf(params['scope']), 'offline_access'])].join(' ')
+    params['scope'] = [...new Set([...words, 'offline_access'])].join(' ')
   }
 }
 
