@@ -9,6 +9,7 @@ import { describeProblem, loadConfig } from './config/load.js'
 import { type Config, settings } from './config/settings.js'
 import { connectFamilies } from './connect/families.js'
 import { packageFamilies } from './connect/package/families.js'
+import { consentFamilies } from './consent/families.js'
 import { deliveryFamilies } from './delivery/families.js'
 import { directoryFamilies } from './directory/families.js'
 import { certificatesOf, tokenPlace } from './gateway/certificates.js'
@@ -66,6 +67,7 @@ export const rowFamilies: readonly RowFamily[] = [
   ...keyringFamilies,
   ...pipelineFamilies,
   ...deliveryFamilies,
+  ...consentFamilies,
   ...packageFamilies,
   ...oauthFamilies,
   ...resolveFamilies,

@@ -69,6 +69,8 @@ export interface Membership {
   /** Unix milliseconds. */
   readonly since: number
   readonly until?: number
+  /** What is flagged personal is kept from them, custodian or not: the adolescent whom the record is about said so. */
+  readonly confidential?: true
 }
 
 export interface Records {
