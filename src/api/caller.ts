@@ -2,8 +2,8 @@ import type { DirectAddress } from '../direct/address.js'
 import type { SmartScope } from '../direct/smart-scopes.js'
 import type { Principal, TokenScope } from '../directory/directory.js'
 
-/** What no operator's token has: `connect` and `drop-off` applications for themselves, `pickup` people who signed in. */
-export const ownScopes = ['connect', 'drop-off', 'pickup'] as const
+/** What no operator's token has: `connect` and `drop-off` applications for themselves, `pickup` and `consents` people who signed in. */
+export const ownScopes = ['connect', 'drop-off', 'pickup', 'consents'] as const
 export type Scope = TokenScope | (typeof ownScopes)[number]
 
 /** Who a request comes from, whatever it was proved with. */

@@ -17,10 +17,6 @@ export const consentLimits = {
   /** A few in rotation. */
   keys: 10,
   networks: 50,
-  /** Applications that operators and masters register; installations come with the people who use them. */
-  apps: 1_000_000,
-  /** Devices and clinics of one maker. */
-  childrenPerMaster: 500_000,
   /** Standing grants of one person, over all records: some hundred installations at most. */
   grantsPerPerson: 1000,
   /** Rows read at once in a walk. */

@@ -6,7 +6,6 @@ export const appProblems = {
   'beyond-master':
     'A child may ask for no more than its master: rules and method groups are within those of the master.',
   'no-webhook': 'The application has no webhook.',
-  'too-many': 'There are as many applications as the gateway keeps; disable and reuse one.',
   'changed-meanwhile': 'Somebody else changed it at the same moment; look again and repeat.',
 } as const satisfies Record<string, string>
 

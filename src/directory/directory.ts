@@ -493,6 +493,7 @@ export const tokenScopes = [
   'messages:send',
   'record:read',
   'record:write',
+  'apps',
   'operator',
 ] as const
 export type TokenScope = (typeof tokenScopes)[number]

@@ -8,7 +8,8 @@ export const directoryProblems = {
   'bad-url': 'A bundle is fetched from an http or https URL without a user name, of at most 2,000 characters.',
   'bad-interval': 'A bundle is loaded again after one minute at the soonest and one day at the latest.',
   'nothing-to-trust': 'No certificate of the bundle could be taken.',
-  'bad-scope': 'A token needs at least one known scope; `operator` is for tokens of the whole gateway only.',
+  'bad-scope':
+    'A token needs at least one known scope; `operator` and `apps` are for tokens of the whole gateway only.',
   'bad-account-name': 'The name of an account is 1 to 64 lower-case letters, digits, dots, hyphens, _ and @.',
   'useless-account': 'An account needs a domain or address to send as, or a mailbox to read.',
   'bad-policy': 'A policy setting has a value that does not exist.',

@@ -42,7 +42,8 @@ export function openTokens(rows: Rows, addresses: Addresses, { clock, random }: 
     if (scopes.length === 0 || unknown !== undefined) return problem('bad-scope', unknown ?? 'no scope')
     const held = await holder(text)
     if (held.kind === 'refused') return held
-    if (held.address !== '*' && scopes.includes('operator')) return problem('bad-scope', 'operator')
+    const wide = scopes.find((scope) => scope === 'operator' || scope === 'apps')
+    if (held.address !== '*' && wide !== undefined) return problem('bad-scope', wide)
     const existing = await all()
     const forgotten = existing.filter((row) => endedBefore(row.value, clock.now() - directoryLimits.tokenMemoryMs))
     if (existing.length - forgotten.length >= directoryLimits.tokens) return problem('too-many')
