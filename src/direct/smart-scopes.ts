@@ -1,5 +1,6 @@
 import { type AccessRule, type Permission, permissions, type Reading, type ScopeFilter, type Shape } from './access.js'
 import { type RecordItem, type RecordItemType, recordItemTypes } from './clinical.js'
+import type { Concept } from './datatypes.js'
 
 /**
  * Scopes of SMART App Launch 2.2 (§3 Scopes) and the rules of a record, each told as the other. A scope names resources of
@@ -296,8 +297,14 @@ const diagnosisSections = new Set([
   '78375-3',
 ])
 
-/** Category of a problem as a Condition: its code, by the section it stands in. */
-export function conditionCategory({ provenance: { section } }: RecordItem): string {
+/** Systems of the categories of a Condition; a code of theirs in the kind of a problem says what it is. */
+export const conditionCategorySystems: readonly string[] = [conditions, `${usCore}/condition-category`]
+
+/** Category of a problem as a Condition: its code, as its author said, else by the section it stands in. */
+export function conditionCategory({ content, provenance: { section } }: RecordItem): string {
+  const kind = content.type === 'problem' ? content.kind : undefined
+  const told = kind?.codings.find(({ system }) => system !== undefined && conditionCategorySystems.includes(system))
+  if (told && ['encounter-diagnosis', 'health-concern', 'problem-list-item'].includes(told.code)) return told.code
   if (section === '75310-3') return 'health-concern'
   return section !== undefined && diagnosisSections.has(section) ? 'encounter-diagnosis' : 'problem-list-item'
 }
@@ -305,16 +312,17 @@ export function conditionCategory({ provenance: { section } }: RecordItem): stri
 /** LOINC of whole imaging reports that stand among results. */
 const imagingTests = new Set(['18748-4', '36643-5', '30746-2', '24627-2'])
 
+/** Whether a test is a whole imaging report. */
+export function isImagingTest({ codings }: Concept): boolean {
+  return codings.some(({ system, code }) => system === 'http://loinc.org' && imagingTests.has(code))
+}
+
 /** Codings of the category of an item as an Observation or a Condition, as `system|code`. */
 function categoriesOf(item: RecordItem): readonly string[] {
   const { content } = item
   switch (content.type) {
-    case 'result': {
-      const imaging = content.test.codings.some(
-        ({ system, code }) => system === 'http://loinc.org' && imagingTests.has(code),
-      )
-      return [`${observations}|${imaging ? 'imaging' : 'laboratory'}`]
-    }
+    case 'result':
+      return [`${observations}|${isImagingTest(content.test) ? 'imaging' : 'laboratory'}`]
     case 'vital-sign':
       return [`${observations}|vital-signs`]
     case 'social-history':

@@ -64,7 +64,7 @@ async function open(
     {
       record: {
         async *current(record, { types, to } = {}) {
-          asked.push(record)
+          asked.push(String(record))
           const place = ({ id, item: one }: RecordEntry) => `${dayOf(one)}/${id}`
           const all = [...entries].sort((a, b) => (place(a) < place(b) ? 1 : -1))
           const until = (day: string) => to === undefined || day.startsWith('0000') || day.slice(0, to.length) <= to

@@ -87,8 +87,8 @@ export function allergyIntolerance(from: Sourced, content: Allergy, context: Con
       identifier: identifiers(item.identifiers),
       clinicalStatus: nullified ? undefined : clinicalStatus(item.status?.folded, refuted),
       verificationStatus: coded(`${hl7}/allergyintolerance-verification`, verification(nullified, refuted, item)),
-      type: none ? undefined : kind?.type,
-      category: kind?.category === undefined ? [] : [kind.category],
+      type: none ? undefined : (kind?.type ?? toldIn(content.kind, 'type')[0]),
+      category: kind?.category === undefined ? toldIn(content.kind, 'category') : [kind.category],
       criticality: criticality && !item.negated ? criticalities[criticality.code] : undefined,
       code,
       patient: patientOf(context),
@@ -99,6 +99,12 @@ export function allergyIntolerance(from: Sourced, content: Allergy, context: Con
       reaction: item.negated ? [] : reactions(content),
     },
   })
+}
+
+/** Category and type in FHIR's own words, which somebody who wrote FHIR can have said. */
+function toldIn(kind: Concept | undefined, what: 'category' | 'type'): string[] {
+  const own = `http://hl7.org/fhir/allergy-intolerance-${what}`
+  return kind?.codings.filter(({ system }) => system === own).map(({ code }) => code) ?? []
 }
 
 function onset({ item: { when } }: Sourced): JsonObject {

@@ -1,6 +1,6 @@
 import type { Problem, RecordItem } from '../../direct/clinical.js'
 import type { Concept, Quantity, When } from '../../direct/datatypes.js'
-import { conditionCategory } from '../../direct/smart-scopes.js'
+import { conditionCategory, conditionCategorySystems } from '../../direct/smart-scopes.js'
 import { denies } from '../denial.js'
 import {
   absent,
@@ -72,7 +72,7 @@ export function condition(from: Sourced, content: Problem, context: Context): Re
         category === 'health-concern'
           ? coded(`${usCore.replace('StructureDefinition', 'CodeSystem')}/condition-category`, category)
           : coded(`${hl7}/condition-category`, category),
-        ...concepts(content.kind ? [content.kind] : []),
+        ...concepts(kindOf(content)),
       ],
       severity: concept(content.severity),
       code: none ? noKnown(content.problem) : conceptOrAbsent(content.problem),
@@ -89,6 +89,13 @@ export function condition(from: Sourced, content: Problem, context: Context): Re
       ),
     },
   })
+}
+
+/** What sort of statement it is, beside its category. */
+function kindOf({ kind }: Problem): Concept[] {
+  const codings = kind?.codings.filter(({ system = '' }) => !conditionCategorySystems.includes(system)) ?? []
+  const other = kind && codings.length === kind.codings.length ? kind : undefined
+  return other ? [other] : codings.length > 0 ? [{ ...kind, codings }] : []
 }
 
 function statuses(item: RecordItem, refuted: boolean): JsonObject {

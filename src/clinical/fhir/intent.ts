@@ -23,6 +23,7 @@ export function requestStatus(
   const source = status?.source?.toLowerCase()
   if (source === 'nullified') return 'entered-in-error'
   if (source === 'suspended' || source === 'held') return 'on-hold'
+  if (source === 'unknown') return 'unknown'
   switch (status?.folded) {
     case 'active':
     case 'planned':

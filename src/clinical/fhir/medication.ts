@@ -105,7 +105,7 @@ function medicationStatus(item: RecordItem): string {
 }
 
 /** What the product is made of, in words, for whoever looks no further. */
-function details(content: Medication): string[] {
+export function details(content: Medication): string[] {
   const named = (all: readonly Concept[] = []) =>
     all
       .map((one) => wordsOf(one) ?? one.codings[0]?.code)

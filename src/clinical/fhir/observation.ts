@@ -1,5 +1,6 @@
 import type { AdvanceDirective, ItemContent, Observation, ReferenceRange } from '../../direct/clinical.js'
 import type { Coding, Concept, Value } from '../../direct/datatypes.js'
+import { isImagingTest } from '../../direct/smart-scopes.js'
 import { subjectOf } from '../../direct/subject.js'
 import {
   absent,
@@ -54,17 +55,17 @@ function categoryOf({ type, test }: Observation): JsonObject[] {
       coded(`${usCore.replace('StructureDefinition', 'CodeSystem')}/us-core-category`, code),
     ]
   }
-  const imaging =
-    code === 'laboratory' && test.codings.some(({ system, code: one }) => system === loinc && imagingTests.has(one))
+  const imaging = code === 'laboratory' && isImagingTest(test)
   return [coded(`${hl7}/observation-category`, imaging ? 'imaging' : code)]
 }
 
-/** LOINC of whole imaging reports that stand among results. */
-const imagingTests = new Set(['18748-4', '36643-5', '30746-2', '24627-2'])
+/** Statuses of FHIR that only somebody who wrote FHIR can have said. */
+const told = new Set(['preliminary', 'amended', 'corrected'])
 
 function statusOf({ item: { status, content } }: Observed): string {
   const source = status?.source?.toLowerCase()
   if (source === 'nullified') return 'entered-in-error'
+  if (source !== undefined && told.has(source)) return source
   switch (status?.folded) {
     case 'cancelled':
       return 'cancelled'
