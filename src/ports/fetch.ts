@@ -13,3 +13,14 @@ export type FetchAnswer =
 
 /** GET, within limits of scheme, address, size, time and redirects; conditional where `known` says what is kept already. Never throws for what the far side does. */
 export type ConditionalFetch = (url: string, known?: Validators) => Promise<FetchAnswer>
+
+export type LinkAnswer =
+  | { readonly kind: 'fetched'; readonly bytes: Uint8Array }
+  /** As for FetchAnswer; `status` where the far side answered with another than 200, and the little that it said then. */
+  | { readonly kind: 'failed'; readonly detail: string; readonly status?: number; readonly said?: Uint8Array }
+
+/** GET, or POST of a body, to an address that a stranger named, within the same limits. Never throws for what the far side does. */
+export type LinkFetch = (
+  url: string,
+  post?: { readonly type: string; readonly body: Uint8Array },
+) => Promise<LinkAnswer>

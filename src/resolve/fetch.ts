@@ -2,7 +2,7 @@ import { type LookupAddress, lookup as systemLookup } from 'node:dns'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
-import type { ConditionalFetch, Validators } from '../ports/fetch.js'
+import type { ConditionalFetch, LinkFetch, Validators } from '../ports/fetch.js'
 
 /** What an outbound fetch on a stranger's word may do. */
 export interface FetchRules {
@@ -47,7 +47,14 @@ export type Fetched =
   /** The copy that had the validators given still is the one (RFC 9110 §15.4.5). */
   | { readonly kind: 'unchanged'; readonly detail: string }
   /** Nothing usable came: what happened, in words. `silent` where the first host said nothing at all. */
-  | { readonly kind: 'unreachable'; readonly detail: string; readonly silent?: true }
+  | {
+      readonly kind: 'unreachable'
+      readonly detail: string
+      readonly silent?: true
+      /** It answered so, and the little that it said: asked for by who posts. */
+      readonly status?: number
+      readonly said?: Buffer
+    }
   /** The rules forbid to try. */
   | { readonly kind: 'forbidden'; readonly detail: string }
 
@@ -92,6 +99,25 @@ export function conditionalFetch(rules: Partial<FetchRules> = {}): ConditionalFe
         return { kind: 'not-modified' }
       case 'unreachable':
       case 'forbidden':
+        return { kind: 'failed', detail: got.detail }
+    }
+  }
+}
+
+/** The same as the port that follows links which somebody pasted. */
+export function linkFetch(rules: Partial<FetchRules> = {}): LinkFetch {
+  const fetch = fetchWithin({ schemes: ['https:'], ...rules })
+  return async (url, post) => {
+    const got = await fetch(url, post && { post })
+    switch (got.kind) {
+      case 'fetched':
+        return { kind: 'fetched', bytes: got.body }
+      case 'unreachable': {
+        const { detail, status, said } = got
+        return { kind: 'failed', detail, ...(status !== undefined && { status }), ...(said && { said }) }
+      }
+      case 'forbidden':
+      case 'unchanged':
         return { kind: 'failed', detail: got.detail }
     }
   }
@@ -145,7 +171,7 @@ function once(url: URL, { post, known }: FetchRequest, rules: FetchRules, signal
         answered = true
         request.removeAllListeners('close')
         response.on('error', failed)
-        receive(response, url, rules, known).then(resolve, failed)
+        receive(response, url, rules, known, post !== undefined).then(resolve, failed)
       })
       request.end(post?.body)
     } catch (error) {
@@ -159,6 +185,7 @@ async function receive(
   url: URL,
   rules: FetchRules,
   known: Validators | undefined,
+  posted: boolean,
 ): Promise<OneAnswer> {
   const status = response.statusCode ?? 0
   const give = (answer: OneAnswer): OneAnswer => {
@@ -170,6 +197,10 @@ async function receive(
     return give({ kind: 'unchanged', detail: `${url.host} says that nothing changed` })
   if (status >= 300 && status < 400 && status !== 304 && response.headers.location)
     return give({ kind: 'redirect', location: response.headers.location, repeats: status === 307 || status === 308 })
+  if (status !== 200 && posted) {
+    const said = await beginning(response)
+    return give({ kind: 'unreachable', detail: `${url.host} answered ${status}`, status, said })
+  }
   if (status !== 200) return unusable(`${status}`)
   const encoding = response.headers['content-encoding']
   if (encoding && encoding !== 'identity') return unusable(`in ${encoding.slice(0, 40)}, which was not asked for`)
@@ -185,6 +216,18 @@ async function receive(
   if (!response.complete) return { kind: 'unreachable', detail: `${url.host} broke off` }
   return { kind: 'fetched', body: Buffer.concat(chunks), validators: validatorsOf(response) }
 }
+
+/** What a refusal says, as far as anybody reads it. */
+async function beginning(response: IncomingMessage): Promise<Buffer> {
+  let said = Buffer.alloc(0)
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    said = Buffer.concat([said, chunk]).subarray(0, saidBytes)
+    if (said.length === saidBytes) break
+  }
+  return said
+}
+
+const saidBytes = 1024
 
 /** Validators as they may be kept and sent again: short, and without anything that does not belong in a header. */
 function validatorsOf({ headers }: IncomingMessage): Validators {
