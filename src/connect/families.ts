@@ -1,4 +1,5 @@
 import { type Family, isMoment, jsonOf, type Need, type RowFamily, sound } from '../ports/rows.js'
+import { appEventFamily } from './app-events.js'
 import { requestStates } from './request.js'
 import { codeKey, connectQueue, externalKey, listKey, openStored, requestKey, ticketJob } from './rows.js'
 
@@ -94,4 +95,13 @@ const job: Family<'job'> = {
 }
 
 /** Every row that the machine of this room writes; packages have families of their own. */
-export const connectFamilies: readonly RowFamily[] = [request, code, external, listed, authorized, ticket, job]
+export const connectFamilies: readonly RowFamily[] = [
+  request,
+  code,
+  external,
+  listed,
+  authorized,
+  ticket,
+  job,
+  appEventFamily,
+]

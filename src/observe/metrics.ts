@@ -65,6 +65,11 @@ export const metricTable = {
     help: 'Deliveries of events to webhooks, by outcome.',
     labels: ['endpoint', 'outcome'],
   },
+  app_webhook_deliveries_total: {
+    kind: 'counter',
+    help: 'Deliveries of events to applications, by outcome.',
+    labels: ['outcome'],
+  },
   webhook_delivery_seconds: { kind: 'histogram', help: 'One delivery of an event, by outcome.', labels: ['outcome'] },
   webhook_behind_seconds: {
     kind: 'gauge',
