@@ -1,0 +1,97 @@
+/** All words of the pages of pickup, English. */
+export const words = {
+  language: 'en',
+  enter: {
+    title: 'Pick up with a code',
+    text: 'Somebody gave you a code: on paper, or by e-mail. It has twenty letters in five groups.',
+    label: 'Pickup code',
+    hint: 'For example FGHJ-KMNQ-RVXY-ZFGH-JKMN. Capitals, spaces and hyphens do not matter.',
+    submit: 'Continue',
+  },
+  wrongCode:
+    'This code opens nothing. Look for a mistyped letter. If it is right, it may be too old or used up: ask whoever gave it to you for another one.',
+  wait: 'Too many codes were tried from here. Please wait some minutes, then try again.',
+  question: {
+    title: 'Answer the question',
+    from: (who: string) => `${who} asks:`,
+    somebody: 'The sender',
+    none: 'Type the answer that you agreed on.',
+    label: 'Your answer',
+    hint: 'Capitals and extra spaces do not matter. After three wrong answers the code opens nothing any more.',
+    submit: 'Answer',
+    signIn: 'To answer, sign in first, or create an account. You will come back to this code.',
+    links: { signIn: 'Sign in', signUp: 'Create an account' },
+    wrong: (left: number) =>
+      left === 0
+        ? 'This is not the answer, and it was the last try. Ask whoever gave you the code for another one.'
+        : `This is not the answer. ${left === 1 ? 'One try is' : `${left} tries are`} left.`,
+    blank: 'Type an answer',
+  },
+  record: {
+    title: 'Whose record?',
+    text: (clinic: string, name: string) => `${clinic} wants to connect to the record of ${name}.`,
+    label: 'Choose the record',
+    isNew: 'A new record',
+    newHint: 'Give it a name below',
+    name: 'Name of the new record',
+    birthDate: 'Date of birth, for a new record',
+    birthHint: 'May be left empty',
+    own: 'The new record is about me',
+    submit: 'Continue',
+    reasons: {
+      mismatch: 'This seems to be somebody else',
+      match: 'Name and date of birth agree',
+      unknown: '',
+    },
+    choose: 'Choose a record',
+    nameless: 'Give the new record a name',
+    tooMany: 'You have as many records as an account may have',
+  },
+  consent: {
+    title: (clinic: string) => `Let ${clinic} in?`,
+    text: (clinic: string, record: string) =>
+      `${clinic} will be able to do this in the record “${record}”, also while you are not there, until you take it back:`,
+    optional: 'You choose',
+    optionalHint: 'Leave out what you do not want to allow.',
+    mismatch: 'Look again: this record seems to be of somebody else.',
+    confirm: 'It is the right record',
+    confirmError: 'Confirm that it is the right record, or go back and choose another one',
+    allow: 'Allow',
+    reject: 'Not now',
+    never: 'Never: the code shall open nothing any more',
+    privacy: 'Privacy statement',
+    terms: 'Terms of use',
+    types: 'All kinds of item',
+    dates: (from?: string, to?: string) =>
+      from && to ? `from ${from} to ${to}` : from ? `from ${from}` : to ? `until ${to}` : '',
+    permissions: { create: 'add', read: 'read', update: 'change', delete: 'delete' },
+    notPossible: 'You may not give what is asked in this record. Its custodian can.',
+    unknownRule: 'What is asked changed meanwhile. Look at it again.',
+    tooMany: 'The code was used for as many records as one may. Ask for another one.',
+  },
+  done: { title: 'Connected', text: (clinic: string) => `${clinic} is connected now.`, link: 'Your applications' },
+  rejected: {
+    title: 'Not connected',
+    text: 'Nothing was changed, and the sender sees that you said no. The code works on until it ends.',
+    never: 'Nothing was changed. The code opens nothing any more.',
+  },
+  over: {
+    title: 'Please start again',
+    text: 'Too much time has passed since the answer, or it was given in another window. Enter the code again.',
+    link: 'Enter the code',
+  },
+  elsewhere: { title: 'Not here', text: 'What this code opens cannot be picked up on this page yet.' },
+  sheet: {
+    title: 'Your pickup code',
+    forName: (name: string) => `For ${name}`,
+    steps: [
+      'Open the address below, or scan the square with a telephone.',
+      'Sign in, or create an account.',
+      'Enter the code, and answer the question that we agreed on.',
+    ],
+    address: 'Address',
+    code: 'Code',
+    until: (day: string) => `It works until ${day}. Keep this sheet to yourself.`,
+    qr: 'The address with the code, as a QR code',
+  },
+} as const
