@@ -1,9 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { buildApi } from '../../src/api/api.js'
-import { callerOf } from '../../src/api/caller.js'
+import { type Caller, callerOf } from '../../src/api/caller.js'
 import type { ApiOptions, ApiPorts } from '../../src/api/ports.js'
 import { audit } from '../../src/audit/audit.js'
 import { openAuditReport } from '../../src/audit/report.js'
+import { openActivity } from '../../src/consent/activity.js'
+import { openApps } from '../../src/consent/apps.js'
+import { openConsents } from '../../src/consent/consents.js'
+import { openPseudonyms } from '../../src/consent/pseudonyms.js'
 import type { DirectAddress } from '../../src/direct/address.js'
 import type { TokenScope } from '../../src/directory/directory.js'
 import { openDirectory } from '../../src/directory/open.js'
@@ -25,6 +29,7 @@ import { openQuarantine } from '../../src/spool/quarantine.js'
 import { inboundQueue, openSpool } from '../../src/spool/spool.js'
 import { openSubmissions } from '../../src/spool/submission.js'
 import { openTrail } from '../../src/spool/trail.js'
+import { heldBy } from '../consent/world.js'
 import { newMessage } from '../mailbox/new-message.js'
 import { item, readDocument } from '../record/read-document.js'
 import { openRoom } from '../spool/room.js'
@@ -60,8 +65,16 @@ export async function openGateway(
     submit: (request) => submit(request, { ...room, directory, submissions, random, tracking: trackingPolicy }),
     submissions,
   }
+  const held = heldBy()
+  const activity = openActivity(room)
+  const pseudonyms = openPseudonyms(random.bytes(32))
+  const consents = openConsents({ ...room, audit, activity, pseudonyms, people: held.ports })
+  const callers = new Map<string, Caller>()
   const ports: ApiPorts = {
     ...room,
+    people: held.ports,
+    apps: openApps({ ...room, audit }),
+    ...{ activity, consents },
     sending,
     audit,
     auditReport: openAuditReport(room.store),
@@ -74,7 +87,8 @@ export async function openGateway(
     metrics,
     addresses: directory.addresses,
     fhir: openFhir({ record }),
-    authenticate: async (secret) => callerOf(await directory.tokens.authenticate(secret, room.clock.now())),
+    authenticate: async (secret) =>
+      callers.get(secret) ?? callerOf(await directory.tokens.authenticate(secret, room.clock.now())),
     log: { info: note, warn: note, error: note },
     checks: async () => [{ name: 'store', ok: room.store.healthy() }],
     exposition: () => metrics.exposition(),
@@ -142,6 +156,13 @@ export async function openGateway(
     return { id: made.token.id, secret: made.secret, headers: { authorization: `Bearer ${made.secret}` } }
   }
 
+  /** Headers of a caller that no operator's token stands for: a person, an application. */
+  function as(caller: Caller) {
+    const secret = `test-${callers.size}`
+    callers.set(secret, caller)
+    return { authorization: `Bearer ${secret}` }
+  }
+
   const patients = { alice: await patient(alice), bob: await patient(bob) }
   const spool = openSpool(room)
   const peer = { address: '192.0.2.7', helo: 'mx.far.example', tls: true }
@@ -155,7 +176,23 @@ export async function openGateway(
 
   const app = await buildApi(ports, options)
   await app.ready()
-  return { ...room, app, ports, directory, submissions, patients, deliver, token, quarantined, logged, mailbox }
+  return {
+    ...room,
+    app,
+    ports,
+    as,
+    held,
+    consents,
+    activity,
+    directory,
+    submissions,
+    patients,
+    deliver,
+    token,
+    quarantined,
+    logged,
+    mailbox,
+  }
 }
 
 async function* oneChunk() {

@@ -54,7 +54,12 @@ export function heldBy() {
           const found = memberships.get(`${who} ${record}`)
           return found && { ...found, record: { ...found.record, state: state.record } }
         },
+        get: async (record: string) => [...memberships.values()].find((one) => one.record.id === record)?.record,
+        of: async (who: string) => [...memberships.values()].filter((one) => one.person === who),
+        holders: async (record: string) => [...memberships.values()].filter((one) => one.record.id === record),
+        create: async () => ({ kind: 'too-many' as const }),
       },
+      sessions: { current: async () => undefined, isLive: async () => true, end: async () => undefined },
     },
   }
 }
