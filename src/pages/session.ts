@@ -78,6 +78,8 @@ export interface PageRequest<V extends Visit = Visit> {
   readonly query: Form
   /** Of a POST; empty for a GET. */
   readonly form: Form
+  /** The Cookie header, for what another room bound to this browser. */
+  readonly cookie: string
 }
 
 /** A page, or where to go instead (303); `cookies` are whole Set-Cookie headers. */
@@ -144,7 +146,8 @@ function kitOf(app: FastifyInstance, ports: PagePorts, options: PageOptions): Pa
         if (elsewhere !== undefined)
           return reply.redirect(withNext(elsewhere, method === 'GET' ? request.url : ''), 303)
         const params = request.params as Readonly<Record<string, string>>
-        const asked = { visit: visit as VisitFor<N>, params, query: formOf(request.query), form }
+        const { cookie = '' } = request.headers
+        const asked = { visit: visit as VisitFor<N>, params, query: formOf(request.query), form, cookie }
         const answer = await handler(asked)
         if (answer.cookies) reply.header('set-cookie', [...answer.cookies])
         if ('redirect' in answer) return reply.redirect(answer.redirect, 303)
