@@ -4,6 +4,7 @@ import { decodeOutbound, outboundHold } from '../spool/outbound.js'
 import { stateKey } from '../spool/submission.js'
 import { certificateFamilies } from './certificate-families.js'
 import { outboundOwner } from './notices.js'
+import { transmissionOwner } from './transmit.js'
 
 /** Mail on its way out; what is owed is sealed, what was made is as the wire will show it. */
 const outbound: Family<'job'> = {
@@ -46,5 +47,18 @@ const edge: Family<'job'> = {
   },
 }
 
+/** What a patient sent out of the record. */
+const transmission: Family<'entry'> = {
+  kind: 'entry',
+  name: 'transmission',
+  form: /^transmission\/(?<owner>[0-9a-f-]{36})\/\d{15}\/[0-9a-f]{32}$/,
+  async check({ key, value }, { vault }) {
+    const record = key.split('/')[1] ?? ''
+    const { at, to, way } = jsonOf(await vault.open(transmissionOwner(record), key, value))
+    sound(isMoment(at) && typeof to === 'string' && (way === 'direct' || way === 'e-mail'), 'it went nowhere')
+    return []
+  },
+}
+
 /** Every row that this room writes. */
-export const pipelineFamilies: readonly RowFamily[] = [outbound, edge, ...certificateFamilies]
+export const pipelineFamilies: readonly RowFamily[] = [outbound, edge, transmission, ...certificateFamilies]

@@ -11,6 +11,7 @@ import { toCanonicalLines } from '../mime/signed.js'
 import { decodeWords } from '../mime/words.js'
 import { recogniseNotice } from '../notices/recognise.js'
 import { type NoticeRequest, noticeRequestOf } from '../notices/request.js'
+import type { Batch } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
 import { type Confirmation, type Submissions, submissionLimits } from '../spool/submission.js'
 import { senderOf } from '../trust/sender.js'
@@ -38,6 +39,8 @@ export interface SubmitRequest {
   readonly messageId?: string
   /** Tells this message from another under the same Message-ID; by default a digest of its body. */
   readonly fingerprint?: string
+  /** What becomes true with it. */
+  readonly also?: Batch
 }
 
 export type SubmitOutcome =
@@ -77,6 +80,7 @@ export async function submit(request: SubmitRequest, ports: SubmitPorts): Promis
     recipients: recipients.map((recipient) => ({ recipient, blind: !checked.named.has(recipient) })),
     message: checked.message,
     by,
+    ...(request.also && { also: request.also }),
     ...(wish.asks && { asks: wish.asks }),
     ...(wish.answersTo && { answersTo: [wish.answersTo] }),
     ...(checked.isNotice ? { untracked: true } : { trackAfterMs: firstDeadlineMs(wish.asks, ports.tracking) }),

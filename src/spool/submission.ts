@@ -123,6 +123,8 @@ export interface NewSubmission extends Omit<Submission, 'id' | 'submittedAt' | '
   readonly by: string
   /** When its deadlines are looked at first, from now; absent for what is not tracked. */
   readonly trackAfterMs?: number
+  /** What becomes true with it; nothing of it where the message was submitted before. */
+  readonly also?: Batch
 }
 
 export type SubmissionPage =
@@ -241,7 +243,7 @@ async function sealed({ vault }: SubmissionPorts, submission: Submission): Promi
 async function submit(
   ports: Required<SubmissionPorts>,
   get: Submissions['get'],
-  { message, by, recipients, answersTo = [], trackAfterMs, ...told }: NewSubmission,
+  { message, by, recipients, answersTo = [], trackAfterMs, also = {}, ...told }: NewSubmission,
 ): ReturnType<Submissions['submit']> {
   const { store, clock, audit, trail } = ports
   const { mailbox, from, messageId } = told
@@ -288,6 +290,7 @@ async function submit(
       },
       trail.steps(id, [{ at, step: 'accepted', detail }]),
       trail.names(id, { messageId }),
+      also,
     ),
   )
   if (outcome.kind === 'committed') return { kind: 'submitted', id, duplicate: false }
