@@ -29,7 +29,7 @@ export function lastAccess(caller: Caller): RecordAccess | undefined {
 
 async function reached(
   { addresses, people, consents }: AccessPorts,
-  { by, reach }: Caller,
+  { by, reach, changes }: Caller,
   named: string,
 ): Promise<RecordAccess | undefined> {
   const whole = { record: named, told: named, rules: 'all' as const, custodian: true }
@@ -43,7 +43,10 @@ async function reached(
     case 'person': {
       const membership = await people?.records.membership(reach.person, named)
       if (!membership) return undefined
-      const { rules, custodian } = membership
+      const { rules } = membership
+      // What a record says is not changed while it is read-only, whatever kind of change it is.
+      if (changes && membership.record.state === 'read-only') throw new Problem('read-only')
+      const custodian = membership.custodian && membership.confidential !== true
       return { ...whole, rules, custodian, actor: { by, avenue: 'page', person: reach.person } }
     }
     case 'grant': {

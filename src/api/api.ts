@@ -21,6 +21,7 @@ import type { ApiOptions, ApiPorts } from './ports.js'
 import { apiLimits } from './ports.js'
 import type { FieldError } from './problem.js'
 import { Problem, problemBody, problems, problemType } from './problem.js'
+import { accountRoutes } from './routes/account.js'
 import { activityRoutes } from './routes/activity.js'
 import { appRoutes } from './routes/apps.js'
 import { auditRoutes } from './routes/audit.js'
@@ -40,6 +41,7 @@ import { queueRoutes } from './routes/queue.js'
 import { recordRoutes } from './routes/records.js'
 import { reviewRoutes } from './routes/review.js'
 import { sendingRoutes } from './routes/sending.js'
+import { sharingRoutes } from './routes/sharing.js'
 import { operatorRoutes } from './routes/trail.js'
 import { trustRoutes } from './routes/trust.js'
 
@@ -71,7 +73,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
     securityHeaders(request, reply, options)
     if (!mayAnswer(request.socket, options)) throw new Problem('tls-required')
   })
-  guard(app, ports, limits, options.metrics ?? 'loopback')
+  guard(app, ports, limits, options.metrics ?? 'loopback', options.origin)
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none'
     ports.metrics.count('api_requests_total', { route, method: request.method, status: String(reply.statusCode) })
@@ -99,6 +101,8 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   fhirRoutes(app, ports)
   connectRoutes(app, ports)
   pickupRoutes(app, ports)
+  accountRoutes(app, ports, options.origin)
+  sharingRoutes(app, ports)
   if (options.also) await app.register(options.also)
   return app
 }

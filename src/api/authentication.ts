@@ -1,5 +1,9 @@
+import { timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { networkOf } from '../direct/network.js'
+import { isSameOrigin, readCookie } from '../people/cookies.js'
+import type { Session } from '../people/people.js'
+import { type Caller, callerOfSession } from './caller.js'
 import type { ApiPorts, apiLimits, Presented } from './ports.js'
 import { Problem } from './problem.js'
 import { rateLimiter } from './rate.js'
@@ -15,6 +19,7 @@ export function guard(
   ports: ApiPorts,
   limits: typeof apiLimits,
   metricsFor: 'loopback' | 'operator',
+  origin?: string,
 ): void {
   const byAddress = rateLimiter(ports.clock, limits.perAddress)
   const byToken = rateLimiter(ports.clock, limits.perToken)
@@ -36,10 +41,23 @@ export function guard(
     await authenticate(request, access === 'metrics' ? 'operator' : access, action ?? 'metrics')
   })
 
+  /** Whoever signed in at our pages, by the cookie that says so. */
+  async function signedIn(request: FastifyRequest): Promise<Caller | undefined> {
+    if (origin === undefined || !ports.people) return undefined
+    const secret = readCookie(request.headers.cookie, 'session', origin)
+    const session = secret === undefined ? undefined : await ports.people.sessions.current(secret)
+    if (!session) return undefined
+    mustBeMeant(request, session, origin)
+    return callerOfSession(session)
+  }
+
   async function authenticate(request: FastifyRequest, scope: Exclude<Access, 'public' | 'metrics'>, action: string) {
     const header = request.headers.authorization
     const token = tokenIn(header, limits.tokenChars)
-    request.caller = token && (await ports.authenticate(token.secret, presentedIn(request, token.scheme)))
+    request.caller =
+      header === undefined
+        ? await signedIn(request)
+        : token && (await ports.authenticate(token.secret, presentedIn(request, token.scheme)))
     if (!request.caller) {
       ports.metrics.count('api_authentication_failures_total')
       const waitSeconds = failures.take(networkOf(request.ip))
@@ -55,6 +73,14 @@ export function guard(
       'www-authenticate': `Bearer realm="direct-gateway", error="insufficient_scope", scope="${scope}"`,
     })
   }
+}
+
+/** Refuses a change that did not come from a page of ours: a cookie comes along with whatever any page makes a browser send. */
+function mustBeMeant({ method, headers }: FastifyRequest, { csrf }: Session, origin: string): void {
+  if (method === 'GET' || method === 'HEAD') return
+  const [brought, wanted] = [Buffer.from(String(headers['x-csrf-token'] ?? '')), Buffer.from(csrf)]
+  const same = brought.length === wanted.length && timingSafeEqual(brought, wanted)
+  if (!same || !isSameOrigin(headers, origin)) throw new Problem('csrf')
 }
 
 function mustPass(waitSeconds: number): void {

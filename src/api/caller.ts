@@ -1,9 +1,10 @@
 import type { DirectAddress } from '../direct/address.js'
 import type { SmartScope } from '../direct/smart-scopes.js'
 import type { Principal, TokenScope } from '../directory/directory.js'
+import type { Session } from '../people/people.js'
 
-/** What no operator's token has: `connect` and `drop-off` applications for themselves, `pickup` and `consents` people who signed in. */
-export const ownScopes = ['connect', 'drop-off', 'pickup', 'consents'] as const
+/** What no operator's token has: `connect` and `drop-off` applications for themselves, `pickup`, `consents` and `account` people who signed in. */
+export const ownScopes = ['connect', 'drop-off', 'pickup', 'consents', 'account'] as const
 export type Scope = TokenScope | (typeof ownScopes)[number]
 
 /** Who a request comes from, whatever it was proved with. */
@@ -13,6 +14,8 @@ export interface Caller {
   /** What kinds of request it may make at all; what it reaches is another question. */
   readonly scopes: readonly Scope[]
   readonly reach: Reach
+  /** The request changes something: what may only be read now refuses it. */
+  readonly changes?: boolean
 }
 
 export type Reach =
@@ -21,7 +24,14 @@ export type Reach =
   /** One mailbox, and the record of its patient. */
   | { readonly kind: 'address'; readonly address: DirectAddress }
   /** The records of a signed-in person. `csrf` must come along with every change. */
-  | { readonly kind: 'person'; readonly person: string; readonly session: string; readonly csrf: string }
+  | {
+      readonly kind: 'person'
+      readonly person: string
+      readonly session: string
+      readonly csrf: string
+      /** Unix milliseconds: when they last proved who they are. */
+      readonly authenticatedAt?: number
+    }
   /** The record of a grant, as far as the grant goes. `person` and `record` are true ids. */
   | {
       readonly kind: 'grant'
@@ -44,5 +54,20 @@ export function callerOf(principal: Principal | undefined): Caller | undefined {
     by: `token:${token}`,
     scopes,
     reach: address === '*' ? { kind: 'gateway' } : { kind: 'address', address },
+  }
+}
+
+/** What people who signed in may ask for; with one factor where two are demanded, only about the account itself. */
+const scopesOfPeople = [
+  ...['messages:read', 'messages:write', 'messages:send', 'record:read', 'record:write'],
+  ...['pickup', 'consents', 'account'],
+] as readonly Scope[]
+
+/** The caller behind the cookie of a session. */
+export function callerOfSession({ id, person, csrf, authenticatedAt, limited }: Session): Caller {
+  return {
+    by: `person:${person}`,
+    scopes: limited ? ['account'] : scopesOfPeople,
+    reach: { kind: 'person', person, session: id, csrf, authenticatedAt },
   }
 }

@@ -4,6 +4,7 @@ import type { Activity, Apps, Consents } from '../consent/consent.js'
 import type { Addresses } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
 import type { HealthCheck } from '../observe/health.js'
+import type { PeopleHouse } from '../people/open.js'
 import type { People } from '../people/people.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
 import type { Exports } from '../pipeline/export.js'
@@ -52,6 +53,8 @@ export interface ApiPorts {
   readonly fhir: Fhir
   /** People who sign in, and their records; without it nobody does. */
   readonly people?: Pick<People, 'sessions' | 'records'> & Partial<Pick<People, 'person'>>
+  /** Signing up and in, factors, recovery and sharing; without it they are `unavailable`. */
+  readonly accounts?: PeopleHouse
   /** What applications were granted; without it they reach nothing. */
   readonly consents?: Consents
   /** Applications; without it there are none. */

@@ -143,7 +143,7 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
     async handler(request, reply) {
       if (!request.caller) throw new Problem('unauthenticated')
       // One of its own for every request: what it reached is remembered by it.
-      const caller = { ...request.caller }
+      const caller = { ...request.caller, changes: spec.method !== 'GET' && spec.asks !== true }
       const subject: Record<string, string> = {}
       const deed: Deed = {}
       const left = { audit: true, activity: true }

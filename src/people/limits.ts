@@ -36,6 +36,8 @@ export const peopleLimits = {
   stepMs: 10 * minuteMs,
   /** Recovery links: shorter, since they open more. */
   recoveryLinkMs: hourMs,
+  /** How long after proving who one is dangerous things may be done without proving it again. */
+  stepUpMs: 10 * minuteMs,
   /** Wrong proofs that one recovery link bears. */
   proofs: 5,
   /** Recovery with the mailbox alone: long enough that its owner reads his mail or signs in meanwhile. */

@@ -75,6 +75,7 @@ const deeds = {
   removeMember: sharing.removeMember,
   listSessions,
   endSessions,
+  newRecord,
   describePerson,
   setPersonState,
 }
@@ -102,6 +103,27 @@ export function openPeople(
     handle: (job) => handlePeopleJob(room, job),
     ...bound(room, deeds),
   }
+}
+
+/** Creates a record and commits it. */
+async function newRecord(
+  room: PeopleRoom,
+  person: string,
+  {
+    name: text,
+    relationship,
+    birthDate,
+  }: { readonly name: string; readonly relationship: string; readonly birthDate?: string },
+): Promise<{ readonly kind: 'created'; readonly record: string } | Refused> {
+  const name = signUp.readName(text, room.limits.labelCharacters)
+  if (name === undefined) return refused('bad-name')
+  if (birthDate !== undefined && !signUp.isBirthDate(birthDate, room.clock.now())) return refused('bad-birth-date')
+  return settle<{ readonly kind: 'created'; readonly record: string } | Refused>(room, async () => {
+    const wanted = { name, relationship, ...(birthDate !== undefined && { birthDate }) }
+    const made = await records.openRecords(room).create(person, wanted, `person:${person}`)
+    if (made.kind === 'too-many') return { answer: refused('too-many') }
+    return { answer: { kind: 'created', record: made.record }, parts: made.parts }
+  })
 }
 
 /** Ends one session of a person by its public id, or all but one. */
