@@ -65,6 +65,7 @@ const deedSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('merge'), one: z.string(), other: z.string() }),
   z.object({ kind: z.literal('split'), statements: words, from: words }),
   z.object({ kind: z.literal('choose'), statement: z.string() }),
+  z.object({ kind: z.enum(['delete', 'restore']), statements: words, shown: z.string() }),
   z.object({ kind: z.enum(['release', 'reject']), document: z.string() }),
   z.object({ kind: z.literal('mode'), sender: z.string(), mode }),
   z.object({ kind: z.literal('undo'), decision: z.string() }),
@@ -119,7 +120,7 @@ export const reviewSchema = z.object({
         z.object({
           id: z.string(),
           type: z.enum(recordItemTypes),
-          state: z.enum(['proposed', 'current', 'ignored', 'held', 'rejected', 'superseded']),
+          state: z.enum(['proposed', 'current', 'ignored', 'held', 'rejected', 'superseded', 'deleted']),
           review: reasons,
         }),
       ),

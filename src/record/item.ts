@@ -115,6 +115,8 @@ export interface ItemBlob {
 
 /** An item as somebody writes it: what it says, without anything that the record gives it. */
 export interface AuthoredItem extends Omit<RecordItem, 'id' | 'provenance'> {
+  /** Who wrote it down, where it names somebody; else whoever puts it. */
+  readonly authors?: readonly Agent[]
   /**
    * The application's own id for it, at most 255 characters, unique among what that application wrote in the record.
    * Creating the same again under it answers what was created first; creating something else is refused.

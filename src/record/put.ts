@@ -315,7 +315,7 @@ function statementsOf({ members, shown }: Reconciled) {
 
 /** What was written as the record keeps it. Its id is told to applications, so it tells nothing of the record's own. */
 function statementOf({ record, seq, at, by }: Putting, item: AuthoredItem, index: number): RecordItem {
-  const { clientId: _, flags: __, related: ___, tags: ____, blobs: _____, endsAt: ______, ...says } = item
+  const { clientId: _, flags: __, related: ___, tags: ____, blobs: _____, endsAt: ______, authors, ...says } = item
   const id = createHash('sha256')
     .update(JSON.stringify([record, seq, index, at]))
     .digest('hex')
@@ -325,7 +325,7 @@ function statementOf({ record, seq, at, by }: Putting, item: AuthoredItem, index
     recordedAt: { text, precision: 'second', offsetMinutes: 0, source: text },
     ...says,
     id,
-    provenance: { document: '', entry: '', authors: by.authors ?? [] },
+    provenance: { document: '', entry: '', authors: authors ?? by.authors ?? [] },
   }
 }
 
@@ -397,8 +397,8 @@ async function clientIdOf(
 }
 
 /**
- * Binds blobs to what is written. Nobody binds what they neither uploaded nor find in the item already: knowing a digest is
- * not having the bytes.
+ * Binds blobs to what is written. Nobody but a custodian binds what they neither uploaded nor find in the item already:
+ * knowing a digest is not having the bytes.
  */
 async function blobParts(
   { store, vault, record, by, taken }: Putting,
@@ -411,7 +411,8 @@ async function blobParts(
     const key = blobKey(record, sha256)
     const row = await store.get(key)
     const blob = row && (await openJson<StoredBlob>(vault, ownerOf(record), key, row.value))
-    const own = blob?.by.includes(authorOf(by.access.actor)) || present.some((one) => one.sha256 === sha256)
+    const { custodian, actor } = by.access
+    const own = custodian || blob?.by.includes(authorOf(actor)) || present.some((one) => one.sha256 === sha256)
     if (!row || !blob || !own || blob.sizeBytes !== sizeBytes)
       return { problem: 'blob-missing', detail: 'no finished upload has these bytes' }
     if (blob.dueAt === undefined || taken.has(key)) continue

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Actor } from '../direct/access.js'
+import type { RecordAccess } from '../direct/access.js'
 import { type BodyPorts, holdKey, keepBody, readBody } from '../ports/body.js'
 import { type Batch, type Entry, together, within } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
@@ -72,18 +72,14 @@ export type AppendOutcome =
 /** Bytes on their way into a record, piece by piece, and the blobs that they became. */
 export interface Uploads {
   /** Announces an upload; refused where the record could not keep it. */
-  begin(
-    record: string,
-    by: Actor,
-    announced: { readonly sizeBytes: number; readonly sha256?: string },
-  ): Promise<BeginOutcome>
+  begin(by: Uploader, announced: { readonly sizeBytes: number; readonly sha256?: string }): Promise<BeginOutcome>
   /**
    * Takes the next piece and answers what must be committed; the last one makes a blob of them all. On a conflict the
    * piece came twice: ask `get` how far it is.
    */
-  append(record: string, by: Actor, id: string, offset: number, bytes: Uint8Array): Promise<AppendOutcome>
-  /** An upload of this author's; undefined for anybody else's. */
-  get(record: string, by: Actor, id: string): Promise<Upload | undefined>
+  append(by: Uploader, id: string, offset: number, bytes: Uint8Array): Promise<AppendOutcome>
+  /** An upload of this author's, or any for custodians; undefined for anybody else's. */
+  get(by: Uploader, id: string): Promise<Upload | undefined>
   /** Bytes `from` to before `to` of a blob of the record. Whether the caller may have them is decided before. */
   read(
     record: string,
@@ -93,6 +89,9 @@ export interface Uploads {
   /** Deletes up to `most` uploads that nobody finished or named in time. Answers how many. */
   sweep(most?: number): Promise<number>
 }
+
+/** Who uploads to which record. */
+export type Uploader = Pick<RecordAccess, 'record' | 'custodian' | 'actor'>
 
 export interface UploadPorts extends BodyPorts {
   readonly clock: Clock
@@ -156,7 +155,7 @@ export function openUploads(ports: UploadPorts, limits = uploadLimits): Uploads 
   }
 
   return {
-    async begin(record, by, { sizeBytes, sha256 }) {
+    async begin({ record, actor }, { sizeBytes, sha256 }) {
       if (!isId(record) || !Number.isSafeInteger(sizeBytes) || sizeBytes < 1 || sizeBytes > limits.blobBytes)
         return { kind: 'too-large' }
       const rows = await store.range({ ...within(`${ownerOf(record)}/upload/`), limit: limits.waiting })
@@ -171,16 +170,17 @@ export function openUploads(ports: UploadPorts, limits = uploadLimits): Uploads 
       const dueAt = clock.now() + limits.waitMs
       const key = uploadKey(record, id)
       const expected = sha256 === undefined ? {} : { expected: sha256 }
-      const upload: StoredUpload = { by: authorOf(by), sizeBytes, ...expected, pieces: [], dueAt }
+      const upload: StoredUpload = { by: authorOf(actor), sizeBytes, ...expected, pieces: [], dueAt }
       const put = [await sealed(record, key, upload), await sealed(record, sweepKey(dueAt, record, id), {})]
       return { kind: 'begun', upload: viewOf(id, upload), parts: { require: [{ key, version: 'absent' }], put } }
     },
 
-    async append(record, by, id, offset, bytes) {
+    async append(by, id, offset, bytes) {
+      const { record } = by
       if (!isId(record) || !isId(id)) return { kind: 'missing' }
       const key = uploadKey(record, id)
       const row = await rowOf<StoredUpload>(record, key)
-      if (!row || row.value.by !== authorOf(by) || row.value.dueAt <= clock.now()) return { kind: 'missing' }
+      if (!row || !isOf(row.value, by) || row.value.dueAt <= clock.now()) return { kind: 'missing' }
       const { entry, value: upload } = row
       const { offset: at } = viewOf(id, upload)
       if (offset !== at || upload.sha256 !== undefined) return { kind: 'gap', offset: at }
@@ -211,10 +211,11 @@ export function openUploads(ports: UploadPorts, limits = uploadLimits): Uploads 
       return { kind: 'taken', upload: viewOf(id, done), parts }
     },
 
-    async get(record, by, id) {
+    async get(by, id) {
+      const { record } = by
       if (!isId(record) || !isId(id)) return undefined
       const row = await rowOf<StoredUpload>(record, uploadKey(record, id))
-      return row?.value.by === authorOf(by) ? viewOf(id, row.value) : undefined
+      return row && isOf(row.value, by) ? viewOf(id, row.value) : undefined
     },
 
     async read(record, sha256, range) {
@@ -247,6 +248,10 @@ export function openUploads(ports: UploadPorts, limits = uploadLimits): Uploads 
       return swept
     },
   }
+}
+
+function isOf({ by }: StoredUpload, { actor, custodian }: Uploader): boolean {
+  return custodian || by === authorOf(actor)
 }
 
 function viewOf(id: string, { sizeBytes, pieces, dueAt, sha256 }: StoredUpload): Upload {

@@ -1,11 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { ownScopes } from '../../src/api/caller.js'
 import { openapiDocument } from '../../src/api/openapi.js'
 import { decodeEntry } from '../../src/audit/audit.js'
+import type { RecordAccess } from '../../src/direct/access.js'
 import type { TokenScope } from '../../src/directory/directory.js'
 import { tokenScopes } from '../../src/directory/directory.js'
 import type { Exports } from '../../src/pipeline/export.js'
 import type { Queues } from '../../src/pipeline/queue.js'
 import type { QueuedMail } from '../../src/pipeline/queued.js'
+import type { AuthoredItem, ItemChange } from '../../src/record/item.js'
 import { openGateway } from './gateway.js'
 
 /** Every route of the API description with every kind of caller, so that a new route cannot escape the table. */
@@ -14,13 +17,19 @@ interface Operation {
   readonly operationId: string
   readonly security?: readonly object[]
   readonly 'x-scope'?: TokenScope
+  readonly responses: Readonly<Record<string, unknown>>
 }
 
 const document = (await openapiDocument()) as { paths: Record<string, Record<string, Operation>> }
 const routes = Object.entries(document.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => ({ path, method: method.toUpperCase(), operation })),
 )
-const guarded = routes.filter(({ operation }) => operation['x-scope'] !== undefined)
+const scoped = routes.filter(({ operation }) => operation['x-scope'] !== undefined)
+const isOwn = ({ operation }: (typeof routes)[number]) =>
+  (ownScopes as readonly string[]).includes(operation['x-scope'] ?? '')
+const guarded = scoped.filter((route) => !isOwn(route))
+/** For applications and people themselves: what they reach is driven beside their routes; no operator's token has the scope. */
+const own = scoped.filter(isOwn)
 const fast = { perToken: { perSecond: 1e6, burst: 1e6 }, perAddress: { perSecond: 1e6, burst: 1e6 } }
 
 let gateway: Awaited<ReturnType<typeof openGateway>>
@@ -39,6 +48,17 @@ beforeAll(async () => {
     const decided = await gateway.ports.record.decide(recordId, deeds, 'test')
     if (decided.kind !== 'decided') throw new Error(decided.kind)
     await gateway.store.commit(decided.parts)
+  }
+  for (const whose of ['alice', 'bob'] as const) {
+    const { recordId, itemId } = gateway.patients[whose]
+    const bytes = Buffer.from(whose.slice(0, 1))
+    const taken = await gateway.ports.uploads?.append(houseIn(recordId), await upload(recordId, 1), 0, bytes)
+    if (taken?.kind !== 'taken') throw new Error('no blob')
+    await gateway.store.commit(taken.parts)
+    uploads[whose] = { id: await upload(recordId, 1000), sha256: taken.upload.sha256 ?? '' }
+    const { version = '' } = (await gateway.ports.record.get(recordId, itemId)) ?? {}
+    const item = writtenItem(uploads[whose].sha256)
+    await putAll(recordId, [{ kind: 'update', entry: itemId, version, item }])
   }
 })
 
@@ -66,8 +86,8 @@ const oneFile: Exports = {
 /** The path that asks a question, by GET or POST, and so is answered in full. */
 const asks = '/trust/explain'
 
-/** A POST that answers once all is done, where others only take something in. */
-const isComplete = (path: string) => path.endsWith(asks) || path.endsWith('/decisions') || path.endsWith('/_search')
+/** The one status that the description names for success. */
+const successOf = ({ responses }: Operation) => Number(Object.keys(responses).find((status) => status.startsWith('2')))
 
 /** What must stand in the query: FHIR names the record there, where the token does not. */
 const queryOf = (path: string, recordId: string) =>
@@ -85,7 +105,7 @@ const nowhere = (path: string) =>
 function pathOf(path: string, whose: 'alice' | 'bob'): string {
   const { address, recordId, message, itemId, sha256, submission } = gateway.patients[whose]
   const ids: Record<string, string> = {
-    ...{ items: itemId, submissions: submission, queue: waits.id },
+    ...{ items: itemId, blobs: uploads[whose].id, submissions: submission, queue: waits.id },
     ...{ '{type}': itemId, Patient: recordId, Binary: sha256 },
   }
   const id = Object.entries(ids).find(([part]) => path.includes(`/${part}/`))?.[1] ?? message
@@ -94,7 +114,7 @@ function pathOf(path: string, whose: 'alice' | 'bob'): string {
       address,
       recordId,
       id,
-      sha256,
+      sha256: path.includes('/blobs/') ? uploads[whose].sha256 : sha256,
       index: '0',
       spoolId: gateway.quarantined,
       queue: waits.queue,
@@ -107,6 +127,7 @@ function pathOf(path: string, whose: 'alice' | 'bob'): string {
 }
 
 async function call(method: string, url: string, headers: Record<string, string> = {}) {
+  const written = await beforeWriting(method, url)
   const payloads: Record<string, object> = { PATCH: { flagged: true }, POST: { to: ['dr@far.example'] } }
   const asked = { from: 'dr@far.example', to: ['a@gw.example'] }
   const decisions = [
@@ -117,14 +138,76 @@ async function call(method: string, url: string, headers: Record<string, string>
     ['/queue/', { reason: 'test' }],
     ['/decisions', { decisions }],
     ['/senders/', { mode: 'review' }],
+    ...written.bodies,
   ]
+  headers = { ...written.headers, ...headers }
   if (url.includes('/_search')) headers = { ...headers, 'content-type': 'application/x-www-form-urlencoded' }
   const payload =
-    method === 'GET' || url.includes('/_search')
+    method === 'GET' || method === 'DELETE' || url.includes('/_search') || url.endsWith('/restore')
       ? undefined
       : (bodies.find(([part]) => url.includes(part))?.[1] ?? payloads[method])
   const response = await gateway.app.inject({ method: method as 'GET', url, headers, ...(payload && { payload }) })
+  if (method === 'DELETE') await beforeWriting('PUT', url)
   return { status: response.statusCode, code: response.json?.bind(response), response }
+}
+
+/** An upload of each patient that goes on, and a blob that their item has. */
+const uploads = { alice: { id: '', sha256: '' }, bob: { id: '', sha256: '' } }
+
+/** The house itself, in the record of a path. */
+function houseIn(record: string): RecordAccess {
+  return { record, told: record, rules: 'all', custodian: true, actor: { by: 'test', avenue: 'operator' } }
+}
+
+async function upload(record: string, sizeBytes: number): Promise<string> {
+  const begun = await gateway.ports.uploads?.begin(houseIn(record), { sizeBytes })
+  if (begun?.kind !== 'begun') throw new Error('no upload')
+  await gateway.store.commit(begun.parts)
+  return begun.upload.id
+}
+
+async function putAll(record: string, changes: readonly ItemChange[]) {
+  const outcome = await gateway.ports.record.put(record, changes, { access: houseIn(record) })
+  if (outcome.kind !== 'put') throw new Error(outcome.detail)
+  await gateway.store.commit(outcome.parts)
+}
+
+/** What an item says once somebody wrote it: the words do not matter here, its blob does. */
+function writtenItem(sha256: string): AuthoredItem {
+  const blobs = [{ name: 'scan', mediaType: 'image/png', sha256, sizeBytes: 1 }]
+  return {
+    ...{
+      content: { type: 'problem', problem: { codings: [], text: 'written' } },
+      negated: false,
+      identifiers: [],
+      blobs,
+    },
+  }
+}
+
+/** Brings the item of a path into the state that a request changes, and says what must come with it. */
+async function beforeWriting(method: string, url: string) {
+  const [, record = '', kind, id = ''] = /^\/api\/v1\/records\/([^/]+)\/(items|blobs)(?:\/([^/]+))?/.exec(url) ?? []
+  const whose = record === gateway.patients.bob.recordId ? 'bob' : 'alice'
+  const item = writtenItem(uploads[whose].sha256)
+  const bodies: (readonly [string, object])[] = []
+  const headers: Record<string, string> = {}
+  if (kind === 'blobs') {
+    const known = await gateway.ports.uploads?.get(houseIn(record), id)
+    if (method === 'PATCH') Object.assign(headers, { 'content-type': 'application/octet-stream' })
+    headers['upload-offset'] = String(known?.offset ?? 0)
+    bodies.push(['/blobs', method === 'PATCH' ? Buffer.alloc(1) : { sizeBytes: 1 }])
+  }
+  if (kind === 'items' && method !== 'GET') {
+    const deleted = url.endsWith('/restore')
+    const entry = await gateway.ports.record.get(record, id)
+    if (entry && (entry.state === 'deleted') !== deleted)
+      await putAll(record, [{ kind: deleted ? 'delete' : 'restore', entry: id, version: entry.version }])
+    const { version = 'none' } = (await gateway.ports.record.get(record, id)) ?? {}
+    headers['if-match'] = `"${version}"`
+    bodies.push(['/items/', item], ['/items', { changes: [{ kind: 'create', item }] }])
+  }
+  return { bodies, headers }
 }
 
 /** What FHIR calls our problems (IssueType). */
@@ -147,9 +230,17 @@ it('describes every route that the server has, HEAD with its GET', () => {
   expect(guarded.length).toBeGreaterThanOrEqual(13)
 })
 
+/** Before anybody is signed in. */
+const accountEntries = [
+  ...['email/confirm', 'email/undo', 'recovery', 'recovery/finish', 'recovery/look', 'recovery/stop', 'recovery/wait'],
+  ...['sign-in', 'sign-in/passkey', 'sign-in/passkey-options', 'sign-in/second-factor'],
+  ...['sign-up', 'sign-up/confirm', 'sign-up/passkey-options'],
+].map((path) => `/api/v1/account/${path}`)
+
 it('leaves only probes, the description and the public files of our authorities without a token', () => {
   const open = routes.filter(({ operation }) => operation.security?.length === 0).map(({ path }) => path)
   expect([...new Set(open)].toSorted()).toEqual([
+    ...accountEntries,
     '/api/v1/openapi.json',
     '/fhir/metadata',
     '/livez',
@@ -160,6 +251,19 @@ it('leaves only probes, the description and the public files of our authorities 
     ({ operation }) => operation.security?.length !== 0 && operation['x-scope'] === undefined,
   )
   expect(others.map(({ path }) => path)).toEqual(['/metrics'])
+})
+
+describe.each(own.map((route) => [`${route.method} ${route.path}`, route] as const))('%s', (_, { method, path }) => {
+  it('is for nobody without a token, with an unknown one, or with every scope that an operator can give', async () => {
+    const url = pathOf(path, 'alice')
+    expect((await call(method, url)).status).toBe(401)
+    expect((await call(method, url, { authorization: `Bearer dgt_${'A'.repeat(43)}` })).status).toBe(401)
+    const { headers } = await gateway.token('*', tokenScopes)
+    for (const one of [url, nowhere(path)]) {
+      const answer = await call(method, one, headers)
+      expect([answer.status, codeOf(answer)]).toEqual([403, 'missing-scope'])
+    }
+  })
 })
 
 describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as const))('%s', (_, route) => {
@@ -211,7 +315,7 @@ describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as
   it('answers the right token, and audits it under the id the client got', async () => {
     const { headers, id } = await gateway.token(holder('alice'), [scope])
     const answer = await call(method, pathOf(path, 'alice'), headers)
-    expect(answer.status).toBe(method === 'POST' && !isComplete(path) ? 202 : 200)
+    expect(answer.status).toBe(successOf(route.operation))
     const request = String(answer.response.headers['x-request-id'])
     expect(await lastAudit()).toMatchObject({ actor: `token:${id}`, outcome: 'success', subject: { request } })
   })
@@ -239,15 +343,15 @@ describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as
         .replace(gateway.patients.alice.submission, submission)
         .replace(gateway.patients.alice.itemId, itemId)
         .replace(gateway.patients.alice.sha256, sha256)
+        .replace(uploads.alice.id, uploads.bob.id)
+        .replace(uploads.alice.sha256, uploads.bob.sha256)
       expect((await call(method, mixed, headers)).status).toBe(404)
     },
   )
 
   it('lets a token of the whole gateway in with the scope', async () => {
     const { headers } = await gateway.token('*', [scope])
-    expect((await call(method, pathOf(path, 'bob'), headers)).status).toBe(
-      method === 'POST' && !isComplete(path) ? 202 : 200,
-    )
+    expect((await call(method, pathOf(path, 'bob'), headers)).status).toBe(successOf(route.operation))
     if (path.includes('{')) {
       expect((await call(method, nowhere(path), headers)).status).toBe(404)
     }

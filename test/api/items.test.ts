@@ -55,7 +55,7 @@ async function setUp() {
       headers: { authorization: `Bearer ${who}`, ...headers },
       ...(body !== undefined && { payload: body as object }),
     })
-    const json = response.headers['content-type']?.includes('json') ? response.json() : undefined
+    const json = String(response.headers['content-type']).includes('json') ? response.json() : undefined
     return { status: response.statusCode, json, response }
   }
   async function create(who: string, item: object) {

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { RecordAccess } from '../../direct/access.js'
 import { together } from '../../ports/store.js'
 import type { Upload } from '../../record/uploads.js'
-import { accessTo } from '../access.js'
+import { accessTo, mustBeKnown } from '../access.js'
 import { attachmentDisposition, safeMediaType } from '../download.js'
 import { uploadBody, uploadSchema } from '../item-schema.js'
 import type { ApiPorts, apiLimits } from '../ports.js'
@@ -77,8 +77,9 @@ function uploadRoutes(app: FastifyInstance, ports: ApiPorts, limits: typeof apiL
       const access = await accessTo(ports, caller, params.recordId)
       subject['record'] = access.record
       mayWrite(access.rules)
+      await mustBeKnown(ports, caller, access.record)
       const { sha256, sizeBytes } = body
-      const begun = await needed().begin(access.record, access.actor, {
+      const begun = await needed().begin(access, {
         sizeBytes,
         ...(sha256 !== undefined && { sha256 }),
       })
@@ -110,7 +111,7 @@ function uploadRoutes(app: FastifyInstance, ports: ApiPorts, limits: typeof apiL
       const offset = offsetOf(request)
       if (offset === undefined)
         throw new Problem('invalid-request', {}, [{ where: 'header.upload-offset', detail: 'say where it begins' }])
-      const taken = await needed().append(access.record, access.actor, params.id, offset, body)
+      const taken = await needed().append(access, params.id, offset, body)
       switch (taken.kind) {
         case 'missing':
           throw new Problem('not-found')
@@ -143,7 +144,7 @@ function uploadRoutes(app: FastifyInstance, ports: ApiPorts, limits: typeof apiL
     async handle({ caller, params, subject, reply }) {
       const access = await accessTo(ports, caller, params.recordId)
       Object.assign(subject, { record: access.record, upload: params.id })
-      const upload = await needed().get(access.record, access.actor, params.id)
+      const upload = await needed().get(access, params.id)
       if (!upload) throw new Problem('not-found')
       reply.header('upload-offset', upload.offset)
       return view(upload)

@@ -244,11 +244,16 @@ function entryOf(group: readonly Fact[], words: ReadonlyMap<string, Word>, docum
   const live = members.filter(({ document }) => !superseded.has(document))
   const word = latest(members, words)
   const choice = choiceOf(members, words)
+  // What somebody corrected is not news because a later document says it once more.
+  const corrected = new Set(
+    choice?.fact.written ? members.filter((fact) => cameAt(fact) <= choice.seq).map(({ says }) => says) : [],
+  )
   // What a person took needs no second look, nor what says the same, nor what they chose something else over.
   const undecided = members.filter(
     (fact) =>
       !words.has(fact.id) &&
       cameAt(fact) > (choice?.seq ?? 0) &&
+      !corrected.has(fact.says) &&
       !members.some((other) => words.has(other.id) && other.says === fact.says),
   )
   const fresh = undecided.filter((fact) => live.includes(fact))
