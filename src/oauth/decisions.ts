@@ -6,7 +6,7 @@ import { together } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
 import type { Binding } from './binding.js'
 import type { OauthLimits } from './limits.js'
-import { cookieNames, resourceOf } from './provider.js'
+import { cookieNames, resourceOf } from './places.js'
 import { type Row, type Rows, rowKey } from './rows.js'
 import { askable, avenueOf, grantedWords, plainScopes, wantsRecord, wordsOf } from './scopes.js'
 

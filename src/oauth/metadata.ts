@@ -1,5 +1,5 @@
 import { proofAlgorithms } from './dpop.js'
-import { resourceOf, routes } from './provider.js'
+import { resourceOf, routes } from './places.js'
 import { appScopes, plainScopes } from './scopes.js'
 
 /** What SMART clients read first (SMART App Launch 2.2 §7.1), at `.well-known/smart-configuration`. */

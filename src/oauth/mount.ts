@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { smartConfiguration } from './metadata.js'
-import { routes } from './provider.js'
+import { routes } from './places.js'
 import type { Registration } from './registration.js'
 
 /** What answers requests at the provider's endpoints. */

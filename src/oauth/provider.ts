@@ -9,6 +9,8 @@ import { type Binding, type BindingPorts, bindingIn, isGood } from './binding.js
 import { clientOf } from './clients.js'
 import { proofAlgorithms } from './dpop.js'
 import type { OauthLimits } from './limits.js'
+import { smartConfiguration } from './metadata.js'
+import { cookieNames, decisionPath, resourceOf, routes } from './places.js'
 import type { Rows } from './rows.js'
 import { askable, backendWords, grantedWords, plainScopes, resourceScopes, wordsOf } from './scopes.js'
 import type { Secrets } from './secrets.js'
@@ -28,33 +30,6 @@ export interface ProviderPorts extends BindingPorts {
     readonly html: string
     readonly policy: string
   }
-}
-
-/** Where each endpoint is. */
-export const routes = {
-  authorization: '/oauth/authorize',
-  token: '/oauth/token',
-  jwks: '/oauth/jwks',
-  pushed_authorization_request: '/oauth/par',
-  introspection: '/oauth/introspect',
-  revocation: '/oauth/revoke',
-  userinfo: '/oauth/userinfo',
-  device_authorization: '/oauth/device-authorization',
-  /** Our own page: the provider only tells devices of it. */
-  code_verification: '/device',
-} as const
-
-/** Names of the provider's cookies; both are bound to the path of one request. */
-export const cookieNames = { session: 'oauth-none', interaction: 'oauth-interaction', resume: 'oauth-resume' } as const
-
-/** Where a person decides on a request. */
-export function decisionPath(uid: string): string {
-  return `/authorize/${uid}`
-}
-
-/** The resource that tokens are for, as SMART clients name it in `aud`. */
-export function resourceOf(issuer: string): string {
-  return `${issuer}/fhir`
 }
 
 const signatures = ['RS256', 'RS384', 'PS256', 'PS384', 'ES256', 'ES384', 'EdDSA', 'Ed25519'] as const
@@ -241,10 +216,16 @@ async function completed(ports: ProviderPorts, ctx: KoaContextWithOIDC, next: ()
   if (!ctx.oidc || ctx.status !== 200 || typeof ctx.body !== 'object' || ctx.body === null) return
   const body = ctx.body as Record<string, unknown>
   const { grant, route } = ctx.oidc
+  if (route === 'discovery') Object.assign(body, discovered(ports.issuer))
   const access = bindingIn(grant?.rar)?.access
-  if (route === 'token' && access)
-    Object.assign(body, { patient: access.told, need_patient_banner: true, smart_style_url: undefined })
+  if (route === 'token' && access) Object.assign(body, { patient: access.told, need_patient_banner: true })
   if (route === 'introspection' && body['active'] === true) await described(ports, ctx, body)
+}
+
+/** What the provider does not know of itself (RFC 8414 §2): it is told in one place, beside what SMART clients read. */
+function discovered(issuer: string): Readonly<Record<string, unknown>> {
+  const { registration_endpoint, scopes_supported } = smartConfiguration(issuer)
+  return { registration_endpoint, scopes_supported, response_modes_supported: ['query'] }
 }
 
 /** An introspected token says what it may now: a consent that was narrowed narrows it at once. */
