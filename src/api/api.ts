@@ -27,12 +27,14 @@ import { appRoutes } from './routes/apps.js'
 import { auditRoutes } from './routes/audit.js'
 import { blobRoutes } from './routes/blobs.js'
 import { connectRoutes } from './routes/connect.js'
+import { directAddressRoutes } from './routes/direct-addresses.js'
 import { documentRoutes } from './routes/documents.js'
 import { eventRoutes } from './routes/events.js'
 import { exportRoutes } from './routes/export.js'
 import { asksFhir, fhirRoutes, fhirType, outcomeOf } from './routes/fhir.js'
 import { grantRoutes } from './routes/grants.js'
 import { healthRoutes } from './routes/health.js'
+import { heldMailRoutes } from './routes/held-mail.js'
 import { itemRoutes } from './routes/items.js'
 import { messageRoutes } from './routes/messages.js'
 import { pickupRoutes } from './routes/pickup.js'
@@ -43,6 +45,7 @@ import { reviewRoutes } from './routes/review.js'
 import { sendingRoutes } from './routes/sending.js'
 import { sharingRoutes } from './routes/sharing.js'
 import { operatorRoutes } from './routes/trail.js'
+import { transmitRoutes } from './routes/transmit.js'
 import { trustRoutes } from './routes/trust.js'
 
 /**
@@ -89,6 +92,8 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   reviewRoutes(app, ports, limits)
   documentRoutes(app, ports)
   exportRoutes(app, ports)
+  directAddressRoutes(app, ports)
+  transmitRoutes(app, ports)
   operatorRoutes(app, ports)
   auditRoutes(app, ports)
   queueRoutes(app, ports)
@@ -101,6 +106,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   fhirRoutes(app, ports)
   connectRoutes(app, ports)
   pickupRoutes(app, ports)
+  heldMailRoutes(app, ports)
   accountRoutes(app, ports, options.origin)
   sharingRoutes(app, ports)
   if (options.also) await app.register(options.also)

@@ -6,11 +6,14 @@ import type { Mailbox } from '../mailbox/mailbox.js'
 import type { HealthCheck } from '../observe/health.js'
 import type { PeopleHouse } from '../people/open.js'
 import type { People } from '../people/people.js'
+import type { Activation } from '../pipeline/activation.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
 import type { Exports } from '../pipeline/export.js'
 import type { Fhir } from '../pipeline/fhir.js'
+import type { Newcomers } from '../pipeline/newuser.js'
 import type { Queues } from '../pipeline/queue.js'
 import type { SubmitOutcome, SubmitRequest } from '../pipeline/submit.js'
+import type { Transmissions } from '../pipeline/transmit.js'
 import type { Views } from '../pipeline/view.js'
 import type { Audit, AuditReport } from '../ports/audit.js'
 import type { AuthorityFiles } from '../ports/authority.js'
@@ -73,7 +76,13 @@ export interface ApiPorts {
   }): string
   readonly trail: Trail
   readonly quarantine: Quarantine
-  readonly addresses: Pick<Addresses, 'get' | 'list'>
+  readonly addresses: Pick<Addresses, 'get' | 'list' | 'ofRecord'>
+  /** Taking Direct addresses for records; without it that is `unavailable`. */
+  readonly activation?: Activation
+  /** Sending out of records; without it that is `unavailable`. */
+  readonly transmissions?: Transmissions
+  /** Mail held for newcomers; without it that is `unavailable`. */
+  readonly newcomers?: Pick<Newcomers, 'claim' | 'decline'>
   /** Sending; without it, what would send answers `unavailable`. */
   readonly sending?: Sending
   /** Who holds this secret now; undefined for an unknown, expired or revoked one. */

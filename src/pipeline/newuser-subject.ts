@@ -67,7 +67,7 @@ function unreadable(detail: string): NewcomerSubject {
  * An address that our relay may write to: a dot-atom (RFC 5322 §3.4.1), letters of any script (RFC 6531), no quoting, and a
  * domain of two labels or more, so that no header and no command of the relay can be smuggled in.
  */
-function isEmail(text: string, mostCharacters: number): boolean {
+export function isEmail(text: string, mostCharacters: number = newcomerSubjectLimits.emailCharacters): boolean {
   if (text.length > mostCharacters) return false
   return (
     /^(?!\.)[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~.-]{1,64}(?<!\.)@(?:[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?\.)+[\p{L}\p{M}\p{N}-]{2,63}$/u.test(

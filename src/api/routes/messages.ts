@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { DirectAddress } from '../../direct/address.js'
 import { parseAddress } from '../../direct/address.js'
+import type { Address } from '../../directory/directory.js'
 import type { StoredMessage } from '../../mailbox/message.js'
 import { together } from '../../ports/store.js'
 import type { Caller } from '../caller.js'
@@ -26,16 +27,25 @@ import {
 import { trailView } from './trail.js'
 
 /** A mailbox that the caller may see; anything else is not found, whether it exists or not. */
-export async function mailboxOf({ addresses }: ApiPorts, caller: Caller, text: string) {
+export async function mailboxOf(ports: ApiPorts, caller: Caller, text: string) {
   const address = parseAddress(text)
-  if (!address || !reaches(caller, address)) throw new Problem('not-found')
-  const known = await addresses.get(address)
-  if (!known) throw new Problem('not-found')
+  const known = address && (await ports.addresses.get(address))
+  if (!address || !known || !(await reaches(ports, caller, known))) throw new Problem('not-found')
   return { address, mailbox: known.mailbox }
 }
 
-function reaches({ reach }: Caller, address: DirectAddress): boolean {
-  return reach.kind === 'gateway' || (reach.kind === 'address' && reach.address === address)
+/** A person reaches the mailboxes of records of which they are a custodian: mail is of all kinds, and no rule divides it. */
+async function reaches({ people }: ApiPorts, { reach }: Caller, known: Pick<Address, 'address' | 'record'>) {
+  if (reach.kind === 'gateway') return true
+  if (reach.kind === 'address') return reach.address === known.address
+  if (reach.kind !== 'person' || known.record === undefined) return false
+  return (await people?.records.membership(reach.person, known.record))?.custodian === true
+}
+
+async function mailboxesOfPerson({ people, addresses }: ApiPorts, person: string): Promise<readonly Address[]> {
+  const held = (await people?.records.of(person)) ?? []
+  const own = held.filter(({ custodian }) => custodian)
+  return (await Promise.all(own.map(({ record }) => addresses.ofRecord(record.id)))).flat()
 }
 
 async function messageOf(ports: ApiPorts, mailbox: string, id: string): Promise<StoredMessage> {
@@ -85,6 +95,8 @@ export function messageRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
         const own = await ports.addresses.get(caller.reach.address)
         return { mailboxes: own ? [own] : [] }
       }
+      if (caller.reach.kind === 'person')
+        return { mailboxes: [...(await mailboxesOfPerson(ports, caller.reach.person))] }
       if (caller.reach.kind !== 'gateway') return { mailboxes: [] }
       const after = query.cursor === undefined ? {} : { after: query.cursor }
       const { items, next } = await ports.addresses.list({ limit: query.limit, ...after })

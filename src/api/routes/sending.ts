@@ -22,6 +22,7 @@ import {
   submittedSchema,
 } from '../schemas.js'
 import { mailboxOf } from './messages.js'
+import { notKnownYet, notSendable } from './transmit.js'
 
 export function sendingRoutes(app: FastifyInstance, ports: ApiPorts, limits: typeof apiLimits): void {
   const base = '/api/v1/mailboxes/:address'
@@ -47,8 +48,14 @@ export function sendingRoutes(app: FastifyInstance, ports: ApiPorts, limits: typ
       const sending = sendingOf(ports)
       const key = request.headers['idempotency-key']
       const raw = request.headers['content-type']?.trim().toLowerCase().startsWith('message/rfc822') === true
+      const message = asked(body, address, raw, ports.clock.now())
+      // A patient's reply that nobody could take is refused to their face, and not by a notice an hour later.
+      const to = message.to ?? []
+      const obstacle =
+        caller.reach.kind === 'person' && to.length > 0 ? await ports.transmissions?.check(address, to) : undefined
+      if (obstacle) throw obstacle.kind === 'refused' ? notSendable(obstacle, 'body.to') : notKnownYet(obstacle)
       const outcome = await sending.submit({
-        ...asked(body, address, raw, ports.clock.now()),
+        ...message,
         by: caller.by,
         ...(typeof key === 'string' && { messageId: `<${contentId(address, key)}@${domainOf(address)}>` }),
       })
