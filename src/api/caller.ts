@@ -3,8 +3,8 @@ import type { SmartScope } from '../direct/smart-scopes.js'
 import type { Principal, TokenScope } from '../directory/directory.js'
 import type { Session } from '../people/people.js'
 
-/** What no operator's token has: `connect` and `drop-off` applications for themselves, `pickup`, `consents` and `account` people who signed in. */
-export const ownScopes = ['connect', 'drop-off', 'pickup', 'consents', 'account'] as const
+/** What no operator's token has: `connect` and `drop-off` applications for themselves, `pickup`, `consents`, `sharing` and `account` people who signed in. */
+export const ownScopes = ['connect', 'drop-off', 'pickup', 'consents', 'sharing', 'account'] as const
 export type Scope = TokenScope | (typeof ownScopes)[number]
 
 /** Who a request comes from, whatever it was proved with. */
@@ -60,7 +60,7 @@ export function callerOf(principal: Principal | undefined): Caller | undefined {
 /** What people who signed in may ask for; with one factor where two are demanded, only about the account itself. */
 const scopesOfPeople = [
   ...['messages:read', 'messages:write', 'messages:send', 'record:read', 'record:write'],
-  ...['pickup', 'consents', 'account'],
+  ...['pickup', 'consents', 'sharing', 'account'],
 ] as readonly Scope[]
 
 /** The caller behind the cookie of a session. */

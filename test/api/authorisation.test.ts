@@ -5,9 +5,11 @@ import { decodeEntry } from '../../src/audit/audit.js'
 import type { RecordAccess } from '../../src/direct/access.js'
 import type { TokenScope } from '../../src/directory/directory.js'
 import { tokenScopes } from '../../src/directory/directory.js'
+import type { Activation } from '../../src/pipeline/activation.js'
 import type { Exports } from '../../src/pipeline/export.js'
 import type { Queues } from '../../src/pipeline/queue.js'
 import type { QueuedMail } from '../../src/pipeline/queued.js'
+import type { Transmissions } from '../../src/pipeline/transmit.js'
 import type { AuthoredItem, ItemChange } from '../../src/record/item.js'
 import { openGateway } from './gateway.js'
 
@@ -37,7 +39,14 @@ beforeAll(async () => {
   const explain = async () => ({ kind: 'explained', at: 0, decisions: [] }) as const
   gateway = await openGateway(
     { limits: fast },
-    { explain, queues: oneWaits, views: { view: async () => '<!DOCTYPE html>' }, exports: oneFile },
+    {
+      explain,
+      queues: oneWaits,
+      views: { view: async () => '<!DOCTYPE html>' },
+      exports: oneFile,
+      activation: oneActivation,
+      transmissions: oneTransmission,
+    },
   )
   // FHIR and exports show only what somebody took into the record.
   for (const { recordId, itemId, sha256 } of Object.values(gateway.patients)) {
@@ -70,6 +79,26 @@ const oneWaits: Queues = {
   show: async (_, id) => (id === waits.id ? { mail: waits, steps: [] } : undefined),
   act: async (_, __, id) => (id === waits.id ? { kind: 'done', mail: waits } : { kind: 'not-found' }),
   actOnAll: async () => ({ done: [], busy: 0, not: 0, more: false }),
+}
+
+const oneAddress = { address: 'a@gw.example', standing: 'live', certificate: 'issued', createdAt: 1 } as never
+
+/** Addresses are given to whoever may ask for them. */
+const oneActivation: Activation = {
+  domains: async () => [],
+  suggest: async () => [],
+  check: async () => ({ kind: 'free', address: 'a@gw.example' as never }),
+  activate: async () => ({ kind: 'activated', address: oneAddress }),
+  list: async () => [oneAddress],
+  setDisabled: async () => ({ kind: 'changed', address: oneAddress }),
+  prepare: async () => undefined,
+}
+
+/** Everything is sent. */
+const oneTransmission: Transmissions = {
+  transmit: async () => ({ kind: 'transmitted', id: 'x', items: 1 }),
+  check: async () => undefined,
+  list: async () => ({ transmissions: [] }),
 }
 
 /** Every record that there is can leave as a file. */
@@ -138,6 +167,10 @@ async function call(method: string, url: string, headers: Record<string, string>
     ['/queue/', { reason: 'test' }],
     ['/decisions', { decisions }],
     ['/senders/', { mode: 'review' }],
+    ['/direct-addresses/', { disabled: true }],
+    ['/direct-addresses', { address: 'new@gw.example' }],
+    ['/transmissions', { to: 'dr@far.example', format: 'ccd' }],
+    ['/pickup/message/', { ticket: 'x', record: 'nothing' }],
     ...written.bodies,
   ]
   headers = { ...written.headers, ...headers }

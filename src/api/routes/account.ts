@@ -407,7 +407,7 @@ export function recently(ports: ApiPorts, caller: Caller) {
 function sessionOf({ reach, scopes }: Caller): Session {
   if (reach.kind !== 'person') throw new Problem('not-found')
   const { person, session: id, csrf, authenticatedAt = 0 } = reach
-  const level = scopes.includes('record:read') ? 'two-factors' : 'one-factor'
+  const level = scopes.includes('sharing') ? 'two-factors' : 'one-factor'
   return { id, person, level, authenticatedAt, endsAt: 0, csrf }
 }
 

@@ -23,7 +23,7 @@ import { defined, iso, selfOf, settled, told } from './account.js'
 
 const base = '/api/v1/account/records'
 const one = `${base}/:recordId`
-const shared = { access: 'record:write', tag: 'sharing', activity: 'none' } as const
+const shared = { access: 'sharing', tag: 'sharing', activity: 'none' } as const
 
 /** Records of whoever is signed in, and whom they share them with. What one does not have is not found. */
 export function sharingRoutes(app: FastifyInstance, ports: ApiPorts): void {
@@ -34,7 +34,7 @@ export function sharingRoutes(app: FastifyInstance, ports: ApiPorts): void {
 
 function heldRoutes(app: FastifyInstance, ports: ApiPorts): void {
   route(app, ports, {
-    ...{ ...shared, access: 'record:read', method: 'GET', path: base, action: 'records.held', answers: heldSchema },
+    ...{ ...shared, method: 'GET', path: base, action: 'records.held', answers: heldSchema },
     summary: 'Records that you have, and those that you can bring back; never more than a page',
     async handle({ caller }) {
       const { house, person } = selfOf(ports, caller)
@@ -92,7 +92,7 @@ function heldRoutes(app: FastifyInstance, ports: ApiPorts): void {
 
 function memberRoutes(app: FastifyInstance, ports: ApiPorts): void {
   route(app, ports, {
-    ...{ ...shared, access: 'record:read', method: 'GET', path: `${one}/sharing`, action: 'sharing.read' },
+    ...{ ...shared, method: 'GET', path: `${one}/sharing`, action: 'sharing.read' },
     ...{ params: recordParams, answers: sharingSchema, summary: 'Who has a record, and what is kept from whom' },
     async handle({ caller, params: { recordId } }) {
       const { house, person } = selfOf(ports, caller)
@@ -148,7 +148,7 @@ function memberRoutes(app: FastifyInstance, ports: ApiPorts): void {
 
 function invitationRoutes(app: FastifyInstance, ports: ApiPorts): void {
   route(app, ports, {
-    ...{ ...shared, access: 'record:read', method: 'GET', path: `${one}/invitations`, action: 'sharing.invitations' },
+    ...{ ...shared, method: 'GET', path: `${one}/invitations`, action: 'sharing.invitations' },
     ...{ params: recordParams, answers: invitationsSchema, summary: 'Invitations of a record, newest first' },
     async handle({ caller, params: { recordId } }) {
       const { house, person } = selfOf(ports, caller)
@@ -179,7 +179,7 @@ function invitationRoutes(app: FastifyInstance, ports: ApiPorts): void {
     },
   })
   route(app, ports, {
-    ...{ ...shared, access: 'record:read', method: 'GET', path: '/api/v1/account/invitations' },
+    ...{ ...shared, method: 'GET', path: '/api/v1/account/invitations' },
     ...{ action: 'sharing.invited', answers: invitationsSchema },
     summary: 'Open invitations to your verified address',
     async handle({ caller }) {
