@@ -9,6 +9,7 @@ import { describeProblem, loadConfig } from './config/load.js'
 import { type Config, settings } from './config/settings.js'
 import { connectFamilies } from './connect/families.js'
 import { packageFamilies } from './connect/package/families.js'
+import { linkFamilies } from './connect/shl/families.js'
 import { consentFamilies } from './consent/families.js'
 import { deliveryFamilies } from './delivery/families.js'
 import { directoryFamilies } from './directory/families.js'
@@ -69,6 +70,7 @@ export const rowFamilies: readonly RowFamily[] = [
   ...deliveryFamilies,
   ...consentFamilies,
   ...packageFamilies,
+  ...linkFamilies,
   ...oauthFamilies,
   ...resolveFamilies,
   ...auditFamilies,
