@@ -1,4 +1,5 @@
 import type { Config } from '../config/settings.js'
+import type { Apps } from '../consent/consent.js'
 import type { Directory } from '../directory/directory.js'
 import type { Bundles } from '../pipeline/bundles.js'
 import type { Certificates } from '../pipeline/certificates.js'
@@ -41,6 +42,8 @@ export interface Operator {
   /** Keys in a PKCS#11 token; absent where none is configured. */
   readonly tokenKeys?: TokenKeys
   readonly upkeep: Upkeep
+  /** Applications; absent where the gateway has none. */
+  readonly apps?: Apps
   readonly clock: Clock
 }
 

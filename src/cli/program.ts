@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander'
 import { describeProblem } from '../config/load.js'
 import type { Session } from './command.js'
 import { accountCommands } from './commands/accounts.js'
+import { appCommands } from './commands/apps.js'
 import { auditCommands } from './commands/audit.js'
 import { authorityCommands, expiryCommand } from './commands/authority.js'
 import { bundleCommands } from './commands/bundles.js'
@@ -45,6 +46,7 @@ export function buildProgram(session: Session): Command {
   ruleCommands(program, session)
   tokenCommands(program, session)
   accountCommands(program, session)
+  appCommands(program, session)
   messageCommands(program, session)
   webhookCommands(program, session)
   upkeepCommands(program, session)
