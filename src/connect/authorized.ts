@@ -1,6 +1,6 @@
-import type { Pseudonyms } from '../consent/consent.js'
+import type { Apps, Pseudonyms } from '../consent/consent.js'
 import type { AppEvents } from '../ports/app-events.js'
-import { type Batch, type Store, together } from '../ports/store.js'
+import { type Batch, together } from '../ports/store.js'
 import type { ConnectRequest, KindRules, Pickup, RequestEnd } from './request.js'
 import { sha256, timeText } from './rows.js'
 
@@ -33,11 +33,15 @@ const keysOf = ({ owner, id, pickups }: ConnectRequest) =>
 
 /** Rules of Patient Connect in the machine: its places for polling move with every pickup, and the clinic's backend is told. */
 export function connectRules(ports: {
+  readonly apps: Pick<Apps, 'get'>
   readonly events?: AppEvents
   readonly pseudonyms: Pseudonyms
-  readonly store: Pick<Store, 'get'>
 }): KindRules {
   return {
+    async opens({ owner }) {
+      const app = await ports.apps.get(owner)
+      return app?.state === 'active' && app.may.includes('connect')
+    },
     async ended(request, end, before) {
       const [was, is] = [keysOf(before), end === 'purged' ? [] : keysOf(request)]
       const moved: Batch = {

@@ -33,6 +33,7 @@ export function pickups(ledger: RequestLedger): Pick<Requests, 'open' | 'answer'
     const letters = readCode(code)
     const stored = letters && (await ledger.byCode(letters))
     if (!letters || !stored || !isOpen(stored.row, ledger.clock.now())) return nothing
+    if ((await ledger.rules[stored.row.of]?.opens?.(ledger.view(stored))) === false) return nothing
     allowance.found(network)
     return { kind: 'found', stored, letters }
   }

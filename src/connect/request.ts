@@ -169,6 +169,8 @@ export type RequestEnd =
 
 /** What a kind adds to the machine. */
 export interface KindRules {
+  /** Whether whoever made the request may still do so: otherwise its code opens nothing for now. */
+  opens?(request: ConnectRequest): Promise<boolean>
   /**
    * Whether an answer is right, where no verifier is kept; `secret` (at most 1 KiB) is handed out with the ticket. `answer` is folded.
    * `damaged` where the content does not read: the attempt is given back and the holder sees nothing.

@@ -1,92 +1,21 @@
-import { generateKeyPairSync } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { openAppEvents, readWaiting } from '../../src/connect/app-events.js'
+import { openAppEvents } from '../../src/connect/app-events.js'
 import { connectRules } from '../../src/connect/authorized.js'
 import { matchRecord } from '../../src/connect/match.js'
 import { openPatientConnect } from '../../src/connect/patient-connect.js'
-import type { KindRules, RequestKind } from '../../src/connect/request.js'
 import { openRequests } from '../../src/connect/requests.js'
 import { openActivity } from '../../src/consent/activity.js'
 import { openApps } from '../../src/consent/apps.js'
-import type { ActivityFrom, AppRequest } from '../../src/consent/consent.js'
 import { openConsents } from '../../src/consent/consents.js'
 import type { Store } from '../../src/ports/store.js'
 import { openMemoryStore } from '../../src/store/memory.js'
-import { openWorld as openConsentWorld, rule } from '../consent/world.js'
-import { day, from, quickHash } from './world.js'
-
-const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-const jwks = { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'one' }] }
-const clinic: AppRequest = {
-  jwks,
-  kind: 'clinic',
-  name: 'Elm Street clinic',
-  may: ['connect'],
-  webhookUrl: 'https://elm.example/hook',
-  successMessage: 'Thank you, see you soon',
-  rules: {
-    online: [],
-    offline: [rule('results', { permissions: ['create', 'read'] }), rule('plan', { optional: true })],
-  },
-}
-const asked = { friendlyName: 'Anna', question: 'Which bird?', answer: 'Parakeet', externalId: 'MRN 1' }
-const mother: ActivityFrom = { by: 'person:mother', avenue: 'page', person: 'mother', address: '192.0.2.1' }
-const none = () => ({})
-
-async function openWorld(given: Partial<AppRequest> = {}) {
-  const world = await openConsentWorld()
-  const app = await world.register({ ...clinic, ...given })
-  const slowHash = quickHash()
-  const { consents, apps } = world
-  const letters: string[] = []
-  const rules: { [kind in RequestKind]?: KindRules } = {}
-  const requests = openRequests({ ...world, slowHash, indexKey: Buffer.alloc(32, 7) }, { rules })
-  rules.connect = connectRules({ ...world, pseudonyms: consents.pseudonyms, events: openAppEvents({ apps }) })
-  const records = {
-    of: async (who: string) => all().filter(({ person }) => person === who),
-    membership: world.ports.records.membership,
-  }
-  const all = () => [...world.memberships.values()]
-  const connect = openPatientConnect(
-    {
-      ...{ ...world, requests, records },
-      letters: {
-        letter: (to, letter) => {
-          letters.push(JSON.stringify({ to, letter }))
-          return {}
-        },
-      },
-    },
-    { pickupUrl: 'https://gw.example/pickup' },
-  )
-  async function made(more: Partial<typeof asked> & { email?: string; birthDate?: string } = {}) {
-    const outcome = await connect.create(app.id, { ...asked, ...more }, none)
-    if (outcome.kind !== 'created') throw new Error(outcome.problem)
-    return outcome
-  }
-  async function ticket(code: string) {
-    const right = await connect.answer(code, 'parakeet', from)
-    if (right.kind !== 'right') throw new Error(right.kind)
-    return right.ticket
-  }
-  const accept = (
-    ticket: string,
-    record = 'child',
-    more: { offline?: string[]; confirmed?: boolean } = {},
-    person = 'mother',
-  ) => connect.accept(ticket, from.holder, person, { record, offline: [], ...more }, { ...mother, person }, none)
-  const events = async () => (await world.store.jobs('app-events', 100)).map(({ payload }) => readWaiting(payload))
-  const poll = async (query: { since?: number; after?: string; limit?: number } = {}, by = app.id) => {
-    const page = await connect.authorized(by, { limit: 50, ...query })
-    if ('kind' in page) throw new Error(page.kind)
-    return page
-  }
-  return { ...world, app, requests, connect, made, ticket, accept, events, poll, sent: letters, slowHash }
-}
+import { rule } from '../consent/world.js'
+import { asked, jwks, mother, none, openClinic } from './clinic.js'
+import { day, from } from './world.js'
 
 describe('Patient Connect', () => {
   it('goes from the question to a standing grant that the clinic finds by polling and is told of', async () => {
-    const { connect, made, ticket, accept, app, consents, poll, events, sent, clock } = await openWorld()
+    const { connect, made, ticket, accept, app, consents, poll, events, sent, clock } = await openClinic()
     const { code, url, request } = await made({ email: 'mother@mail.example' })
     expect(url).toBe(`https://gw.example/pickup?code=${code}`)
     expect(sent).toHaveLength(1)
@@ -121,7 +50,7 @@ describe('Patient Connect', () => {
   })
 
   it('gives a second row for a second record, and the same ids again after the grant was taken back', async () => {
-    const { made, ticket, accept, poll, hold, consents, app, clock } = await openWorld()
+    const { made, ticket, accept, poll, hold, consents, app, clock } = await openClinic()
     hold('mother', 'brother')
     const { code } = await made()
     await accept(await ticket(code), 'child', { confirmed: true })
@@ -141,7 +70,7 @@ describe('Patient Connect', () => {
   })
 
   it('polls since a moment, which what came before is not in, page by page', async () => {
-    const { connect, ticket, accept, poll, clock, app } = await openWorld()
+    const { connect, ticket, accept, poll, clock, app } = await openClinic()
     const times: number[] = []
     for (let i = 0; i < 5; i++) {
       clock.at += 1000
@@ -166,7 +95,7 @@ describe('Patient Connect', () => {
   })
 
   it("shows a master the rows of its children, and a child nobody else's", async () => {
-    const { connect, ticket, accept, poll, register, app } = await openWorld()
+    const { connect, ticket, accept, poll, register, app } = await openClinic()
     const master = await register({
       ...{ kind: 'master', name: 'Clinic software', jwks, may: ['connect', 'register'] },
       rules: { online: [], offline: [rule('results', { permissions: ['create', 'read'] })] },
@@ -186,7 +115,7 @@ describe('Patient Connect', () => {
   })
 
   it('warns of the wrong sibling, and takes it once the person confirms', async () => {
-    const { made, ticket, accept, memberships, hold } = await openWorld()
+    const { made, ticket, accept, memberships, hold } = await openClinic()
     hold('mother', 'brother')
     const brother = memberships.get('mother brother')
     if (brother) memberships.set('mother brother', { ...brother, record: { ...brother.record, name: 'Ben' } })
@@ -197,7 +126,7 @@ describe('Patient Connect', () => {
   })
 
   it("lets nobody into a record that is not theirs, nor with another's ticket, nor with rules that are not asked", async () => {
-    const { made, ticket, accept, connect } = await openWorld()
+    const { made, ticket, accept, connect } = await openClinic()
     const { code } = await made()
     const held = await ticket(code)
     expect(await accept(held, 'nowhere')).toEqual({ kind: 'no-such-record' })
@@ -208,7 +137,7 @@ describe('Patient Connect', () => {
   })
 
   it('shows the clinic a rejection, after which the code works on, and a lock', async () => {
-    const { made, ticket, connect, events, accept } = await openWorld()
+    const { made, ticket, connect, events, accept } = await openClinic()
     const { code, request } = await made()
     expect(await connect.reject(await ticket(code), from.holder, false, none)).toEqual({ kind: 'rejected' })
     expect((await events()).at(-1)).toMatchObject({
@@ -222,7 +151,7 @@ describe('Patient Connect', () => {
   })
 
   it('opens nothing for an application that was disabled', async () => {
-    const { made, connect, apps, app, ticket, accept } = await openWorld()
+    const { made, connect, apps, app, ticket, accept } = await openClinic()
     const { code } = await made()
     const held = await ticket(code)
     await apps.setState(app.id, 'disabled', 'operator')
@@ -234,7 +163,7 @@ describe('Patient Connect', () => {
     const ends = { whole: 0, nothing: 0 }
     for (const when of ['beforeCall', 'afterCall'] as const) {
       for (let deadly = 1; deadly < 60; deadly++) {
-        const world = await openWorld()
+        const world = await openClinic()
         const { code } = await world.made()
         const held = await world.ticket(code)
         let calls = 0
@@ -263,13 +192,13 @@ describe('Patient Connect', () => {
 })
 
 /** The same rooms over another store on the same disk. */
-function reopened(world: Awaited<ReturnType<typeof openWorld>>, store: Store) {
+function reopened(world: Awaited<ReturnType<typeof openClinic>>, store: Store) {
   const { letters: _, ...rest } = world
   const ports = { ...rest, store }
   const apps = openApps(ports)
   const { pseudonyms } = world.consents
   const consents = openConsents({ ...ports, activity: openActivity(ports), people: world.ports, pseudonyms })
-  const rules = { connect: connectRules({ ...ports, pseudonyms, events: openAppEvents({ apps }) }) }
+  const rules = { connect: connectRules({ ...ports, apps, pseudonyms, events: openAppEvents({ apps }) }) }
   const requests = openRequests({ ...ports, indexKey: Buffer.alloc(32, 7) }, { rules })
   const records = {
     of: async () => [...world.memberships.values()].filter(({ person }) => person === 'mother'),
