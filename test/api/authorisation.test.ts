@@ -11,6 +11,7 @@ import type { Queues } from '../../src/pipeline/queue.js'
 import type { QueuedMail } from '../../src/pipeline/queued.js'
 import type { Transmissions } from '../../src/pipeline/transmit.js'
 import type { AuthoredItem, ItemChange } from '../../src/record/item.js'
+import { web } from '../consent/world.js'
 import { openGateway } from './gateway.js'
 
 /** Every route of the API description with every kind of caller, so that a new route cannot escape the table. */
@@ -69,7 +70,26 @@ beforeAll(async () => {
     const item = writtenItem(uploads[whose].sha256)
     await putAll(recordId, [{ kind: 'update', entry: itemId, version, item }])
   }
+  await grantAll()
 })
+
+/** An application, and what each patient's person granted it. */
+const granted = { app: '', alice: '', bob: '' }
+
+async function grantAll() {
+  const made = await gateway.ports.apps?.register({ ...web, webhookUrl: 'https://well.example/hook' }, 'test')
+  if (made?.kind !== 'registered') throw new Error('no app')
+  granted.app = made.app.id
+  for (const whose of ['alice', 'bob'] as const) {
+    const { recordId: record } = gateway.patients[whose]
+    gateway.held.hold(whose, record)
+    const request = { app: granted.app, person: whose, record, via: 'web', online: [], offline: [] } as const
+    const grant = await gateway.consents.authorize(request, { by: 'test', avenue: 'page' })
+    if (grant.kind !== 'authorized') throw new Error(grant.kind)
+    await gateway.store.commit(grant.parts)
+    granted[whose] = grant.grant.id
+  }
+}
 
 const waits: QueuedMail = { queue: 'outbound', id: 'job', kind: 'notice', state: 'waiting', to: [], dueAt: 1, tries: 0 }
 
@@ -124,7 +144,9 @@ const queryOf = (path: string, recordId: string) =>
     ? `?patient=${recordId}`
     : path.endsWith('/export')
       ? '?format=ccd'
-      : ''
+      : path.endsWith('/v1/grants')
+        ? `?record=${recordId}`
+        : ''
 
 /** The path with ids that nothing has. */
 const nowhere = (path: string) =>
@@ -149,6 +171,8 @@ function pathOf(path: string, whose: 'alice' | 'bob'): string {
       queue: waits.queue,
       sender: 'dr@far.example',
       type: 'Condition',
+      app: granted.app,
+      grant: granted[whose],
     },
   }
   const filled = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(values[name] ?? 'missing'))
@@ -167,6 +191,9 @@ async function call(method: string, url: string, headers: Record<string, string>
     ['/queue/', { reason: 'test' }],
     ['/decisions', { decisions }],
     ['/senders/', { mode: 'review' }],
+    ['/apps/', { name: 'Well' }],
+    ['/apps', { kind: 'web', name: 'Well' }],
+    ['/grants/', { online: [], offline: [] }],
     ['/direct-addresses/', { disabled: true }],
     ['/direct-addresses', { address: 'new@gw.example' }],
     ['/transmissions', { to: 'dr@far.example', format: 'ccd' }],
@@ -302,7 +329,7 @@ describe.each(own.map((route) => [`${route.method} ${route.path}`, route] as con
 describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as const))('%s', (_, route) => {
   const { path, method } = route
   const scope = route.operation['x-scope'] as TokenScope
-  const operator = scope === 'operator'
+  const operator = scope === 'operator' || scope === 'apps'
   const holder = (whose: 'alice' | 'bob') => (operator ? '*' : gateway.patients[whose].address)
 
   it('tells 401 without a token, and how to bring one', async () => {
