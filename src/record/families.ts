@@ -167,7 +167,7 @@ const blob: Family<'entry'> = {
 
 const piece: Family<'entry'> = {
   kind: 'entry',
-  name: 'piece of an upload',
+  name: 'piece of a blob',
   form: /^record\/(?<owner>[^/]+)\/piece\/[^/]+\/\d{5}$/,
   check(row, reader) {
     return checkBody(row, ownerOf(decodeURIComponent(row.key.split('/')[1] ?? '')), reader, () => {})

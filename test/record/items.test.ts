@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AccessRule, RecordAccess } from '../../src/direct/access.js'
 import type { DirectAddress } from '../../src/direct/address.js'
+import { recordFamilies } from '../../src/record/families.js'
 import type { AuthoredItem, ItemChange, PutOutcome, RecordEntry } from '../../src/record/item.js'
 import { recordLimits } from '../../src/record/item.js'
 import { openRecord } from '../../src/record/record.js'
@@ -461,6 +462,41 @@ describe('an upload', () => {
     await whole(app('b'), bytes)
     expect((await rows()).filter((key) => key.includes('/piece/'))).toEqual(pieces)
     await create(app('b'), item('theirs', { blobs }))
+  })
+
+  it('and all that is written beside it is of a family that checks it, and that finds what is lost', async () => {
+    const { uploads, whole, create, store, vault, blobs: disk } = await uploading()
+    const { sha256 } = await whole(app('a'), bytes)
+    const blobs = [{ name: '', mediaType: 'image/png', sha256, sizeBytes: bytes.length }]
+    await create(app('a'), item('named', { blobs, clientId: 'c' }))
+    await whole(app('a'), Buffer.alloc(10))
+    const begun = await uploads.begin(app('a'), { sizeBytes: 10 })
+    if (begun.kind === 'begun') await store.commit(begun.parts)
+    const reader = { vault, blobs: disk, unwrap: () => new Uint8Array() }
+    const met = new Set<string>()
+    async function lost() {
+      const needs: string[] = []
+      for await (const row of store.snapshot()) {
+        if (row.kind !== 'entry') continue
+        const family = recordFamilies.find(({ kind, form }) => kind === 'entry' && form.test(row.key))
+        if (family?.kind !== 'entry') continue
+        met.add(family.name)
+        for (const need of await family.check(row, reader)) if (need.kind === 'entry') needs.push(need.key)
+      }
+      const there = await Promise.all(needs.map((key) => store.get(key)))
+      return needs.filter((_, n) => there[n] === undefined)
+    }
+    expect(await lost()).toEqual([])
+    expect([...met].sort()).toEqual(
+      ['blob of a record', 'changes of a record', 'client id of an item', 'head of a record', 'ledger of a record']
+        .concat(['piece of a blob', 'record item', 'time of an upload', 'upload to a record'])
+        .sort(),
+    )
+    const piece = (await store.range({ gte: 'record/', lt: 'record0', limit: 1000 })).find(({ key }) =>
+      key.includes('/piece/'),
+    )
+    await store.commit({ del: [piece?.key ?? ''] })
+    expect(await lost()).toEqual([piece?.key])
   })
 
   it('reads any part of what came, wherever pieces end', async () => {

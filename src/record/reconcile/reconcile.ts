@@ -114,7 +114,7 @@ function* reconciling(
   )
   const entries: Draft[] = []
   for (const [index, group] of groups.entries()) {
-    entries.push(stamped(entryOf(group, words, documents), stamps))
+    entries.push(entryOfGroup(group, words, documents, stamps))
     if (index % 256 === 255) yield
   }
   const apart = facts.filter(outside).map((fact) => outsider(fact, documents.rejected.has(fact.document)))
@@ -234,7 +234,32 @@ function stillActive({ status = 'active' }: Fact['facets']): boolean {
   return status === 'active' || status === 'unknown'
 }
 
-type Draft = Omit<Reconciled, 'version'>
+type Draft = Omit<Reconciled, 'version'> & { readonly version?: string }
+
+/** What was worked out of a written entry, by its first statement: it holds while all that it came from is the same. */
+const worked = new WeakMap<
+  Fact,
+  { readonly group: readonly Fact[]; readonly from: string; readonly entry: Reconciled }
+>()
+
+/** An entry that was written only is worked out once: after each write all others of a large record stay as they are. */
+function entryOfGroup(
+  group: readonly Fact[],
+  words: ReadonlyMap<string, Word>,
+  documents: DocumentStanding,
+  stamps: ReadonlyMap<string, Stamp>,
+): Draft {
+  const [first] = group
+  if (!first || !group.every(({ written }) => written)) return stamped(entryOf(group, words, documents), stamps)
+  const from = JSON.stringify(group.map(({ id }) => [words.get(id), stamps.get(id)?.seq]))
+  const known = worked.get(first)
+  const same =
+    known?.from === from && known.group.length === group.length && known.group.every((one, n) => one === group[n])
+  if (known && same) return known.entry
+  const entry = versioned(stamped(entryOf(group, words, documents), stamps))
+  worked.set(first, { group, from, entry })
+  return entry
+}
 
 function entryOf(group: readonly Fact[], words: ReadonlyMap<string, Word>, documents: DocumentStanding): Draft {
   const { superseded, released } = documents
@@ -474,6 +499,7 @@ function outsider(fact: Fact, rejected: boolean): Draft {
 }
 
 function versioned(entry: Draft): Reconciled {
+  if (entry.version !== undefined) return { ...entry, version: entry.version }
   const { id, state, shown, members, conflicts, review, stamp } = entry
   const parts = members.map(({ fact, standing: stands }) => [fact.id, stands])
   // What was written here has the revision that wrote it, so that no version ever comes again; what other entries say
