@@ -32,11 +32,13 @@ import { documentRoutes } from './routes/documents.js'
 import { eventRoutes } from './routes/events.js'
 import { exportRoutes } from './routes/export.js'
 import { asksFhir, fhirRoutes, fhirType, outcomeOf } from './routes/fhir.js'
+import { fhirWritingRoutes } from './routes/fhir-writing.js'
 import { grantRoutes } from './routes/grants.js'
 import { healthRoutes } from './routes/health.js'
 import { heldMailRoutes } from './routes/held-mail.js'
 import { itemRoutes } from './routes/items.js'
 import { messageRoutes } from './routes/messages.js'
+import { packageRoutes } from './routes/packages.js'
 import { pickupRoutes } from './routes/pickup.js'
 import { authorityFileRoutes } from './routes/pki.js'
 import { queueRoutes } from './routes/queue.js'
@@ -104,8 +106,10 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   grantRoutes(app, ports, limits)
   activityRoutes(app, ports)
   fhirRoutes(app, ports)
+  fhirWritingRoutes(app, ports)
   connectRoutes(app, ports)
   pickupRoutes(app, ports)
+  packageRoutes(app, ports)
   heldMailRoutes(app, ports)
   accountRoutes(app, ports, options.origin)
   sharingRoutes(app, ports)

@@ -1,5 +1,8 @@
 import type { FastifyInstance } from 'fastify'
+import type { Packages } from '../connect/package/packages.js'
+import type { Uploads as PackageUploads } from '../connect/package/uploads.js'
 import type { PatientConnect } from '../connect/patient-connect.js'
+import type { Requests } from '../connect/request.js'
 import type { Activity, Apps, Consents } from '../consent/consent.js'
 import type { Addresses } from '../directory/directory.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
@@ -7,6 +10,7 @@ import type { HealthCheck } from '../observe/health.js'
 import type { PeopleHouse } from '../people/open.js'
 import type { People } from '../people/people.js'
 import type { Activation } from '../pipeline/activation.js'
+import type { Claims } from '../pipeline/claim.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
 import type { Exports } from '../pipeline/export.js'
 import type { Fhir } from '../pipeline/fhir.js'
@@ -66,6 +70,14 @@ export interface ApiPorts {
   readonly activity?: Activity
   /** Patient Connect, and opening pickup codes of every kind; without it that is `unavailable`. */
   readonly connect?: PatientConnect
+  /** Leaving packages for patients; without it that is `unavailable`. */
+  readonly dropOff?: {
+    readonly packages: Pick<Packages, 'allocate' | 'create'>
+    readonly uploads: PackageUploads
+    readonly requests: Pick<Requests, 'get' | 'list' | 'withdraw'>
+  }
+  /** Taking packages into records; without it that is `unavailable`. */
+  readonly claims?: Claims
   /** A page to print with a pickup code, as HTML. */
   sheet?(code: {
     readonly code: string
