@@ -5,7 +5,21 @@ import { cpSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const all = ['smime', 'trust', 'dns', 'store', 'smtp', 'submission', 'drain', 'clinical', 'record', 'items', 'oauth', 'whole']
+const all = [
+  'smime',
+  'trust',
+  'dns',
+  'store',
+  'smtp',
+  'submission',
+  'drain',
+  'clinical',
+  'record',
+  'items',
+  'connect',
+  'oauth',
+  'whole',
+]
 
 function run(command, ...args) {
   const { status } = spawnSync(command, args, { cwd: root, stdio: 'inherit' })
