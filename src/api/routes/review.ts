@@ -42,7 +42,7 @@ export function reviewRoutes(app: FastifyInstance, ports: ApiPorts, limits: type
 
   /** Decides and writes decision and audit entry in one commit; again where somebody else wrote first. */
   async function decided(
-    { caller, subject, entry }: Pick<Asked<unknown, unknown, unknown>, 'caller' | 'subject' | 'entry'>,
+    { caller, subject, entries }: Pick<Asked<unknown, unknown, unknown>, 'caller' | 'subject' | 'entries'>,
     recordId: string,
     requests: readonly DeedRequest[],
   ): Promise<readonly string[]> {
@@ -55,7 +55,7 @@ export function reviewRoutes(app: FastifyInstance, ports: ApiPorts, limits: type
       }
       subject['decisions'] = `${outcome.decisions.length} from ${outcome.decisions[0] ?? 'none'}`
       if (outcome.decisions.length === 0) return []
-      const commit = await ports.store.commit(together(outcome.parts, { append: [entry()] }))
+      const commit = await ports.store.commit(together(outcome.parts, await entries()))
       if (commit.kind === 'committed') return outcome.decisions
     }
     throw new Problem('conflict')
