@@ -42,6 +42,7 @@ export const problems = {
     status: 422,
     detail: 'The message cannot be sent as it is; `errors` names the refusal and what to do.',
   },
+  unprocessable: { status: 422, detail: 'The resource cannot be kept as it is.' },
   'message-id-reused': {
     status: 409,
     detail: 'Another message was sent to the same recipients under this Message-ID or Idempotency-Key.',

@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto'
 import { type Entry, entryOf, operationOutcome, type Severity, searchset } from '../clinical/fhir/bundle.js'
-import { capabilityStatement } from '../clinical/fhir/capability.js'
+import { capabilityStatement, type OauthUris } from '../clinical/fhir/capability.js'
+import { instantAt } from '../clinical/fhir/datatypes.js'
 import { binaryOf, withHash } from '../clinical/fhir/document.js'
 import { type Resource, writeJson } from '../clinical/fhir/json.js'
-import type { Context, Sourced } from '../clinical/fhir/make.js'
-import { type Draft, draft, type Mapped, patientDraft, provenancesOf } from '../clinical/fhir/map.js'
+import { type Context, type Sourced, versionOf } from '../clinical/fhir/make.js'
+import { type Draft, draft, type Mapped, patientDraft, provenancesOf, toFhir } from '../clinical/fhir/map.js'
 import { type Asked, byOrder, cursorOf, type FhirQuery, positionOf, readQuery } from '../clinical/fhir/query.js'
 import { type Criterion, meets, searchParameters } from '../clinical/fhir/search.js'
 import type { Reading, RecordAccess } from '../direct/access.js'
-import { type RecordItemType, recordItemTypes } from '../direct/clinical.js'
+import { type RecordItem, type RecordItemType, recordItemTypes } from '../direct/clinical.js'
 import { itemTypesOf } from '../direct/smart-scopes.js'
+import type { ItemVersion } from '../record/item.js'
 import { mayRead, mayReadAny, maySee, maySeeResource } from './fhir-access.js'
 import { type FhirDocument, type FhirPlace, type FhirPorts, openItems, openPauses } from './fhir-items.js'
 
@@ -33,9 +35,18 @@ export type FhirSearch =
 export type FhirRead =
   | { readonly kind: 'resource'; readonly json: string }
   /** The record shows none of this type and id. */
-  | { readonly kind: 'missing' }
-  | { readonly kind: 'denied' }
+  | { readonly kind: 'missing' | 'denied' }
   | FhirInvalid
+
+export type FhirLocated =
+  | {
+      readonly kind: 'located'
+      readonly version?: string
+      readonly of: readonly { readonly id: string; readonly version?: string; readonly item: RecordItem }[]
+      /** It is made of what other resources are made of, and is not written by itself. */
+      readonly derived: boolean
+    }
+  | { readonly kind: 'missing' | 'denied' | 'too-many' }
 
 export interface FhirBinary {
   readonly document: FhirDocument
@@ -54,6 +65,8 @@ export interface Fhir {
   search(place: FhirPlace, type: string, query: FhirQuery, strict: boolean): Promise<FhirSearch>
   /** One page of all resources of the patient, with their sources. */
   everything(place: FhirPlace, query: FhirQuery): Promise<FhirSearch>
+  /** What one resource is made of: entries by id with the versions that were read. Whoever may not read it finds nothing. */
+  locate(place: FhirPlace, type: string, id: string): Promise<FhirLocated>
   /** The bytes of a document that the record shows. */
   binary(
     place: FhirPlace,
@@ -163,6 +176,23 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
       .flatMap(({ resource }) => (wanted.has(resource.id) ? [resource] : []))
   }
 
+  /** One resource that the caller may read by its id. */
+  async function one(
+    place: FhirPlace,
+    type: string,
+    id: string,
+  ): Promise<
+    { readonly kind: 'one'; readonly mapped: Mapped } | { readonly kind: 'missing' | 'denied' } | FhirInvalid
+  > {
+    const { access } = place
+    if (!Object.hasOwn(searchParameters, type)) return { kind: 'missing' }
+    if (!mayRead(access.rules, type, 'by-id')) return { kind: 'denied' }
+    const { drafts, context, cut } = await candidates(place, type, 'by-id', new Set([id.replace(/^p-/, '')]))
+    const all = await matching(drafts, context, { type, access, reading: 'by-id' }, [])
+    const mapped = all.find(({ resource }) => resource.id === id)
+    return mapped ? { kind: 'one', mapped } : cut ? tooMany : { kind: 'missing' }
+  }
+
   async function search(place: FhirPlace, type: string, asked: Asked): Promise<FhirSearch> {
     const { access } = place
     const { drafts, context, cut } = await candidates(place, type, 'by-search', idsIn(asked.criteria))
@@ -243,14 +273,30 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
   }
 
   return {
+    async locate(place, type, id) {
+      const found = await one(place, type, id)
+      if (found.kind !== 'one') return { kind: found.kind === 'invalid' ? 'too-many' : found.kind }
+      const { resource, of } = found.mapped
+      const version = versionOf(of)
+      return {
+        kind: 'located',
+        ...(version !== undefined && { version }),
+        of: of.map((each) => ({
+          id: each.item.id,
+          item: each.item,
+          ...(each.version !== undefined && { version: each.version }),
+        })),
+        derived:
+          type === 'MedicationDispense' ||
+          type === 'DiagnosticReport' ||
+          type === 'Provenance' ||
+          resource['hasMember'] !== undefined,
+      }
+    },
     async read(place, type, id) {
-      if (!Object.hasOwn(searchParameters, type)) return { kind: 'missing' }
-      const { access } = place
-      if (!mayRead(access.rules, type, 'by-id')) return { kind: 'denied' }
-      const { drafts, context, cut } = await candidates(place, type, 'by-id', new Set([id.replace(/^p-/, '')]))
-      const all = await matching(drafts, context, { type, access, reading: 'by-id' }, [])
-      const found = all.find(({ resource }) => resource.id === id)
-      if (!found) return cut ? tooMany : { kind: 'missing' }
+      const answer = await one(place, type, id)
+      if (answer.kind !== 'one') return answer
+      const found = answer.mapped
       const [ready] = await written([found.resource], place)
       return ready ? { kind: 'resource', json: ready.text } : { kind: 'missing' }
     },
@@ -348,9 +394,35 @@ async function sha1Of(bytes: AsyncIterable<Uint8Array> | undefined): Promise<str
   return hash.digest('base64')
 }
 
+/** Versions of an entry as a history Bundle, newest first, as JSON text; a deletion has no resource. */
+export function fhirHistory(
+  { access, base }: FhirPlace,
+  type: string,
+  id: string,
+  versions: readonly ItemVersion[],
+): string {
+  const entry = versions.map(({ operation, by, item }) => {
+    const shown = item && toFhir([{ item: { ...item, id }, updatedAt: by.at }], { record: access.told, base })
+    const resource = shown?.resources
+      .map((one) => one.resource)
+      .find((one) => one.resourceType === type && one.id === id)
+    const method = operation === 'delete' ? 'DELETE' : operation === 'create' ? 'POST' : 'PUT'
+    return {
+      fullUrl: `${base}/${type}/${id}`,
+      resource: method === 'DELETE' ? undefined : resource,
+      request: { method, url: method === 'POST' ? type : `${type}/${id}` },
+      response: {
+        status: method === 'POST' ? '201' : method === 'PUT' ? '200' : '204',
+        lastModified: instantAt(by.at),
+      },
+    }
+  })
+  return writeJson({ resourceType: 'Bundle', type: 'history', total: entry.length, entry })
+}
+
 /** What the server does, as JSON text; it knows no patient. `at` is Unix milliseconds. */
-export function fhirCapability(base: string, at: number): string {
-  return capabilityStatement(base, at)
+export function fhirCapability(base: string, at: number, oauth?: OauthUris): string {
+  return capabilityStatement(base, at, oauth)
 }
 
 /** An error as FHIR tells it, as JSON text. `code` is an IssueType. */

@@ -239,7 +239,7 @@ describe('the FHIR side of the API', () => {
     expect((await post('Observation/_search', `patient=${other}`)).status).toBe(404)
     expect((await post('Observation/_search', '{}', 'application/json')).status).toBe(400)
     expect((await post('Observation/_search', 'x'.repeat(20_000))).status).toBe(413)
-    expect((await post('Observation', query)).status).toBe(404)
+    expect((await post('Observation', query)).status).toBe(403)
   })
 
   test('sorts by a date either way, page by page, and counts', async () => {

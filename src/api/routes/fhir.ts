@@ -10,6 +10,8 @@ import {
   fhirCapability,
   fhirOutcome,
 } from '../../pipeline/fhir.js'
+import type { FhirIssue } from '../../pipeline/fhir-writing.js'
+import { issuesOutcome } from '../../pipeline/fhir-writing.js'
 import { accessTo, mustBeKnown, ownRecord } from '../access.js'
 import type { Caller } from '../caller.js'
 import { attachmentDisposition, safeMediaType } from '../download.js'
@@ -18,10 +20,10 @@ import { Problem, type ProblemCode, problems } from '../problem.js'
 import { type Asked, route } from '../route.js'
 
 const fhirJson = 'application/fhir+json'
-const answers = { description: 'FHIR R4', content: { [fhirJson]: { schema: z.string() } } }
-const typeParams = z.object({ type: z.string().regex(/^[A-Z][A-Za-z]{2,40}$/) })
+export const answers = { description: 'FHIR R4', content: { [fhirJson]: { schema: z.string() } } }
+export const typeParams = z.object({ type: z.string().regex(/^[A-Z][A-Za-z]{2,40}$/) })
 const idPattern = /^[A-Za-z0-9.-]{1,64}$/
-const readParams = typeParams.extend({ id: z.string().regex(idPattern) })
+export const readParams = typeParams.extend({ id: z.string().regex(idPattern) })
 const idParams = z.object({ id: z.string().regex(idPattern) })
 
 /** A Binary as JSON is held in memory whole, a third longer than the document. */
@@ -43,6 +45,14 @@ const issues: Partial<Record<ProblemCode, string>> = {
   'access-denied': 'forbidden',
   'tls-required': 'security',
   'not-found': 'not-found',
+  'version-mismatch': 'conflict',
+  'version-missing': 'required',
+  conflict: 'conflict',
+  'not-possible': 'business-rule',
+  'read-only': 'business-rule',
+  singleton: 'duplicate',
+  'quota-exceeded': 'too-costly',
+  unprocessable: 'processing',
   'too-large': 'too-long',
   'too-many-requests': 'throttled',
   unavailable: 'transient',
@@ -57,8 +67,18 @@ class FhirProblem extends Problem {
   }
 }
 
+/** What is wrong with a resource, each issue at its place. */
+export class FhirIssues extends Problem {
+  readonly outcome: string
+  constructor(issues: readonly FhirIssue[]) {
+    super('unprocessable')
+    this.outcome = issuesOutcome(issues)
+  }
+}
+
 /** The body of a problem as FHIR tells it: an OperationOutcome. */
 export function outcomeOf(problem: Problem): string {
+  if (problem instanceof FhirIssues) return problem.outcome
   const said = problem.errors?.map(({ where, detail }) => `${where}: ${detail}`).join('; ')
   const { detail } = problems[problem.code]
   const issue = problem instanceof FhirProblem ? problem.issue : (issues[problem.code] ?? 'exception')
@@ -73,7 +93,7 @@ export function asksFhir({ url }: Pick<FastifyRequest, 'url'>): boolean {
 export const fhirType = `${fhirJson}; charset=utf-8`
 
 /** What the caller may do in the record that a request is about: its own, where it has one and names none. */
-async function accessFor(ports: ApiPorts, caller: Caller, named: string | undefined): Promise<RecordAccess> {
+export async function accessFor(ports: ApiPorts, caller: Caller, named: string | undefined): Promise<RecordAccess> {
   const meant = named ?? (await ownRecord(ports, caller))
   if (meant !== undefined) return accessTo(ports, caller, meant)
   if (caller.reach.kind !== 'gateway') throw new Problem('not-found')
@@ -85,13 +105,13 @@ function invalid(where: string, detail: string): Problem {
 }
 
 /** All parameters of the query in their order, as they repeat. */
-function queryOf({ url }: FastifyRequest): FhirQuery {
+export function queryOf({ url }: FastifyRequest): FhirQuery {
   const at = url.indexOf('?')
   return at < 0 ? [] : [...new URLSearchParams(url.slice(at + 1))]
 }
 
 /** The one patient that `patient`, `subject` or `patient:Patient` names; a full URL or a reference counts by its id. */
-function patientIn(query: FhirQuery): string | undefined {
+export function patientIn(query: FhirQuery): string | undefined {
   const named = query.filter(([name]) => /^(patient|subject)(:Patient)?$/.test(name)).map(([, value]) => value)
   const ids = new Set(named.map((value) => value.slice(value.lastIndexOf('/') + 1)))
   if (ids.size > 1) throw new Problem('not-found')
@@ -107,11 +127,11 @@ function mustSpeakJson(query: FhirQuery): void {
     throw invalid('_format', 'Only JSON is spoken')
 }
 
-function baseOf({ protocol, host }: FastifyRequest): string {
+export function baseOf({ protocol, host }: FastifyRequest): string {
   return `${protocol}://${/^[\w.:[\]-]{1,255}$/.test(host) ? host : 'localhost'}/fhir`
 }
 
-function told(reply: FastifyReply, json: string): string {
+export function told(reply: FastifyReply, json: string): string {
   reply.header('content-type', fhirType)
   return json
 }
@@ -127,7 +147,7 @@ function refusedBy({ code, detail }: FhirInvalid): FhirProblem {
   return new FhirProblem(code, [{ where: 'query', detail }])
 }
 
-/** FHIR R4, for reading: what is current in a record. Every error is an OperationOutcome. */
+/** FHIR R4: what is current in a record, read and written. Every error is an OperationOutcome. */
 export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
   const tag = 'fhir'
   const shared = { method: 'GET', access: 'record:read', tag, answers } as const
@@ -209,9 +229,10 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
       const access = await accessFor(ports, caller, type === 'Patient' ? id : patientIn(query))
       Object.assign(subject, { record: access.record, type, item: id })
       const found = await ports.fhir.read({ access, base: baseOf(request) }, type, id)
-      if (found.kind === 'missing') throw new Problem('not-found')
-      if (found.kind === 'denied') throw new Problem('access-denied')
       if (found.kind === 'invalid') throw refusedBy(found)
+      if (found.kind !== 'resource') throw new Problem(found.kind === 'denied' ? 'access-denied' : 'not-found')
+      const version = /^\{"resourceType":"\w+","id":"[^"]+","meta":\{"versionId":"([^"]+)"/.exec(found.json)?.[1]
+      if (version !== undefined) reply.header('etag', `W/"${version}"`)
       return told(reply, found.json)
     },
   })

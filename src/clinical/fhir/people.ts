@@ -281,7 +281,8 @@ function relationshipOf(from: Concept | undefined): JsonObject {
   if (code === undefined) return said ?? absent(from?.nullFlavor)
   const ours = { system: `${hl7}/subscriber-relationship`, code }
   const theirs = (said?.['coding'] ?? []) as readonly JsonObject[]
-  return { coding: [...theirs, ours], text: said?.['text'] }
+  const there = theirs.some((one) => one['system'] === ours.system && one['code'] === code)
+  return { coding: there ? theirs : [...theirs, ours], text: said?.['text'] }
 }
 
 /** A Coverage (US Core). */

@@ -478,6 +478,7 @@ export function readMedicationDispense(reading: Reading): ReadItem | undefined {
   actor?.skip('function', 'Not kept')
   const at = readDate(fields, 'whenHandedOver')
   const fill = readNotes(fields)
+  fields.skip('authorizingPrescription', 'Not kept')
   const [instruction] = fields.list('dosageInstruction')
   const fills = fill?.length === 1 ? /^Fill (\S+)$/.exec(fill[0] ?? '')?.[1] : undefined
   const supply = kept<Supply>({

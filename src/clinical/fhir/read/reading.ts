@@ -6,6 +6,7 @@ import {
   kept,
   readAddress,
   readCoding,
+  readConcept,
   readConcepts,
   readIdentifiers,
   readName,
@@ -94,10 +95,7 @@ function agentOf(reading: Reading, fields: Fields): Agent | undefined {
       const name = named && readName(named)
       const [qualification] = fields.list('qualification')
       const code = qualification?.object('code')
-      const role =
-        qualification && code
-          ? (readConcepts(qualification, 'code')[0] ?? readOne(code))
-          : readConcepts(fields, 'relationship')[0]
+      const role = readConcept(code) ?? readConcepts(fields, 'relationship')[0]
       for (const field of ['gender', 'birthDate', 'photo', 'communication', 'patient', 'period']) fields.skip(field)
       const text = name?.text ?? [...(name?.given ?? []), name?.family ?? ''].join(' ').trim()
       if (!name || text === '') return undefined
@@ -128,13 +126,6 @@ function agentOf(reading: Reading, fields: Fields): Agent | undefined {
     default:
       return undefined
   }
-}
-
-function readOne(fields: Fields): Concept {
-  return kept<Concept>({
-    codings: fields.list('coding').flatMap((one) => readCoding(one) ?? []),
-    text: fields.text('text'),
-  })
 }
 
 /** Agents of a list of references. */

@@ -1,0 +1,292 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { z } from 'zod'
+import type { RecordAccess } from '../../direct/access.js'
+import { fhirHistory } from '../../pipeline/fhir.js'
+import {
+  type FhirPlanned,
+  type FhirRefusal,
+  type FhirRequest,
+  fhirWritingLimits,
+  patientNamed,
+  planFhir,
+  readOneResource,
+  readTransaction,
+  type Tree,
+  transactionResponse,
+  versionIn,
+} from '../../pipeline/fhir-writing.js'
+import { together } from '../../ports/store.js'
+import type { PutOutcome, PutProblem } from '../../record/item.js'
+import { mustBeCustodian, mustBeKnown } from '../access.js'
+import type { ApiPorts } from '../ports.js'
+import { Problem, type ProblemCode } from '../problem.js'
+import { type Asked, route } from '../route.js'
+import { accessFor, answers, baseOf, FhirIssues, patientIn, queryOf, readParams, told, typeParams } from './fhir.js'
+
+/** Tries of one write while others write the same record. */
+const rounds = 10
+
+const body = z.string().max(fhirWritingLimits.bodyBytes)
+const tag = 'fhir'
+const writes = { access: 'record:write', tag, answers } as const
+const consumes = ['application/fhir+json', 'application/json']
+
+type Writing = Pick<Asked<unknown, unknown, unknown>, 'caller' | 'subject' | 'deed' | 'entries' | 'request' | 'reply'>
+
+/** FHIR R4, for writing: the same items, under the same rules and versions as everywhere. */
+export function fhirWritingRoutes(app: FastifyInstance, ports: ApiPorts): void {
+  historyRoute(app, ports)
+  // Bodies stay text: JSON.parse would round their numbers.
+  void app.register(async (texts) => {
+    texts.removeContentTypeParser('application/json')
+    texts.addContentTypeParser(
+      consumes,
+      { parseAs: 'string', bodyLimit: fhirWritingLimits.bodyBytes },
+      (_, text, done) => done(null, String(text)),
+    )
+    writingRoutes(texts, ports)
+  })
+}
+
+function writingRoutes(app: FastifyInstance, ports: ApiPorts): void {
+  const taking = { ...writes, body, bodyBytes: fhirWritingLimits.bodyBytes, consumes }
+
+  route(app, ports, {
+    ...taking,
+    method: 'POST',
+    path: '/fhir/:type',
+    action: 'fhir.create',
+    summary: 'Create a resource',
+    description:
+      '201 with `Location` and `ETag`; with `If-None-Exist`, 200 where the search finds one. What the record cannot keep is refused with 422, each thing at its place.',
+    params: typeParams,
+    completes: true,
+    async handle(asked) {
+      const { type } = asked.params
+      const resource = parsed(asked.body)
+      const none = asked.request.headers['if-none-exist']
+      const request: FhirRequest = {
+        method: 'POST',
+        type,
+        resource,
+        ...(typeof none === 'string' && { ifNoneExist: none }),
+      }
+      const access = await accessFor(
+        ports,
+        asked.caller,
+        patientIn(queryOf(asked.request)) ?? (await namedBy(ports, asked, resource)),
+      )
+      const { results, outcome } = await write(ports, asked, access, [request])
+      const [result] = results
+      const at = result?.at
+      const id = result?.id ?? (at === undefined ? undefined : outcome?.items[at]?.id) ?? ''
+      if (at !== undefined) {
+        const version = outcome?.items[at]?.version ?? ''
+        asked.reply.code(201).header('location', `${baseOf(asked.request)}/${type}/${id}/_history/${version}`)
+      }
+      return shown(ports, asked, access, { type, id })
+    },
+  })
+
+  route(app, ports, {
+    ...taking,
+    method: 'PUT',
+    path: '/fhir/:type/:id',
+    action: 'fhir.update',
+    summary: 'Update a resource: all of it anew',
+    description: 'With `If-Match`, the version that was read: without it 428, with another one 412.',
+    params: readParams,
+    async handle(asked) {
+      const { type, id } = asked.params
+      const { ifMatch } = matchOf(asked.request.headers['if-match'])
+      const resource = parsed(asked.body)
+      const request: FhirRequest = { method: 'PUT', type, id, resource, ...(ifMatch !== undefined && { ifMatch }) }
+      const patient =
+        type === 'Patient' ? id : (patientIn(queryOf(asked.request)) ?? (await namedBy(ports, asked, resource)))
+      const access = await accessFor(ports, asked.caller, patient)
+      await write(ports, asked, access, [request])
+      return shown(ports, asked, access, { type, id })
+    },
+  })
+
+  route(app, ports, {
+    ...writes,
+    method: 'DELETE',
+    path: '/fhir/:type/:id',
+    action: 'fhir.delete',
+    summary: 'Delete a resource',
+    description: '204. With `If-Match` only where it did not change since; custodians can restore it.',
+    params: readParams,
+    async handle(asked) {
+      const { type, id } = asked.params
+      const { ifMatch } = matchOf(asked.request.headers['if-match'])
+      const access = await accessFor(ports, asked.caller, type === 'Patient' ? id : patientIn(queryOf(asked.request)))
+      await write(ports, asked, access, [{ method: 'DELETE', type, id, ...(ifMatch !== undefined && { ifMatch }) }])
+      asked.reply.code(204)
+      return undefined
+    },
+  })
+
+  route(app, ports, {
+    ...taking,
+    method: 'POST',
+    path: '/fhir',
+    action: 'fhir.transaction',
+    summary: 'Create, update and delete resources, all of them or none',
+    description: 'A transaction Bundle for one patient.',
+    completes: true,
+    async handle(asked) {
+      const read = readTransaction(asked.body)
+      if (read.kind === 'invalid') throw new FhirIssues(read.issues)
+      const first = read.requests.map(({ resource }) => patientNamed(resource)).find((one) => one !== undefined)
+      const own = asked.caller.reach.kind === 'gateway' || asked.caller.reach.kind === 'person' ? first : undefined
+      const access = await accessFor(ports, asked.caller, patientIn(queryOf(asked.request)) ?? own)
+      const { results, outcome } = await write(ports, asked, access, read.requests)
+      const base = baseOf(asked.request)
+      const entries = results.map(({ request: { method, type, id }, at, id: found }) => {
+        const item = at === undefined ? undefined : outcome?.items[at]
+        if (method === 'DELETE') return { status: '204' }
+        if (!item) return { status: '200', location: `${base}/${type}/${found ?? ''}` }
+        const location = `${base}/${type}/${id ?? item.id}/_history/${item.version}`
+        return { status: method === 'POST' ? '201' : '200', location, etag: `W/"${item.version}"` }
+      })
+      return told(asked.reply, transactionResponse(entries))
+    },
+  })
+}
+
+function historyRoute(app: FastifyInstance, ports: ApiPorts): void {
+  route(app, ports, {
+    method: 'GET',
+    path: '/fhir/:type/:id/_history',
+    access: 'record:read',
+    action: 'fhir.history',
+    summary: 'Every version of a resource, newest first',
+    description: 'For custodians, as the history of items is.',
+    tag,
+    params: readParams,
+    answers,
+    async handle({ caller, params: { type, id }, request, reply, subject }) {
+      const access = await accessFor(ports, caller, type === 'Patient' ? id : patientIn(queryOf(request)))
+      Object.assign(subject, { record: access.record, type, item: id })
+      const place = { access, base: baseOf(request) }
+      const located = await ports.fhir.locate(place, type, id)
+      if (located.kind === 'denied') throw new Problem('access-denied')
+      if (located.kind !== 'located') throw new Problem('not-found')
+      mustBeCustodian(access)
+      const [entry, ...others] = located.of
+      if (!entry || others.length > 0 || located.derived) throw new Problem('not-possible')
+      return told(reply, fhirHistory(place, type, id, await ports.record.history(access.record, entry.id)))
+    },
+  })
+}
+
+/** The patient that a resource names, for callers who have several; others have their own. */
+async function namedBy(
+  _: ApiPorts,
+  { caller: { reach } }: Writing,
+  resource: FhirRequest['resource'],
+): Promise<string | undefined> {
+  return reach.kind === 'gateway' || reach.kind === 'person' ? patientNamed(resource) : undefined
+}
+
+function parsed(text: string): Tree {
+  const read = readOneResource(text)
+  if (read.kind === 'invalid') throw new FhirIssues(read.issues)
+  return read.resource
+}
+
+/** An If-Match that names one version; any other says nothing of what was read, and is refused as if it were stale. */
+function matchOf(header: string | undefined): { readonly ifMatch?: string } {
+  if (header === undefined) return {}
+  const version = versionIn(header)
+  if (version === undefined) throw new Problem('version-mismatch')
+  return { ifMatch: version }
+}
+
+const refusals: Readonly<Record<Exclude<FhirRefusal['kind'], 'invalid'>, ProblemCode>> = {
+  missing: 'not-found',
+  denied: 'access-denied',
+  stale: 'version-mismatch',
+  'version-missing': 'version-missing',
+  derived: 'not-possible',
+  several: 'version-mismatch',
+  'too-many': 'not-possible',
+}
+
+const putRefusals: Readonly<Record<PutProblem, ProblemCode>> = {
+  missing: 'not-found',
+  stale: 'version-mismatch',
+  'version-missing': 'version-missing',
+  denied: 'access-denied',
+  'read-only': 'read-only',
+  singleton: 'singleton',
+  immutable: 'not-possible',
+  quota: 'quota-exceeded',
+  'client-id-used': 'conflict',
+  'blob-missing': 'not-possible',
+  'not-possible': 'not-possible',
+  'bad-item': 'unprocessable',
+}
+
+type Written = Pick<Extract<FhirPlanned, { kind: 'planned' }>, 'results'> & {
+  readonly outcome?: Extract<PutOutcome, { kind: 'put' }>
+}
+
+/** Plans and puts, with the audit entry and the line of the history in one commit; again where somebody else wrote first. */
+async function write(
+  ports: ApiPorts,
+  asked: Writing,
+  access: RecordAccess,
+  requests: readonly FhirRequest[],
+): Promise<Written> {
+  const { caller, subject, deed, entries, request } = asked
+  const methods = [...new Set(requests.map(({ method }) => method))]
+  const words = { POST: 'create', PUT: 'update', DELETE: 'delete' } as const
+  Object.assign(subject, {
+    record: access.record,
+    type: [...new Set(requests.map(({ type }) => type))].slice(0, 5).join(' '),
+  })
+  await mustBeKnown(ports, caller, access.record)
+  for (let round = 0; round < rounds; round++) {
+    const planned = await planFhir(ports.fhir, { access, base: baseOf(request) }, requests)
+    if (planned.kind === 'refused') throw refusalOf(planned)
+    if (planned.changes.length === 0) return planned
+    const outcome = await ports.record.put(access.record, planned.changes, { access })
+    if (outcome.kind === 'refused') throw new Problem(putRefusals[outcome.problem])
+    Object.assign(deed, {
+      action: methods.length === 1 && methods[0] ? words[methods[0]] : 'update',
+      count: planned.changes.length,
+    })
+    subject['items'] = outcome.items
+      .map(({ id }) => id)
+      .slice(0, 10)
+      .join(' ')
+    const { kind } = await ports.store.commit(together(outcome.parts, await entries()))
+    if (kind === 'committed') return { results: planned.results, outcome }
+  }
+  throw new Problem('conflict')
+}
+
+function refusalOf({ index, refusal }: Extract<FhirPlanned, { kind: 'refused' }>): Problem {
+  if (refusal.kind === 'invalid') return new FhirIssues(refusal.issues)
+  const code = refusals[refusal.kind]
+  if (refusal.kind !== 'derived') return new Problem(code)
+  return new Problem(code, {}, [
+    { where: `entry.${index}`, detail: 'It is made of what other resources say, or is the patient of the record' },
+  ])
+}
+
+/** The resource as it is now, unless the client wants nothing of it, or may not read it (FHIR R4 §3.1.0.5). */
+async function shown(
+  ports: ApiPorts,
+  { request, reply }: { readonly request: Writing['request']; readonly reply: FastifyReply },
+  access: RecordAccess,
+  { type, id }: { readonly type: string; readonly id: string },
+): Promise<string> {
+  const found = await ports.fhir.locate({ access, base: baseOf(request) }, type, id)
+  if (found.kind === 'located' && found.version !== undefined) reply.header('etag', `W/"${found.version}"`)
+  if (/return\s*=\s*minimal/i.test(String(request.headers['prefer'] ?? ''))) return told(reply, '')
+  const read = await ports.fhir.read({ access, base: baseOf(request) }, type, id)
+  return told(reply, read.kind === 'resource' ? read.json : '')
+}
