@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { audit } from './audit/audit.js'
 import type { Config } from './config/settings.js'
+import { openActivity } from './consent/activity.js'
+import { openApps } from './consent/apps.js'
+import type { Activity, Apps } from './consent/consent.js'
 import type { TestOnlyPolicy } from './directory/certificate.js'
 import type { Directory } from './directory/directory.js'
 import { openDirectory } from './directory/open.js'
 import { type Homes, type OnStoreChange, openHomes } from './homes.js'
+import { openDataKeys } from './keyring/data-keys.js'
 import { type Keyring, openKeyring } from './keyring/keyring.js'
 import type { MasterKey } from './keyring/master-key.js'
 import { openVault } from './keyring/vault.js'
@@ -37,6 +41,10 @@ export interface House extends Homes {
   readonly quarantine: Quarantine
   readonly mailbox: Mailbox
   readonly record: PatientRecord
+  readonly apps: Apps
+  readonly activity: Activity
+  /** 32 random bytes that this installation keeps for one use, sealed: keyed digests in the names of rows, pseudonyms. */
+  indexKey(use: string): Promise<Uint8Array>
 }
 
 /** The master key is not the one under which this folder's data is sealed. */
@@ -75,6 +83,7 @@ export async function openHouse(
 async function furnish(homes: Homes, keyring: Keyring, config: Config, policy: TestOnlyPolicy): Promise<House> {
   const { store } = homes
   const vault = openVault({ store, keyring, random, deflate: true })
+  const dataKeys = openDataKeys({ store, keyring, random })
   const trail = openTrail({ store, events: keepsEvents(config) })
   const kept = { ...homes, vault, clock, audit, trail }
   return {
@@ -88,10 +97,17 @@ async function furnish(homes: Homes, keyring: Keyring, config: Config, policy: T
     submissions: openSubmissions(kept),
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async (message, path) => readPart(message, path) }),
-    record: openRecord({ ...kept, pause }, recordLimits, {
-      mode: config.records.reconcile,
-      withheldLabels: config.records.withheldLabels,
-    }),
+    apps: openApps({ ...kept, random }),
+    activity: openActivity({ ...kept, random }),
+    indexKey: (use) => dataKeys.forSealing(`index/${use}`),
+    record: openRecord(
+      { ...kept, pause },
+      { ...recordLimits, bytesPerRecord: config.records.quotaMiB * 2 ** 20 },
+      {
+        mode: config.records.reconcile,
+        withheldLabels: config.records.withheldLabels,
+      },
+    ),
   }
 }
 

@@ -581,21 +581,57 @@ export const settings = z
         description:
           'Security labels (HL7 Confidentiality and DS4P codes, such as R, V or ETH) whose items leave only when the patient picks them one by one.',
       }),
+      addresses: whole(3, 0, 50, 'Direct addresses that one record may take where a domain is open to it.'),
+      quotaMiB: whole(4_096, 1, 1_048_576, 'What people and applications may put into one record.'),
       custodian: text(
         'The operator of this gateway',
         'The organization that documents written here name as their custodian (CDA R2 §4.2.2.3).',
       ),
     }),
+    people: section('People who sign in: patients, and those who care for them.', {
+      secondFactor: choice(
+        ['required', 'offered'],
+        'required',
+        'Whether a password alone reaches records. A passkey counts as both factors.',
+      ),
+      idleSeconds: duration('seconds', 900, day, 'A session that nobody uses ends (45 CFR 170.315(d)(5)).', 1),
+      absoluteSeconds: duration('seconds', day / 2, 7 * day, 'Every session ends, used or not.', 60),
+      recoveryWaitSeconds: duration(
+        'seconds',
+        3 * day,
+        30 * day,
+        'Before somebody who has the mailbox alone recovers an account; its owner is told and can stop it.',
+        60,
+      ),
+      adolescentYears: whole(12, 0, 21, 'From this age on a person can keep parts of a record from custodians.'),
+      adultYears: whole(18, 1, 25, 'At this age custodians of a child need the word of whom the record is about.'),
+    }),
+    connect: section('Pickup codes: Patient Connect and packages left for somebody.', {
+      attempts: whole(3, 1, 20, 'Wrong answers for ever; then the code is dead and the clinic makes another.'),
+      expirySeconds: duration('seconds', 28 * day, 92 * day, 'A code that nobody used ends.', 60),
+      keptSeconds: duration(
+        'seconds',
+        90 * day,
+        3_650 * day,
+        'A Patient Connect code works so long after each pickup, and clinics are told of what ended so long.',
+        60,
+      ),
+      answers: choice(
+        ['folded', 'exact'],
+        'folded',
+        'How answers are compared: folded forgives spaces and letter forms of a telephone; exact is as HealthVault was: case does not matter, every space does.',
+      ),
+      answerCharacters: whole(6, 1, 64, 'The shortest answer that a clinic may choose.'),
+      legacyEnvelope: onOff(
+        false,
+        "Whether packages in HealthVault's own envelope are read. Its encryption is weak: whoever has one guesses the answer in minutes.",
+      ),
+    }),
     letters: section('Ordinary mail to people: confirmations, invitations, pickups. Never with clinical content.', {
       service: text('Direct Gateway', 'What people know this place as, in letters and on its pages.'),
-      from: z
-        .string()
-        .min(3)
-        .max(320)
-        .optional()
-        .meta({
-          description: 'From of every letter: `Records <no-reply@clinic.example>`. Default: no-reply@ hostname.',
-        }),
+      from: z.string().min(3).max(320).optional().meta({
+        description: 'From of every letter: `Records <no-reply@clinic.example>`. Default: no-reply@ hostname.',
+      }),
       relay: section('The mail server that carries them; where a host is named.', {
         host: z
           .string()

@@ -1,5 +1,5 @@
-import { type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
-import { letterPurpose } from './letters.js'
+import { checkBody, type Family, isMoment, jsonOf, type RowFamily, sound } from '../ports/rows.js'
+import { letterPurpose, lettersQueue, plainOwner, plainPrefix } from './letters.js'
 import { webhookFamilies } from './webhook-state.js'
 
 /** The row of a try that was begun, one kind for each outgoing queue. */
@@ -19,9 +19,19 @@ const letter: Family<'job'> = {
   name: 'letter',
   form: /^letters$/,
   check({ id, payload }, { unwrap }) {
-    const { to, letter, at } = jsonOf(unwrap(letterPurpose, id, payload))
-    sound(typeof to === 'string' && typeof letter === 'object' && isMoment(at), 'it is no letter')
-    return []
+    const { to, letter, plain, at } = jsonOf(unwrap(letterPurpose, id, payload))
+    sound(typeof to === 'string' && (typeof letter === 'object' || plain === true) && isMoment(at), 'it is no letter')
+    return plain === true ? [{ kind: 'entry', key: plainPrefix + id }] : []
+  },
+}
+
+const plain: Family<'entry'> = {
+  kind: 'entry',
+  name: 'content of plain mail',
+  form: /^letters\/plain\/[0-9a-f]{64}$/,
+  async check(row, reader) {
+    const needs = await checkBody(row, plainOwner, reader, () => undefined)
+    return [...needs, { kind: 'job', queue: lettersQueue, id: row.key.slice(plainPrefix.length) }]
   },
 }
 
@@ -30,5 +40,6 @@ export const deliveryFamilies: readonly RowFamily[] = [
   begunIn('outbound', 'delivery/begun/', /^delivery\/begun\/.+$/s),
   begunIn('edge', 'delivery/begun-edge/', /^delivery\/begun-edge\/.+$/s),
   letter,
+  plain,
   ...webhookFamilies,
 ]

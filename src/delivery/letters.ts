@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto'
 import { createTransport } from 'nodemailer'
 import { startWork, type Work } from '../pipeline/work.js'
 import type { Audit } from '../ports/audit.js'
+import { type BodyPorts, bodyRows, gather, keepBody, readBody } from '../ports/body.js'
 import type { Letter, Letters, WrittenLetter } from '../ports/letters.js'
 import type { Log, Metrics } from '../ports/observe.js'
-import { type ClaimedJob, type Store, together } from '../ports/store.js'
+import type { PlainMail } from '../ports/plain-mail.js'
+import { type ClaimedJob, together } from '../ports/store.js'
 import type { Clock, Random } from '../ports/world.js'
 import type { Login } from './dialogue.js'
 import { waitAfter } from './schedule.js'
@@ -28,13 +30,15 @@ export interface Wrapping {
   unwrap(purpose: string, id: string, wrapped: Uint8Array): Uint8Array
 }
 
-interface Queued {
-  readonly to: string
-  readonly language: string
-  readonly letter: Letter
-  /** Unix milliseconds. */
-  readonly at: number
-}
+/** What waits: a letter, or mail whose words and attachments lie in a row of their own. `at` in Unix milliseconds. */
+type Queued = { readonly to: string; readonly at: number } & (
+  | { readonly letter: Letter; readonly language: string }
+  | { readonly plain: true }
+)
+
+/** Row of the content of plain mail, sealed for the queue; it goes with its job. */
+export const plainPrefix = 'letters/plain/'
+export const plainOwner = 'letters'
 
 /** What queued letters are wrapped for. */
 export const letterPurpose = 'letter'
@@ -75,8 +79,36 @@ export function openLetters(ports: {
   }
 }
 
-export interface LetterWorkOptions {
-  readonly store: Store
+/** Queues mail with health information that a person asked to be sent unprotected; it waits sealed, as letters do. */
+export function openPlainMail({
+  wrapping,
+  clock,
+  ...bodies
+}: Pick<BodyPorts, 'blobs' | 'vault'> & { readonly wrapping: Wrapping; readonly clock: Clock }): PlainMail {
+  return {
+    async mail(to, { subject, text, attachments }, once) {
+      const id = createHash('sha256').update(once).digest('hex')
+      const at = clock.now()
+      const files = attachments.map(({ bytes, ...named }) => ({
+        ...named,
+        base64: Buffer.from(bytes).toString('base64'),
+      }))
+      const content: PlainContent = { subject, text, files }
+      const queued: Queued = { to, at, plain: true }
+      const payload = wrapping.wrap(letterPurpose, id, Buffer.from(JSON.stringify(queued)))
+      const body = await keepBody(bodies, plainOwner, plainPrefix + id, Buffer.from(JSON.stringify(content)))
+      return together(body, { enqueue: [{ queue: lettersQueue, id, payload, dueAt: at }] })
+    },
+  }
+}
+
+interface PlainContent {
+  readonly subject: string
+  readonly text: string
+  readonly files: readonly { readonly name: string; readonly mediaType: string; readonly base64: string }[]
+}
+
+export interface LetterWorkOptions extends BodyPorts {
   readonly clock: Clock
   readonly random: Random
   readonly audit: Audit
@@ -136,48 +168,63 @@ async function send(
   transport: Transport,
   job: ClaimedJob,
 ): Promise<void> {
-  const { store, clock, random, metrics, write, hostname } = options
+  const { store, clock, random, metrics, hostname } = options
   const opened = options.wrapping.unwrap(letterPurpose, job.id, job.payload)
-  const { to, language, letter, at } = JSON.parse(Buffer.from(opened).toString()) as Queued
-  const written = write(letter, language)
+  const queued = JSON.parse(Buffer.from(opened).toString()) as Queued
+  const { to, at } = queued
+  const kind = 'letter' in queued ? queued.letter.kind : 'plain'
+  const words = await wordsOf(options, job, queued)
+  if (!words) return ended(options, job, kind, 'failed', 'content-gone')
   try {
     await transport.sendMail({
-      from: options.from,
-      to,
-      ...{ subject: written.subject, text: written.text, html: written.html },
+      ...{ from: options.from, to, ...words },
       // The same at every try, so that a relay that took it twice shows it once.
       messageId: `<${job.id.slice(0, 32)}.letter@${hostname}>`,
       date: new Date(at),
-      headers: { 'Auto-Submitted': 'auto-generated', 'Content-Language': written.language },
     })
   } catch (error) {
     const code = (error as { readonly responseCode?: unknown }).responseCode
     const forGood = typeof code === 'number' && code >= 500
     const nextAt = Math.round(clock.now() + waitAfter(job.attempt, limits, random))
     if (!forGood && nextAt < at + limits.lifetimeMs) {
-      metrics.count('letters_total', { kind: letter.kind, outcome: 'later' })
+      metrics.count('letters_total', { kind, outcome: 'later' })
       await store.commit({ release: [{ job, dueAt: nextAt }] })
       return
     }
     const reason = forGood ? `refused-${String(code)}` : 'not-carried-in-time'
-    return ended(options, job, letter, 'failed', reason)
+    return ended(options, job, kind, 'failed', reason)
   }
-  await ended(options, job, letter, 'success')
+  await ended(options, job, kind, 'success')
+}
+
+/** What is said in it, as the mail library takes it; undefined where plain mail lost its content. */
+async function wordsOf(options: LetterWorkOptions, job: ClaimedJob, queued: Queued) {
+  if ('letter' in queued) {
+    const { subject, text, html, language } = options.write(queued.letter, queued.language)
+    return { subject, text, html, headers: { 'Auto-Submitted': 'auto-generated', 'Content-Language': language } }
+  }
+  const body = await readBody(options, plainOwner, plainPrefix + job.id)
+  if (!body) return undefined
+  const { subject, text, files } = JSON.parse(Buffer.from(await gather(body)).toString()) as PlainContent
+  const attachments = files.map(({ name, mediaType, base64 }) => ({
+    ...{ filename: name, contentType: mediaType, content: Buffer.from(base64, 'base64') },
+  }))
+  return { subject, text, attachments }
 }
 
 async function ended(
   { store, audit, clock, metrics, log }: LetterWorkOptions,
   job: ClaimedJob,
-  { kind }: Letter,
+  kind: string,
   outcome: 'success' | 'failed',
   reason?: string,
 ): Promise<void> {
-  const subject = { letter: job.id, kind }
   const entry = audit.entry({
-    ...{ at: clock.now(), action: 'letter.sent', actor: 'system', subject, outcome },
+    ...{ at: clock.now(), action: 'letter.sent', actor: 'system', subject: { letter: job.id, kind }, outcome },
     ...(reason !== undefined && { reason }),
   })
-  await store.commit(together({ ack: [{ job }] }, { append: [entry] }))
+  const content = kind === 'plain' ? await store.get(plainPrefix + job.id) : undefined
+  await store.commit({ ack: [{ job }], append: [entry], ...(content && { del: bodyRows(content) }) })
   metrics.count('letters_total', { kind, outcome })
   if (outcome === 'failed') log.warn('letter.failed', { letter: job.id, kind, reason: reason ?? '' })
 }

@@ -24,9 +24,9 @@ export function startLetterWork(parts: Parts): Letters & { nudge(): void } {
     },
   })
   if (!relay) return { ...letters, nudge: () => undefined }
-  const { store, audit, keyring } = house
+  const { store, blobs, vault, audit, keyring } = house
   const work = startLetters({
-    ...{ store, audit, clock, random, log, metrics, relay, wrapping: keyring },
+    ...{ store, blobs, vault, audit, clock, random, log, metrics, relay, wrapping: keyring },
     from: config.letters.from ?? `no-reply@${config.hostname}`,
     write: (letter, language) => writeLetter(letter, language, config.letters.service),
     hostname: config.hostname,

@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto'
 import type { DirectAddress } from '../direct/address.js'
-import { type BodyPorts, gather, holdKey, keepBody, readBody } from '../ports/body.js'
+import { type BodyPorts, bodyRows, gather, keepBody, readBody } from '../ports/body.js'
 import { type Batch, type Entry, together, within } from '../ports/store.js'
 import type { NewMessage } from './message.js'
 
@@ -136,8 +136,7 @@ export function openHeld<Facts>(ports: BodyPorts, indexKey: Uint8Array, limits =
   async function bodyKeys(id: string): Promise<readonly string[]> {
     const key = heldMessageKey(id)
     const row = await store.get(key)
-    if (row?.value[0] !== 0x62) return [key]
-    return [key, holdKey(Buffer.from(row.value.subarray(1)).toString('latin1'), key)]
+    return row ? bodyRows(row) : []
   }
 }
 

@@ -84,6 +84,11 @@ export async function readBody(
   return blob && vault.openStream(owner, key, blob)
 }
 
+/** The rows to delete with a body that nobody needs: its own, and the one that keeps its blob. */
+export function bodyRows({ key, value }: { readonly key: string; readonly value: Uint8Array }): readonly string[] {
+  return value[0] === 0x62 ? [key, holdKey(Buffer.from(value.subarray(1)).toString('latin1'), key)] : [key]
+}
+
 /** All chunks as one array. */
 export async function gather(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<Uint8Array> {
   const all: Uint8Array[] = []

@@ -1,5 +1,5 @@
 import type { Audit } from '../ports/audit.js'
-import { holdKey } from '../ports/body.js'
+import { bodyRows } from '../ports/body.js'
 import { type Batch, type Store, together } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import { timeKey } from './payload.js'
@@ -117,13 +117,12 @@ async function goneOf({ submission, version }: StoredSubmission, store: Pick<Sto
   const state = stateKey(mailbox, id)
   const body = bodyKey(mailbox, id)
   const kept = await store.get(body)
-  const blob = kept?.value[0] === 0x62 ? Buffer.from(kept.value.subarray(1)).toString('latin1') : undefined
   return {
     require: [{ key: state, version }],
     del: [
-      ...[state, body, timeRowKey(submission)],
+      ...[state, timeRowKey(submission)],
       ...[...new Set([mailbox, ...answersTo])].map((to) => answerKey(to, messageId, id)),
-      ...(blob === undefined ? [] : [holdKey(blob, body)]),
+      ...(kept ? bodyRows(kept) : []),
     ],
   }
 }

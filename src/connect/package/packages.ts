@@ -1,6 +1,6 @@
 import type { Audit } from '../../ports/audit.js'
 import type { Blobs } from '../../ports/blobs.js'
-import { gather, holdKey, keepBody, readBody } from '../../ports/body.js'
+import { bodyRows, gather, keepBody, readBody } from '../../ports/body.js'
 import { type SlowHash, SlowHashBusy } from '../../ports/slow-hash.js'
 import { type Batch, type Store, together } from '../../ports/store.js'
 import { type Vault, VaultFailed } from '../../ports/vault.js'
@@ -321,9 +321,7 @@ export function openPackages(ports: PackagePorts, options: Partial<PackageOption
     const [head, content] = await Promise.all([store.get(headKey), store.get(at)])
     const row = head && (await openJson<HeadRow>(vault, ownerOf(app), headKey, head.value).catch(ifDamaged))
     const files = await Promise.all((row?.uploads ?? []).map((upload) => uploads.forget(upload)))
-    const blob =
-      content?.value[0] === 0x62 ? [holdKey(Buffer.from(content.value.subarray(1)).toString('latin1'), at)] : []
-    return together({ del: [headKey, at, ...blob] }, ...files)
+    return together({ del: [headKey, ...(content ? bodyRows(content) : [])] }, ...files)
   }
 
   return {

@@ -1,7 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { Audit } from '../../ports/audit.js'
 import type { Blobs } from '../../ports/blobs.js'
-import { gather, holdKey, keepBody, readBody } from '../../ports/body.js'
+import { bodyRows, gather, keepBody, readBody } from '../../ports/body.js'
 import { type SlowHash, SlowHashBusy } from '../../ports/slow-hash.js'
 import { type Batch, type Entry, type Store, together, within } from '../../ports/store.js'
 import type { Vault } from '../../ports/vault.js'
@@ -339,12 +339,7 @@ export function openLinks(ports: LinkPorts, limits: LinkLimits = linkLimits): Li
   /** What must be committed so that no file of a link is left. */
   async function forgotten(digest: string, { files }: LinkRow): Promise<Batch> {
     const entries = await Promise.all(files.map((_, index) => store.get(fileKey(digest, index))))
-    const del = entries.flatMap((entry) => {
-      if (!entry) return []
-      const blob = entry.value[0] === 0x62 ? Buffer.from(entry.value.subarray(1)).toString('latin1') : undefined
-      return blob === undefined ? [entry.key] : [entry.key, holdKey(blob, entry.key)]
-    })
-    return { del }
+    return { del: entries.flatMap((entry) => (entry ? bodyRows(entry) : [])) }
   }
 }
 
