@@ -1,0 +1,83 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { readCookie, writeCookie } from '../../src/people/cookies.js'
+import { foldedEmail, readEmail } from '../../src/people/email.js'
+import { peopleLimits } from '../../src/people/limits.js'
+import { judgePassword } from '../../src/people/password.js'
+import { isBirthDate, readName } from '../../src/people/sign-up.js'
+import { newAuthenticator } from './authenticator.js'
+import { home, kindOf, openWorld, origin } from './world.js'
+
+const any = fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), fc.string({ maxLength: 300 }))
+
+it('reads any text as an address, a name, a day, a cookie or a password, and never fails', () => {
+  fc.assert(
+    fc.property(any, (text) => {
+      const email = readEmail(text)
+      if (email !== undefined) {
+        expect(readEmail(email)).toBe(email)
+        expect(foldedEmail(email)).not.toMatch(/[\s,;<>"]/)
+      }
+      const name = readName(text)
+      if (name !== undefined) expect(readName(name)).toBe(name)
+      isBirthDate(text, 0)
+      readCookie(text, 'session', origin)
+      judgePassword(text, { email: 'a@b.example', name: text }, peopleLimits)
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+it('reads back the cookie that it wrote, among any others', () => {
+  fc.assert(
+    fc.property(fc.string({ maxLength: 100 }), fc.stringMatching(/^[\w-]{1,60}$/), (other, value) => {
+      const [pair] = writeCookie('device', value, origin).split(';')
+      const noise = other.replace(/[;=]/g, '')
+      expect(readCookie(`${noise}=x; ${pair}`, 'device', origin)).toBe(value)
+    }),
+  )
+})
+
+it.each([
+  ['a@b', undefined],
+  ['"a b"@mail.example', undefined],
+  ['a@[192.0.2.1]', undefined],
+  ['a..b@mail.example', undefined],
+  ['a@mail.example\r\nBcc: x@y.example', undefined],
+  ['Jörg@BÜCHER.example', 'Jörg@xn--bcher-kva.example'],
+  [' Ada@MAIL.Example ', 'Ada@mail.example'],
+])('%j is written to as %s', (text, email) => {
+  expect(readEmail(text)).toBe(email)
+})
+
+it('refuses any answer of a passkey that was changed, and never fails', async () => {
+  const world = await openWorld()
+  const { session } = await world.signUp('ada@mail.example')
+  const authenticator = newAuthenticator(origin, 'gw.example')
+  const made = await world.people.passkeyOptions(session.person)
+  const good = authenticator.create(made?.options.challenge ?? '')
+  const { ticket } = made ?? { ticket: '' }
+  const bytes = Buffer.from(good.response.attestationObject, 'base64url')
+  for (let at = 0; at < bytes.length; at += 1) {
+    const changed = Buffer.from(bytes)
+    // The key and the id of a new passkey are what they are; all before them is bound to us.
+    if (at >= 37 + 30) break
+    changed[at] = (changed[at] ?? 0) ^ 0xff
+    const response = { ...good, response: { ...good.response, attestationObject: changed.toString('base64url') } }
+    const begun = await world.people.passkeyOptions(session.person)
+    const tried = await world.people.addPasskey(session, { ticket: begun?.ticket ?? '', response, label: 'x' }, home)
+    expect(kindOf(tried)).toBe('wrong-proof')
+  }
+  for (const response of [
+    null,
+    1,
+    'x',
+    {},
+    { id: 1 },
+    { id: 'a', response: null },
+    { id: 'a', response: { clientDataJSON: 1 } },
+  ]) {
+    expect(kindOf(await world.people.passkeySignIn({ ticket, response }, home))).toBe('wrong-proof')
+  }
+  expect(kindOf(await world.people.addPasskey(session, { ticket, response: good, label: 'x' }, home))).toBe('set-up')
+})
