@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { ActivityAction, ActivityEntry } from '../consent/consent.js'
 import type { AuditEntry } from '../ports/audit.js'
 import { type Batch, together } from '../ports/store.js'
@@ -7,7 +7,7 @@ import { lastAccess } from './access.js'
 import type { Caller, Scope } from './caller.js'
 import type { ApiPorts } from './ports.js'
 import { Problem } from './problem.js'
-import { answer, refusal } from './schemas.js'
+import { answer, outcome, refusal } from './schemas.js'
 
 /** Who may call a route. There is no default: a route without it is not registered. */
 export type Access = 'public' | 'metrics' | Scope
@@ -49,8 +49,10 @@ export interface RouteSpec<P extends z.ZodType, Q extends z.ZodType, B extends z
   readonly asks?: true
   /** A POST whose effect is there when it answers; it is refused where what it names changed. */
   readonly completes?: true
-  /** A POST that made something, which is there when it answers: 201. */
-  readonly creates?: true
+  /** A POST that made something, which is there when it answers: 201. `unless-there`: 200 where the handler found it instead. */
+  readonly creates?: true | 'unless-there'
+  /** What it did leaves nothing to tell: 204. */
+  readonly empties?: true
   /**
    * The word of the activity history that the people of a record read, where the request reaches one; where absent, `view`
    * for what only asks and `update` for what changes. `none` for what a handler tells itself, and what is no deed.
@@ -86,25 +88,57 @@ export type Deed = { -readonly [Name in keyof Omit<ActivityEntry, 'at' | 'from' 
 
 /** Refusals that every route with a token may give. */
 const refusals = {
-  400: refusal('A value is not valid'),
-  401: refusal('No valid token'),
-  403: refusal('The token lacks the scope'),
-  404: refusal('No such thing, or not for this token'),
-  429: refusal('Too many requests'),
-  500: refusal('A fault on our side'),
-  503: refusal('Cannot answer now'),
+  400: 'A value is not valid',
+  401: 'No valid token',
+  403: 'The token lacks the scope',
+  404: 'No such thing, or not for this token',
+  429: 'Too many requests',
+  500: 'A fault on our side',
+  503: 'Cannot answer now',
 }
 
 const sendRefusals = {
-  409: refusal('Used for another message, or not possible as it is now'),
-  413: refusal('Too large'),
-  415: refusal('Neither JSON nor a message'),
-  422: refusal('The message cannot be sent as it is'),
+  409: 'Used for another message, or not possible as it is now',
+  413: 'Too large',
+  415: 'Neither JSON nor a message',
+  422: 'The message cannot be sent as it is',
 }
 
 const statuses = { DELETE: 200, GET: 200, PATCH: 200, POST: 202, PUT: 200 } as const
 
-const changeRefusals = { 409: refusal('Changed at the same moment'), 412: refusal('Changed since it was read') }
+const changeRefusals = { 409: 'Changed at the same moment', 412: 'Changed since it was read' }
+
+/** FHIR R4 §3.1.0: errors are OperationOutcomes, and a change says which version it is of. */
+const fhirRefusals = {
+  409: 'Not possible as it is now',
+  413: 'Too large',
+  415: 'Not FHIR in JSON',
+  422: 'The record cannot keep the resource as it is',
+  428: 'Which version was read is not said',
+}
+
+/** All answers of a route by their status. */
+function responsesOf(spec: RouteSpec<z.ZodType, z.ZodType, z.ZodType>) {
+  const { method, completes, creates, empties, asks, answers, summary, tag } = spec
+  const changes = method === 'PATCH' || method === 'PUT' || method === 'DELETE' || completes || creates
+  const told = {
+    ...refusals,
+    ...(method === 'POST' && sendRefusals),
+    ...(changes && changeRefusals),
+    ...(tag === 'fhir' && changes && fhirRefusals),
+  }
+  const refused = Object.entries(told).map(([status, words]) => [
+    status,
+    tag === 'fhir' ? outcome(words) : refusal(words),
+  ])
+  const success = 'content' in answers ? answers : answer(summary, answers)
+  const status = creates ? 201 : asks || completes ? 200 : statuses[method]
+  return {
+    ...(empties ? { 204: z.null().describe('Done') } : { [status]: success }),
+    ...(creates === 'unless-there' && { 200: success }),
+    ...Object.fromEntries(refused),
+  }
+}
 
 /**
  * Registers a route that needs a token. Its audit entry is durable before the first byte of the answer leaves: reading
@@ -131,13 +165,7 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       ...(spec.body && { body: spec.body }),
       ...(spec.consumes && { consumes: [...spec.consumes] }),
       ...(spec.headers && { headers: spec.headers }),
-      response: {
-        [spec.creates ? 201 : spec.asks || spec.completes ? 200 : statuses[spec.method]]:
-          'content' in spec.answers ? spec.answers : answer(spec.summary, spec.answers),
-        ...refusals,
-        ...(spec.method === 'POST' && sendRefusals),
-        ...((['PATCH', 'PUT', 'DELETE'].includes(spec.method) || spec.completes || spec.creates) && changeRefusals),
-      },
+      response: responsesOf(spec),
       'x-scope': spec.access,
     },
     async handler(request, reply) {
@@ -166,7 +194,8 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
         const answer = await spec.handle(asked)
         if (left.audit) await ports.store.commit(await entries())
         else if (left.activity) await ports.store.commit(await history('success'))
-        return spec.creates ? reply.code(201).send(answer) : answer
+        if (spec.empties) return reply.code(204).send()
+        return spec.creates === true ? reply.code(201).send(answer) : answer
       } catch (error) {
         const reason = error instanceof Problem ? error.code : 'internal'
         const outcome = reason === 'internal' || reason === 'unreadable' ? 'failed' : 'refused'

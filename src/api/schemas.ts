@@ -34,6 +34,12 @@ export const refusal = (description: string) => ({
   content: { 'application/problem+json': { schema: problemSchema } },
 })
 
+/** The same on the FHIR side: an OperationOutcome. */
+export const outcome = (description: string) => ({
+  description,
+  content: { 'application/fhir+json': { schema: z.string() } },
+})
+
 /** An answer in JSON as the API description shows it. */
 export const answer = (description: string, schema: z.ZodType) => ({
   description,

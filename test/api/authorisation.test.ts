@@ -135,12 +135,13 @@ const oneFile: Exports = {
 /** The path that asks a question, by GET or POST, and so is answered in full. */
 const asks = '/trust/explain'
 
-/** The one status that the description names for success. */
-const successOf = ({ responses }: Operation) => Number(Object.keys(responses).find((status) => status.startsWith('2')))
+/** The status that the description names for success: of two, that of a change. */
+const successOf = ({ responses }: Operation) =>
+  Number(Object.keys(responses).findLast((status) => status.startsWith('2')))
 
 /** What must stand in the query: FHIR names the record there, where the token does not. */
 const queryOf = (path: string, recordId: string) =>
-  path.startsWith('/fhir/') && !path.includes('/Patient/')
+  /^\/fhir(\/|$)/.test(path) && !path.includes('/Patient/')
     ? `?patient=${recordId}`
     : path.endsWith('/export')
       ? '?format=ccd'
@@ -247,6 +248,7 @@ function writtenItem(sha256: string): AuthoredItem {
 
 /** Brings the item of a path into the state that a request changes, and says what must come with it. */
 async function beforeWriting(method: string, url: string) {
+  if (url.startsWith('/fhir')) return beforeWritingFhir(method, url)
   const [, record = '', kind, id = ''] = /^\/api\/v1\/records\/([^/]+)\/(items|blobs)(?:\/([^/]+))?/.exec(url) ?? []
   const whose = record === gateway.patients.bob.recordId ? 'bob' : 'alice'
   const item = writtenItem(uploads[whose].sha256)
@@ -259,16 +261,47 @@ async function beforeWriting(method: string, url: string) {
     bodies.push(['/blobs', method === 'PATCH' ? Buffer.alloc(1) : { sizeBytes: 1 }])
   }
   if (kind === 'items' && method !== 'GET') {
-    const deleted = url.endsWith('/restore')
-    const entry = await gateway.ports.record.get(record, id)
-    if (entry && (entry.state === 'deleted') !== deleted)
-      await putAll(record, [{ kind: deleted ? 'delete' : 'restore', entry: id, version: entry.version }])
-    const { version = 'none' } = (await gateway.ports.record.get(record, id)) ?? {}
-    headers['if-match'] = `"${version}"`
+    headers['if-match'] = `"${await versionOnce(record, id, url.endsWith('/restore'))}"`
     bodies.push(['/items/', item], ['/items', { changes: [{ kind: 'create', item }] }])
   }
   return { bodies, headers }
 }
+
+/** The version of an item once it is deleted, or is not. */
+async function versionOnce(record: string, id: string, deleted: boolean): Promise<string> {
+  const entry = await gateway.ports.record.get(record, id)
+  if (entry && (entry.state === 'deleted') !== deleted)
+    await putAll(record, [{ kind: deleted ? 'delete' : 'restore', entry: id, version: entry.version }])
+  return (await gateway.ports.record.get(record, id))?.version ?? 'none'
+}
+
+/** The same for a resource. */
+async function beforeWritingFhir(method: string, url: string) {
+  const { pathname, searchParams } = new URL(url, 'http://gw')
+  const [, , type, id = ''] = pathname.split('/')
+  const patient = searchParams.get('patient') ?? ''
+  if (method === 'GET' || id === '_search') return { bodies: [], headers: {} }
+  const resource = {
+    resourceType: 'Condition',
+    ...(id !== '' && { id }),
+    clinicalStatus: { coding: [{ system: `${hl7}/condition-clinical`, code: 'active' }] },
+    category: [{ coding: [{ system: `${hl7}/condition-category`, code: 'problem-list-item' }] }],
+    code: { text: 'written' },
+    subject: { reference: `Patient/${patient}` },
+  }
+  const request = { method: 'POST', url: 'Condition' }
+  const body = type ? resource : { resourceType: 'Bundle', type: 'transaction', entry: [{ resource, request }] }
+  const version = id === '' ? '' : await versionOnce(patient, id, false)
+  return {
+    bodies: [['/fhir', Buffer.from(JSON.stringify(body))]] as const,
+    headers: {
+      ...(method !== 'DELETE' && { 'content-type': 'application/fhir+json' }),
+      ...(id !== '' && { 'if-match': `W/"${version}"` }),
+    },
+  }
+}
+
+const hl7 = 'http://terminology.hl7.org/CodeSystem'
 
 /** What FHIR calls our problems (IssueType). */
 const codesOfFhir: Readonly<Record<string, string>> = { login: 'unauthenticated', forbidden: 'missing-scope' }

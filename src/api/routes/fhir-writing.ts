@@ -60,7 +60,7 @@ function writingRoutes(app: FastifyInstance, ports: ApiPorts): void {
     description:
       '201 with `Location` and `ETag`; with `If-None-Exist`, 200 where the search finds one. What the record cannot keep is refused with 422, each thing at its place.',
     params: typeParams,
-    completes: true,
+    creates: 'unless-there',
     async handle(asked) {
       const { type } = asked.params
       const resource = parsed(asked.body)
@@ -115,15 +115,14 @@ function writingRoutes(app: FastifyInstance, ports: ApiPorts): void {
     path: '/fhir/:type/:id',
     action: 'fhir.delete',
     summary: 'Delete a resource',
-    description: '204. With `If-Match` only where it did not change since; custodians can restore it.',
+    description: 'With `If-Match` only where it did not change since; custodians can restore it.',
     params: readParams,
+    empties: true,
     async handle(asked) {
       const { type, id } = asked.params
       const { ifMatch } = matchOf(asked.request.headers['if-match'])
       const access = await accessFor(ports, asked.caller, type === 'Patient' ? id : patientIn(queryOf(asked.request)))
       await write(ports, asked, access, [{ method: 'DELETE', type, id, ...(ifMatch !== undefined && { ifMatch }) }])
-      asked.reply.code(204)
-      return undefined
     },
   })
 
