@@ -3,14 +3,19 @@ import { listenForCommands } from './cli/control.js'
 import { runCommand } from './cli/program.js'
 import type { Config } from './config/settings.js'
 import type { Attempt } from './delivery/attempt.js'
+import { startActivation } from './gateway/activation.js'
 import { certificatesOf, startBundles, startOwnCertificates, tokenPlace } from './gateway/certificates.js'
+import { startConnections } from './gateway/connections.js'
 import { startHttp } from './gateway/http.js'
+import { startLetterWork } from './gateway/letters.js'
 import { type SubmissionPortNumbers, startEdgeSubmission, startMail } from './gateway/listeners.js'
 import { queuesOf, startMailWork, trackingOf } from './gateway/mail.js'
 import { alarm, CannotStart, type Closer, causeOf, certificateOf, type Parts } from './gateway/parts.js'
+import { startPeople, withHttpPort } from './gateway/people.js'
 import { startPublishing } from './gateway/publishing.js'
 import { openReach } from './gateway/reach.js'
 import { hasRoom, startTimers } from './gateway/upkeep.js'
+import { openWeb } from './gateway/web.js'
 import { startWebhookWork } from './gateway/webhooks.js'
 import { clock, type House, keepsEvents, pause, random } from './house.js'
 import type { MasterKey } from './keyring/master-key.js'
@@ -18,11 +23,13 @@ import { watchEventLoop } from './observe/event-loop.js'
 import { openHealth } from './observe/health.js'
 import { openMetrics } from './observe/metrics.js'
 import { operatorOf } from './operator.js'
-import { explain } from './pipeline/explain.js'
+import { sheetOf } from './pages/sheet.js'
+import { type ExplainQuestion, explain } from './pipeline/explain.js'
 import { openExport } from './pipeline/export.js'
 import { openFhir } from './pipeline/fhir.js'
 import { submitHandedIn } from './pipeline/handed-in.js'
-import { type SubmitOutcome, submit } from './pipeline/submit.js'
+import { type SubmitOutcome, type SubmitRequest, submit } from './pipeline/submit.js'
+import { openTransmissions } from './pipeline/transmit.js'
 import type { Log } from './ports/observe.js'
 import { openEvents } from './spool/events.js'
 import { inboundQueue } from './spool/spool.js'
@@ -54,7 +61,7 @@ export async function startGateway(
 ): Promise<Gateway> {
   const closers: Closer[] = []
   try {
-    return await start(house, config, masterKey, log, world, closers)
+    return await start(house, await withHttpPort(config), masterKey, log, world, closers)
   } catch (error) {
     await closeAll(closers, 0, log)
     throw error
@@ -101,7 +108,15 @@ async function start(
   })
   closers.push(() => reach.close())
   const certificates = certificatesOf(house, config, { arithmetic: steps, log, metrics })
-  const nudge = startMailWork(parts, reach, steps, world)
+  const { letters, plainMail, nudge: nudgeLetters } = startLetterWork(parts)
+  const society = await startPeople(parts, letters)
+  const { people, consents, origin } = society
+  const connections = await startConnections(parts, society, steps, letters)
+  const links = { messages: `${origin}/records`, review: `${origin}/records` }
+  const nudge = startMailWork(parts, reach, steps, world, {
+    ...{ newcomers: connections.newcomers, letters, people, links },
+    nudgeLetters,
+  })
   const webhooks = startWebhookWork(parts)
   const bundles = startBundles(parts, reach)
   await startOwnCertificates(parts, certificates)
@@ -114,24 +129,35 @@ async function start(
     }
     return outcome
   }
-  const httpUrl = await startHttp(parts, {
-    sending: {
-      submit: async (request) => submitted(await submit(request, submitting)),
-      submissions: house.submissions,
-    },
+  const sending = {
+    submit: async (request: SubmitRequest) => submitted(await submit(request, submitting)),
+    submissions: house.submissions,
+  }
+  const exports = openExport({
+    record: house.record,
+    clock,
+    writer: steps,
+    custodian: { kind: 'organization', text: config.records.custodian, identifiers: [] },
+  })
+  const activation = await startActivation(parts, certificates)
+  const transmissions = openTransmissions({
+    ...{ ...house, ...reach, ...sending, exports, clock, random },
+    custodian: config.records.custodian,
+    ...(plainMail && { plainMail }),
+  })
+  const web = await openWeb(parts, society, connections, activation)
+  const ports = {
+    ...{ sending, activation, transmissions, people, accounts: people, consents },
+    ...{ ...connections, sheet: (code: Parameters<typeof sheetOf>[0]) => sheetOf(code, config.letters.service) },
     files: certificates.authority,
     views: steps,
     fhir: openFhir({ record: house.record, withheldLabels: config.records.withheldLabels, pause }),
-    exports: openExport({
-      record: house.record,
-      clock,
-      writer: steps,
-      custodian: { kind: 'organization', text: config.records.custodian, identifiers: [] },
-    }),
+    exports,
     queues: queuesOf(house, config, nudge),
     ...(keepsEvents(config) && { events: openEvents(house) }),
-    explain: (question) => explain(question, { ...reach, directory: house.directory, clock }),
-  })
+    explain: (question: ExplainQuestion) => explain(question, { ...reach, directory: house.directory, clock }),
+  }
+  const httpUrl = await startHttp(parts, ports, { ...web, origin })
   const smtpPort = await startMail(parts, () => nudge(inboundQueue))
   const edgePorts = await startEdgeSubmission(parts, async (message) =>
     submitted(await submitHandedIn(message, submitting)),

@@ -121,6 +121,7 @@ export function operatorOf(house: Omit<House, 'close'>, place: Place): Operator 
   const { store, directory, trail, quarantine, audit } = house
   return {
     directory,
+    apps: house.apps,
     trail,
     quarantine: {
       list: quarantine.list,

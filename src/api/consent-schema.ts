@@ -181,7 +181,7 @@ export const activityEntrySchema = z
     action: z.enum(activityActions),
     outcome: z.enum(['success', 'refused']),
     by: z.string().describe('Who acted, as the audit log names it'),
-    avenue: z.enum(['page', 'online', 'offline', 'direct', 'operator']),
+    avenue: z.enum(['page', 'online', 'offline', 'direct', 'link', 'operator']),
     person: named.optional().describe('Who acted, or for whom an application did'),
     app: named.optional().describe('What acted'),
     about: z.object({ person: named.optional(), app: named.optional() }).optional(),

@@ -43,7 +43,7 @@ export interface Operator {
   readonly tokenKeys?: TokenKeys
   readonly upkeep: Upkeep
   /** Applications; absent where the gateway has none. */
-  readonly apps?: Apps
+  readonly apps: Apps
   readonly clock: Clock
 }
 

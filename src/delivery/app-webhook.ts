@@ -13,6 +13,8 @@ export const appWebhookLimits = {
   /** Applications told at once: one that does not answer holds a place for ten seconds. */
   concurrency: 8,
   leaseMs: 60_000,
+  /** How long one may lie unseen: whoever queues it does not know of this worker. */
+  idleMs: 1000,
   /** Waits between tries; the last one repeats. */
   retryMs: [5_000, 60_000, 600_000, 3_600_000, 4 * 3_600_000],
   jitter: 0.1,
@@ -42,7 +44,14 @@ export function startAppWebhooks(options: AppWebhookOptions): Work {
   const { store, clock, log } = options
   const limits = { ...appWebhookLimits, ...options.limits }
   return startWork({
-    ...{ store, clock, queue: appEventQueue, concurrency: limits.concurrency, leaseMs: limits.leaseMs },
+    ...{
+      store,
+      clock,
+      queue: appEventQueue,
+      concurrency: limits.concurrency,
+      leaseMs: limits.leaseMs,
+      idleMs: limits.idleMs,
+    },
     handle: (job) => tell(options, limits, job),
     onError: (error) => log.error('app-webhook.error', { cause: String(error) }),
   })

@@ -47,6 +47,8 @@ export const letterLimits = {
   /** Dialogues with the relay at once. */
   atOnce: 4,
   leaseMs: 120_000,
+  /** How long one may lie unseen: whoever queues it does not know of this worker. */
+  idleMs: 1000,
   /** Connecting, greeting, and silence. */
   patienceMs: 30_000,
   /** Waits between tries; the last one repeats. */
@@ -130,7 +132,14 @@ export function startLetters(options: LetterWorkOptions): Work {
   const { store, clock, log } = options
   const transport = transportOf(options.relay, options.hostname, limits)
   const work = startWork({
-    ...{ store, clock, queue: lettersQueue, concurrency: limits.atOnce, leaseMs: limits.leaseMs },
+    ...{
+      store,
+      clock,
+      queue: lettersQueue,
+      concurrency: limits.atOnce,
+      leaseMs: limits.leaseMs,
+      idleMs: limits.idleMs,
+    },
     handle: (job) => send(options, limits, transport, job),
     onError: (error, job) => log.error('letter.error', { cause: nameOf(error), ...(job && { letter: job.id }) }),
   })

@@ -47,8 +47,8 @@ export interface RuleSets {
   readonly offline: readonly AccessRule[]
 }
 
-/** How somebody came: at the page, with an application, an application alone, by Direct mail, for the operator. */
-export type Avenue = 'page' | 'online' | 'offline' | 'direct' | 'operator'
+/** How somebody came: at the page, with an application, an application alone, by Direct mail, with a link, for the operator. */
+export type Avenue = 'page' | 'online' | 'offline' | 'direct' | 'link' | 'operator'
 
 /** Who acts, as the record, its activity history and the audit log name them. */
 export interface Actor {

@@ -1,24 +1,25 @@
 import { createSecureContext, type Server } from 'node:tls'
 import { buildApi, listenApi } from '../api/api.js'
 import { callerOf } from '../api/caller.js'
-import type { ApiPorts, Sending } from '../api/ports.js'
+import type { ApiPorts } from '../api/ports.js'
 import { openAuditReport } from '../audit/report.js'
 import type { Config } from '../config/settings.js'
-import { clock } from '../house.js'
-import type { AuthorityFiles } from '../ports/authority.js'
+import { clock, type House } from '../house.js'
 import type { Log } from '../ports/observe.js'
 import { serverTls } from '../ports/tls.js'
 import { causeOf, certificateOf, listening, type Parts, type ServerCertificate } from './parts.js'
+import type { Web } from './web.js'
 
 const renewEveryMs = 60_000
 
-/** The API and what goes with it; answers its URL. */
+/** What the API needs and gets here. */
+type Ours = 'addresses' | 'auditReport' | 'authenticate' | 'checks' | 'clock' | 'exposition' | 'log' | 'metrics'
+
+/** The API and what goes with it, pages and the authorization server included; answers its URL. */
 export async function startHttp(
   { house, config, log, metrics, health, closers }: Parts,
-  more: { readonly sending: Sending; readonly files: AuthorityFiles } & Pick<
-    ApiPorts,
-    'explain' | 'queues' | 'events' | 'views' | 'exports' | 'fhir'
-  >,
+  more: Omit<ApiPorts, keyof House | Ours>,
+  web: Web & { readonly origin: string },
 ): Promise<string> {
   const { http } = config
   const tls = certificateOf(http.tls)
@@ -28,12 +29,14 @@ export async function startHttp(
       ...house,
       ...more,
       ...{ addresses: house.directory.addresses, clock, log, metrics },
-      authenticate: async (secret) => callerOf(await house.directory.tokens.authenticate(secret, clock.now())),
+      authenticate: async (secret, presented) =>
+        callerOf(await house.directory.tokens.authenticate(secret, clock.now())) ??
+        (await web.authenticate(secret, presented)),
       auditReport: openAuditReport(house.store),
       checks: () => health.ready(),
       exposition: () => metrics.exposition(),
     },
-    { ...behind, metrics: http.metrics, trustedProxies: http.trustedProxies },
+    { ...behind, metrics: http.metrics, trustedProxies: http.trustedProxies, origin: web.origin, also: web.also },
   )
   closers.push((graceMs) => closeApi(api, graceMs))
   const url = await listening('http', http, () => listenApi(api, { host: http.host, port: http.port }, behind))

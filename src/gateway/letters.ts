@@ -1,15 +1,24 @@
 import type { Config } from '../config/settings.js'
-import { openLetters, type Relay, startLetters } from '../delivery/letters.js'
+import { openLetters, openPlainMail, type Relay, startLetters } from '../delivery/letters.js'
 import { clock, random } from '../house.js'
 import { writeLetter } from '../notices/letters/letter.js'
 import type { Letters } from '../ports/letters.js'
+import type { PlainMail } from '../ports/plain-mail.js'
 import { alarm, type Parts, textOf } from './parts.js'
 
 /** An alarm says once in this time that letters are not sent. */
 const missedEveryMs = 86_400_000
 
-/** The letters of this gateway: queued by whoever has something to tell, handed to the relay here. */
-export function startLetterWork(parts: Parts): Letters & { nudge(): void } {
+/** How ordinary mail leaves this gateway. */
+export interface LetterWork {
+  readonly letters: Letters
+  /** Where a relay carries it. */
+  readonly plainMail?: PlainMail
+  nudge(): void
+}
+
+/** Letters are queued by whoever has something to tell, and handed to the relay here. */
+export function startLetterWork(parts: Parts): LetterWork {
   const { house, config, log, metrics, closers } = parts
   const relay = relayOf(config)
   let saidAt = 0
@@ -23,7 +32,7 @@ export function startLetterWork(parts: Parts): Letters & { nudge(): void } {
       alarm(parts, 'letter-not-sent', { kind }, 'no relay is named: set letters.relay.host')
     },
   })
-  if (!relay) return { ...letters, nudge: () => undefined }
+  if (!relay) return { letters, nudge: () => undefined }
   const { store, blobs, vault, audit, keyring } = house
   const work = startLetters({
     ...{ store, blobs, vault, audit, clock, random, log, metrics, relay, wrapping: keyring },
@@ -32,7 +41,8 @@ export function startLetterWork(parts: Parts): Letters & { nudge(): void } {
     hostname: config.hostname,
   })
   closers.push((graceMs) => work.stop(graceMs))
-  return { ...letters, nudge: () => work.nudge() }
+  const plainMail = openPlainMail({ blobs, vault, clock, wrapping: keyring })
+  return { letters, plainMail, nudge: () => work.nudge() }
 }
 
 function relayOf({ letters: { relay } }: Config): Relay | undefined {

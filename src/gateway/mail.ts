@@ -1,15 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/settings.js'
+import { appEventQueue } from '../connect/app-events.js'
+import { connectQueue } from '../connect/rows.js'
 import { type Attempt, openAttempts } from '../delivery/attempt.js'
 import { openEdgeAttempts, storedMail } from '../delivery/edge.js'
+import { lettersQueue } from '../delivery/letters.js'
 import { homeFirst } from '../delivery/local.js'
 import { webhookQueue } from '../delivery/webhook-state.js'
 import { startDelivery } from '../delivery/worker.js'
 import { clock, type House, random } from '../house.js'
 import { watchQueues } from '../observe/queues.js'
+import { peopleQueue } from '../people/rows.js'
 import type { TrackingPolicy } from '../pipeline/deadlines.js'
 import { edgeOutcomesOf, unsignedFieldsOf } from '../pipeline/edge.js'
-import { receive } from '../pipeline/inbound.js'
+import { type InboundPorts, receive } from '../pipeline/inbound.js'
 import { noticeWire } from '../pipeline/notice-wire.js'
 import { openNotices } from '../pipeline/notices.js'
 import { send } from '../pipeline/outbound.js'
@@ -67,11 +71,15 @@ export function startMailWork(
   reach: Reach,
   steps: Steps,
   world: { readonly attempt?: Attempt },
+  told: Pick<InboundPorts, 'newcomers' | 'letters' | 'people' | 'links'> & { nudgeLetters(): void },
 ): (queue: string) => void {
   const { store, blobs, directory, spool } = house
   const { rsaTransport, contentCipher } = config.outbound
   const { notices, ends } = endsOf(house, config)
-  const asked = { ...house, ...reach, steps, notices, clock, log, metrics, encryption: { rsaTransport, contentCipher } }
+  const asked = {
+    ...{ ...house, ...reach, ...told, steps, notices, clock, log, metrics },
+    encryption: { rsaTransport, contentCipher },
+  }
   const waiting = {
     deadlineMs: milliseconds(config.undecided.deadlineSeconds),
     retryMs: config.undecided.retrySeconds.map(milliseconds),
@@ -83,6 +91,7 @@ export function startMailWork(
   const onward = () => {
     nudge(outboundQueue)
     nudge(edgeQueue)
+    told.nudgeLetters()
   }
   const add = (queue: string, work: Work) => {
     works.set(queue, work)
@@ -163,7 +172,16 @@ export function startMailWork(
     if (!spooled) throw new Error(`the spooled job ${job.id} cannot be read`)
     await receive(spooled, asked, waiting)
   })
-  closers.push(watchQueues({ store, metrics, log, clock }, [...works.keys(), webhookQueue]))
+  closers.push(
+    watchQueues({ store, metrics, log, clock }, [
+      ...works.keys(),
+      webhookQueue,
+      appEventQueue,
+      connectQueue,
+      lettersQueue,
+      peopleQueue,
+    ]),
+  )
   return nudge
 }
 

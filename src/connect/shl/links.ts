@@ -1,4 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import type { Activity, ActivityEntry, ActivityFrom } from '../../consent/consent.js'
 import type { Audit } from '../../ports/audit.js'
 import type { Blobs } from '../../ports/blobs.js'
 import { bodyRows, gather, keepBody, readBody } from '../../ports/body.js'
@@ -36,6 +37,8 @@ export interface LinkPorts {
   readonly random: Random
   readonly audit: Audit
   readonly slowHash: SlowHash
+  /** The history that the people of a record read: who shared, who opened. */
+  readonly activity?: Pick<Activity, 'entry'>
   /** 32 bytes or more that are not in the store; addresses of files are signed with it. */
   readonly indexKey: Uint8Array
   /** `https://…`, as others reach us, without a final slash. */
@@ -82,6 +85,9 @@ export interface NewLink {
   /** One file, by GET, without a manifest (flag U). */
   readonly direct?: boolean
   readonly files: readonly LinkFile[]
+  /** For the history: how many items, of which kinds. */
+  readonly count?: number
+  readonly types?: readonly string[]
 }
 
 export type CreatedLink =
@@ -104,21 +110,27 @@ export type ManifestAnswer =
   | { readonly kind: 'wrong-passcode'; readonly remainingAttempts: number }
   | { readonly kind: 'busy' }
 
+export interface ManifestRequest {
+  /** Who asks, by their own word. */
+  readonly recipient: string
+  readonly passcode?: string
+  readonly embeddedLengthMax?: number
+  /** Of the client, for the history. */
+  readonly address?: string
+}
+
 export interface Links {
   /** A link and what must be committed; the URI is never shown again. */
-  create(record: string, link: NewLink, by: string): Promise<CreatedLink>
+  create(record: string, link: NewLink, from: ActivityFrom): Promise<CreatedLink>
   list(record: string): Promise<readonly StandingLink[]>
-  /** Ends a link at once. False where the record has none such. */
-  revoke(record: string, id: string, by: string): Promise<boolean>
+  /** Ends a link at once, in one commit with `told`. False where the record has none such. */
+  revoke(record: string, id: string, from: ActivityFrom, told?: () => Batch): Promise<boolean>
   /** A manifest request (POST). Wrong passcodes are counted before they are looked at, for ever. */
-  manifest(
-    secret: string,
-    request: { readonly recipient: string; readonly passcode?: string; readonly embeddedLengthMax?: number },
-  ): Promise<ManifestAnswer>
+  manifest(secret: string, request: ManifestRequest): Promise<ManifestAnswer>
   /** The only file of a direct link (GET). */
   direct(
     secret: string,
-    recipient: string,
+    request: Pick<ManifestRequest, 'recipient' | 'address'>,
   ): Promise<{ readonly jwe: string; readonly record: string; readonly id: string } | undefined>
   /** A file at an address that a manifest gave, which holds for an hour at most. */
   file(location: string): Promise<string | undefined>
@@ -187,7 +199,19 @@ export function openLinks(ports: LinkPorts, limits: LinkLimits = linkLimits): Li
     return all.flatMap(({ key, digest, found }) => (found ? [{ key, digest, row: found.row }] : []))
   }
 
-  const create: Links['create'] = async (record, link, by) => {
+  /** The line of the history of a record that a link is of. */
+  async function line(
+    { record }: LinkRow,
+    action: ActivityEntry['action'],
+    from: ActivityFrom,
+    more: Pick<ActivityEntry, 'addressee' | 'count' | 'types'> = {},
+    outcome: ActivityEntry['outcome'] = 'success',
+  ): Promise<Batch> {
+    return (await ports.activity?.entry(record, { at: clock.now(), action, from, ...more, outcome })) ?? {}
+  }
+
+  const create: Links['create'] = async (record, link, from) => {
+    const { by } = from
     const refused = faultOf(link, limits)
     if (refused) return { kind: 'refused', problem: refused }
     if ((await rowsOf(record)).filter(({ row }) => isActive(row)).length >= limits.linksPerRecord)
@@ -197,7 +221,7 @@ export function openLinks(ports: LinkPorts, limits: LinkLimits = linkLimits): Li
     const digest = digestOf(secret)
     const createdAt = clock.now()
     const endsAt = createdAt + (link.termMs ?? limits.termMs)
-    const { label, passcode, direct = false } = link
+    const { label, passcode, direct = false, count, types } = link
     const files = await Promise.all(
       link.files.map(async ({ contentType, bytes }) => {
         // One key, and a nonce of its own for every file; text in JSON deflates to a tenth.
@@ -215,7 +239,9 @@ export function openLinks(ports: LinkPorts, limits: LinkLimits = linkLimits): Li
       files.map(({ jwe }, index) => keepBody(ports, owner, fileKey(digest, index), Buffer.from(jwe))),
     )
     const place = `${listPrefix}${encodeURIComponent(record)}/${String(createdAt).padStart(15, '0')}-${row.id}`
-    const parts = together(...bodies, {
+    const addressee = label === undefined ? 'link' : `link: ${label}`
+    const shared = { addressee, ...(count !== undefined && { count }), ...(types && { types }) }
+    const parts = together(...bodies, await line(row, 'share', from, shared), {
       require: [{ key: rowPrefix + digest, version: 'absent' }],
       put: [await sealed(rowPrefix + digest, row), { key: place, value: Buffer.from(digest) }],
       append: [audit.entry(told('shl.created', by, row))],
@@ -232,7 +258,10 @@ export function openLinks(ports: LinkPorts, limits: LinkLimits = linkLimits): Li
   }
 
   /** Whether a passcode is right: an attempt is taken out first, and given back where it is. */
-  async function checked(digest: string, passcode: string | undefined): Promise<ManifestAnswer | 'right'> {
+  async function checked(
+    digest: string,
+    { passcode, ...request }: ManifestRequest,
+  ): Promise<ManifestAnswer | 'right'> {
     const taken = await changing(digest, (row) => (isActive(row) ? { ...row, wrong: row.wrong + 1 } : undefined))
     if (!taken) return { kind: 'inactive' }
     const right = await slowHash
@@ -245,32 +274,51 @@ export function openLinks(ports: LinkPorts, limits: LinkLimits = linkLimits): Li
     if (right === 'busy') return { kind: 'busy' }
     if (right)
       return (await changing(digest, (row) => ({ ...row, wrong: row.wrong - 1 }))) ? 'right' : { kind: 'inactive' }
-    await store.commit({ append: [audit.entry(told('shl.passcode', 'anonymous', taken, 'refused'))] })
+    const refused = { append: [audit.entry(told('shl.passcode', 'anonymous', taken, 'refused'))] }
+    await store.commit(together(refused, await seen(taken, request, 'refused')))
     return { kind: 'wrong-passcode', remainingAttempts: limits.attempts - taken.wrong }
   }
 
-  const opened = (digest: string, recipient: string) =>
-    changing(digest, (row) =>
-      isActive(row) ? { ...row, opened: row.opened + 1, recipient: plain(recipient, limits) } : undefined,
-    )
+  /** What the history tells of somebody who came with the link, by their own word. */
+  function seen(
+    row: LinkRow,
+    { recipient, address }: Pick<ManifestRequest, 'recipient' | 'address'>,
+    outcome: ActivityEntry['outcome'],
+  ): Promise<Batch> {
+    const from: ActivityFrom = { by: 'anonymous', avenue: 'link', ...(address !== undefined && { address }) }
+    return line(row, 'download', from, { addressee: plain(recipient, limits) }, outcome)
+  }
+
+  /** Counts an opening, in one commit with what audit log and history say of it: what cannot be told does not happen. */
+  async function opened(
+    digest: string,
+    found: LinkRow,
+    request: Pick<ManifestRequest, 'recipient' | 'address'>,
+  ): Promise<LinkRow | undefined> {
+    const recipient = plain(request.recipient, limits)
+    const more = together(await seen(found, request, 'success'), {
+      append: [audit.entry(told('shl.opened', 'anonymous', found))],
+    })
+    return changing(digest, (row) => (isActive(row) ? { ...row, opened: row.opened + 1, recipient } : undefined), more)
+  }
 
   async function jweAt(digest: string, index: number): Promise<string | undefined> {
     const body = await readBody(ports, owner, fileKey(digest, index))
     return body && Buffer.from(await gather(body)).toString('latin1')
   }
 
-  const manifest: Links['manifest'] = async (secret, { recipient, passcode, embeddedLengthMax }) => {
+  const manifest: Links['manifest'] = async (secret, request) => {
     const digest = digestOf(secret)
     const found = await load(digest)
     if (!found || !isActive(found.row) || found.row.direct) return { kind: 'inactive' }
     if (found.row.passcode !== undefined) {
-      const outcome = await turns(digest, () => checked(digest, passcode))
+      const outcome = await turns(digest, () => checked(digest, request))
       if (outcome === undefined) return { kind: 'busy' }
       if (outcome !== 'right') return outcome
     }
-    const row = await opened(digest, recipient)
+    const row = await opened(digest, found.row, request)
     if (!row) return { kind: 'inactive' }
-    const most = Math.min(embeddedLengthMax ?? limits.embeddedChars, limits.embeddedChars)
+    const most = Math.min(request.embeddedLengthMax ?? limits.embeddedChars, limits.embeddedChars)
     const until = Math.min(clock.now() + limits.locationMs, row.endsAt)
     const files = await Promise.all(
       row.files.map(async ({ contentType, chars }, index): Promise<ManifestFile> => {
@@ -290,20 +338,21 @@ export function openLinks(ports: LinkPorts, limits: LinkLimits = linkLimits): Li
     create,
     manifest,
     list: async (record) => (await rowsOf(record)).map(({ row }) => standing(row)).toReversed(),
-    async revoke(record, id, by) {
+    async revoke(record, id, from, more = () => ({})) {
       const found = (await rowsOf(record)).find(({ row }) => row.id === id)
       if (!found) return false
       const revokedAt = clock.now()
       const gone = await forgotten(found.digest, found.row)
-      const entry = audit.entry(told('shl.revoked', by, found.row))
-      const row = await changing(found.digest, (now) => ({ revokedAt, ...now }), together(gone, { append: [entry] }))
+      const entry = audit.entry(told('shl.revoked', from.by, found.row))
+      const parts = together(gone, await line(found.row, 'unshare', from), more(), { append: [entry] })
+      const row = await changing(found.digest, (now) => ({ revokedAt, ...now }), parts)
       return row !== undefined
     },
-    async direct(secret, recipient) {
+    async direct(secret, request) {
       const digest = digestOf(secret)
       const found = await load(digest)
       if (!found?.row.direct) return undefined
-      const row = await opened(digest, recipient)
+      const row = await opened(digest, found.row, request)
       const jwe = row && (await jweAt(digest, 0))
       return jwe === undefined ? undefined : { jwe, record: row?.record ?? '', id: row?.id ?? '' }
     },

@@ -1,0 +1,82 @@
+import type { FastifyInstance } from 'fastify'
+import type { Caller } from '../api/caller.js'
+import type { Presented } from '../api/ports.js'
+import { clock, random } from '../house.js'
+import { openOauth } from '../oauth/oauth.js'
+import { accountPages } from '../pages/account.js'
+import { activityPages } from '../pages/activity.js'
+import { addressPages } from '../pages/addresses.js'
+import { appPages } from '../pages/apps.js'
+import { authorizationError, authorizePages } from '../pages/authorize.js'
+import { pickupPages } from '../pages/pickup.js'
+import { recordPages } from '../pages/records.js'
+import { recoveryPages } from '../pages/recovery.js'
+import { mountPages } from '../pages/session.js'
+import { sharingPages } from '../pages/sharing.js'
+import { signInPages } from '../pages/sign-in.js'
+import { signUpPages } from '../pages/sign-up.js'
+import type { Activation } from '../pipeline/activation.js'
+import { conditionalFetch } from '../resolve/fetch.js'
+import type { Connections } from './connections.js'
+import { every, type Parts } from './parts.js'
+import type { Society } from './people.js'
+
+const sweepEveryMs = 5 * 60_000
+/** Keys of a client at its own place. */
+const jwksBytes = 64 * 1024
+
+/** What browsers and applications meet beside the API: pages, and the authorization server. */
+export interface Web {
+  also(app: FastifyInstance): Promise<void>
+  /** Who holds an access token of an application. */
+  authenticate(secret: string, presented?: Presented): Promise<Caller | undefined>
+}
+
+/** Opens them. Ends what ran out of the authorization server every few minutes. */
+export async function openWeb(
+  parts: Parts,
+  society: Society,
+  { connect }: Pick<Connections, 'connect'>,
+  activation: Activation,
+): Promise<Web> {
+  const { house, config, log } = parts
+  const { store, vault, audit, apps, activity } = house
+  const { origin, people, consents } = society
+  const { service } = config.letters
+  const { allowPrivateAddresses: allowPrivate, timeoutMs } = config.fetch
+  const oauth = await openOauth(
+    {
+      ...{ store, vault, clock, random, apps, consents, people, log },
+      fetch: conditionalFetch({ schemes: ['https:'], sizeBytes: jwksBytes, allowPrivate, timeoutMs }),
+    },
+    { issuer: origin, errorPage: authorizationError(service) },
+  )
+  every(parts, sweepEveryMs, 'oauth.not-swept', async () => {
+    for (let after: string | undefined; ; ) {
+      const { next } = await oauth.sweep(after)
+      if (next === undefined) return
+      after = next
+    }
+  })
+  const { records } = people
+  const pages = mountPages({ sessions: people.sessions, clock, log }, { origin, house: service }, [
+    signUpPages(people),
+    signInPages(people),
+    recoveryPages(people),
+    accountPages(people),
+    recordPages(people),
+    sharingPages(people),
+    appPages({ consents, apps, people }),
+    activityPages({ activity, apps, people }),
+    addressPages({ activation, people }),
+    pickupPages({ connect, apps, records, store, audit, clock }),
+    authorizePages({ decisions: oauth.decisions, consents, records }),
+  ])
+  return {
+    async also(app) {
+      await app.register(oauth.plugin)
+      await app.register(pages)
+    },
+    authenticate: (secret, presented) => oauth.authenticate(secret, presented),
+  }
+}
