@@ -284,6 +284,7 @@ describe('refusing', () => {
         addresses: {
           get: async () => Promise.reject(new Error(secret)),
           list: async () => Promise.reject(new Error(secret)),
+          ofRecord: async () => Promise.reject(new Error(secret)),
         },
       },
     )

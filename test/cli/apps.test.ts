@@ -1,13 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { runCommand } from '../../src/cli/program.js'
-import { openApps } from '../../src/consent/apps.js'
-import { random } from '../directory/worlds.js'
 import { keyboard } from './world.js'
 
 const rules = { online: [{ name: 'see', reason: { en: 'To show it' }, permissions: ['read'] }], offline: [] }
 
-async function setUp(withApps = true) {
-  const { gateway, operator } = await keyboard()
+async function setUp() {
+  const { operator } = await keyboard()
   const files: Record<string, string> = { 'rules.json': JSON.stringify(rules), 'bad.json': '{' }
   return async (...argv: string[]) => {
     let [out, err] = ['', '']
@@ -20,7 +18,7 @@ async function setUp(withApps = true) {
       },
       readFile: async (path) => Buffer.from(files[path] ?? ''),
       writeFile: async () => undefined,
-      withOperator: (_, work) => work(withApps ? { ...operator, apps: openApps({ ...gateway, random }) } : operator),
+      withOperator: (_, work) => work(operator),
     })
     return { code, out, err }
   }
@@ -60,9 +58,5 @@ describe('applications at the command line', () => {
     [['app', 'disable', 'nothing'], 1, 'no such application'],
   ])('refuses %j', async (argv, code, words) => {
     expect(await (await setUp())(...argv)).toMatchObject({ code, err: expect.stringContaining(words) })
-  })
-
-  it('are not there in a gateway without them', async () => {
-    expect((await (await setUp(false))('app', 'list')).code).toBe(1)
   })
 })

@@ -5,6 +5,8 @@ import { audit } from '../../src/audit/audit.js'
 import type { Context, Home } from '../../src/cli/operator.js'
 import { runCli, runCommand } from '../../src/cli/program.js'
 import { settings } from '../../src/config/settings.js'
+import { openActivity } from '../../src/consent/activity.js'
+import { openApps } from '../../src/consent/apps.js'
 import { openVault } from '../../src/keyring/vault.js'
 import { openMailbox } from '../../src/mailbox/mailbox.js'
 import { openOperator } from '../../src/operator.js'
@@ -32,6 +34,9 @@ export async function house() {
     quarantine: openQuarantine(kept),
     mailbox: openMailbox({ ...kept, readPart: async () => undefined }),
     record: openRecord(kept),
+    apps: openApps({ ...kept, random }),
+    activity: openActivity({ ...kept, random }),
+    indexKey: async () => random.bytes(32),
   }
 }
 

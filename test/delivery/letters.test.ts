@@ -2,13 +2,23 @@ import { randomBytes } from 'node:crypto'
 import { SMTPServer } from 'smtp-server'
 import { afterEach, expect, it } from 'vitest'
 import { audit, decodeEntry } from '../../src/audit/audit.js'
-import { type letterLimits, lettersQueue, openLetters, startLetters } from '../../src/delivery/letters.js'
+import {
+  type letterLimits,
+  lettersQueue,
+  openLetters,
+  openPlainMail,
+  plainPrefix,
+  startLetters,
+} from '../../src/delivery/letters.js'
 import { openKeyring } from '../../src/keyring/keyring.js'
 import { createMasterKey, readMasterKey } from '../../src/keyring/master-key.js'
+import { openVault } from '../../src/keyring/vault.js'
 import { writeLetter } from '../../src/notices/letters/letter.js'
 import { openMetrics } from '../../src/observe/metrics.js'
 import type { Letter } from '../../src/ports/letters.js'
+import { within } from '../../src/ports/store.js'
 import { openMemoryStore } from '../../src/store/memory.js'
+import { createMemoryBlobs } from '../../src/store/memory-blobs.js'
 
 const closers: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -56,8 +66,11 @@ async function office(port: number, limits: Partial<typeof letterLimits> = {}) {
   const note = (event: string, fields?: object) => {
     logged.push(`${event} ${JSON.stringify(fields ?? {})}`)
   }
+  const blobs = createMemoryBlobs(clock)
+  const vault = openVault({ store, keyring: wrapping, random })
+  const plainMail = openPlainMail({ blobs, vault, wrapping, clock })
   const work = startLetters({
-    ...{ store, clock, random, audit, wrapping, limits },
+    ...{ store, blobs, vault, clock, random, audit, wrapping, limits },
     log: { info: note, warn: note, error: note },
     metrics: openMetrics({ process: false }),
     relay: { host: '127.0.0.1', port, tls: 'off' },
@@ -74,7 +87,12 @@ async function office(port: number, limits: Partial<typeof letterLimits> = {}) {
     const entries = await store.log('audit', 1, 100)
     return entries.map(({ value }) => decodeEntry(value))
   }
-  return { store, work, send, told, logged }
+  async function sendPlain(bytes: Uint8Array) {
+    const attachments = [{ name: 'summary.xml', mediaType: 'application/xml', bytes }]
+    await store.commit(await plainMail.mail('robin@home.example', { subject: 'S', text: 'T', attachments }, 'once'))
+    work.nudge()
+  }
+  return { store, blobs, work, send, sendPlain, told, logged }
 }
 
 async function until(true_: () => boolean | Promise<boolean>) {
@@ -150,4 +168,21 @@ it('queues nothing where no relay is configured, and says so', () => {
   const letters = openLetters({ wrapping: keyring(), clock, carried: false, missing: (kind) => missed.push(kind) })
   expect(letters.letter({ email: 'robin@home.example', language: 'en' }, letter, 'one')).toEqual({})
   expect(missed).toEqual(['drop-off'])
+})
+
+it.each([
+  ['small', 1000],
+  ['large', 1_500_000],
+])('sends a %s document as ordinary mail where a person asked for it, and keeps nothing of it', async (_, size) => {
+  const { taken, port } = await relay()
+  const { sendPlain, told, store } = await office(port)
+  const bytes = randomBytes(size)
+  await sendPlain(bytes)
+  await until(async () => (await told()).length > 0)
+  expect(await told()).toMatchObject([{ action: 'letter.sent', outcome: 'success', subject: { kind: 'plain' } }])
+  const [mail] = taken
+  const base64 = mail?.text.split(/filename=summary\.xml[\s\S]*?\r\n\r\n/)[1]?.split('\r\n--')[0] ?? ''
+  expect(Buffer.from(base64, 'base64').equals(bytes)).toBe(true)
+  expect(await store.range({ ...within(plainPrefix), limit: 10 })).toEqual([])
+  expect(await store.range({ ...within('blob/'), limit: 10 })).toEqual([])
 })

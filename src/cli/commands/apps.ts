@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
-import { type App, type AppRequest, type Apps, appKinds, appPowers, type Registered } from '../../consent/consent.js'
+import { type App, type AppRequest, appKinds, appPowers, type Registered } from '../../consent/consent.js'
 import { type AppRefusal, appProblems } from '../../consent/problem.js'
 import { actOnGateway, operatorName, type Session, sayDone } from '../command.js'
-import { CommandFailed, type Context, exitCodes, type GlobalOptions, type Operator } from '../operator.js'
+import { CommandFailed, type Context, exitCodes, type GlobalOptions } from '../operator.js'
 import { printRow, printRows, type Row } from '../table.js'
 
 interface AppOptions {
@@ -44,7 +44,7 @@ export function appCommands(program: Command, session: Session): void {
         name,
         ...(master !== undefined && { master }),
       }
-      return showRegistered(context, options, orFail(await appsOf(operator).register(request, operatorName)))
+      return showRegistered(context, options, orFail(await operator.apps.register(request, operatorName)))
     },
   )
 
@@ -55,7 +55,7 @@ export function appCommands(program: Command, session: Session): void {
       const rows: Row[] = []
       for (let after: string | undefined; ; ) {
         const place = { ...(after !== undefined && { after }), ...(master !== undefined && { master }) }
-        const page = await appsOf(operator).list({ limit: 200, ...place })
+        const page = await operator.apps.list({ limit: 200, ...place })
         rows.push(...page.apps.map(lineOf))
         if (page.next === undefined) break
         after = page.next
@@ -69,7 +69,7 @@ export function appCommands(program: Command, session: Session): void {
     app.command('show <app>').description('show one, with its rules'),
     session,
     async (operator, context, { json = false }, [id = '']) => {
-      const found = await appsOf(operator).get(id)
+      const found = await operator.apps.get(id)
       if (!found) throw new CommandFailed(`There is no application ${id}.`)
       if (json) context.print(`${JSON.stringify(found, null, 2)}\n`)
       else printRow(context, false, rowOf(found))
@@ -92,7 +92,7 @@ export function appCommands(program: Command, session: Session): void {
         Object.entries(request).map(([key, value]) => [key, value === '' ? null : value]),
       )
       if (Object.keys(change).length === 0) throw new CommandFailed('say what changes', exitCodes.usage)
-      return showRegistered(context, options, orFail(await appsOf(operator).change(id, change, operatorName)))
+      return showRegistered(context, options, orFail(await operator.apps.change(id, change, operatorName)))
     },
   )
 
@@ -104,7 +104,7 @@ export function appCommands(program: Command, session: Session): void {
       app.command(`${verb} <app>`).description(words),
       session,
       async (operator, context, options, [id = '']) => {
-        orFail(await appsOf(operator).setState(id, state, operatorName))
+        orFail(await operator.apps.setState(id, state, operatorName))
         return sayDone(context, options, `${verb === 'disable' ? 'Disabled' : 'Enabled'} ${id}.`, { [`${verb}d`]: id })
       },
     )
@@ -115,7 +115,7 @@ export function appCommands(program: Command, session: Session): void {
       .description('give its webhook another secret, shown this once; the old one ends now'),
     session,
     async (operator, context, options, [id = '']) =>
-      showRegistered(context, options, orFail(await appsOf(operator).rotateSecret(id, operatorName))),
+      showRegistered(context, options, orFail(await operator.apps.rotateSecret(id, operatorName))),
   )
 }
 
@@ -168,11 +168,6 @@ async function jsonIn<T>(context: Context, path: string): Promise<T> {
     if (error instanceof SyntaxError) throw new CommandFailed(`${path} is not JSON`)
     throw error
   }
-}
-
-function appsOf({ apps }: Operator): Apps {
-  if (!apps) throw new CommandFailed('This gateway has no applications.')
-  return apps
 }
 
 function orFail<T extends { readonly kind: string }>(outcome: T | AppRefusal): T {
