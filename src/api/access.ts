@@ -54,8 +54,11 @@ async function reached(
       // A token is for no more than was asked when it was made.
       return access && reach.within ? { ...access, rules: narrowed(access.rules, reach.within) } : access
     }
-    case 'app':
-      return undefined
+    case 'app': {
+      // Without a scope for it, a token is for the app's own requests alone.
+      const access = reach.within && (await consents?.alone(reach.app, named))
+      return access && { ...access, rules: narrowed(access.rules, reach.within ?? []) }
+    }
   }
 }
 

@@ -218,6 +218,12 @@ export interface Consents {
    */
   access(grant: string, avenue: Extract<Avenue, 'online' | 'offline'>): Promise<RecordAccess | undefined>
   /**
+   * What an app may do alone in the record that it knows by this pseudonym: whatever any standing grant there allows it
+   * offline, each rule as its person gave it, never two of them joined. It acts for a person only where one alone granted
+   * it. Undefined where no grant stands.
+   */
+  alone(app: string, told: string): Promise<RecordAccess | undefined>
+  /**
    * What a grant allows now for each kind of item (HealthVault's QueryPermissions), whatever the dates. Kinds of which
    * nothing is allowed are left out; undefined as for `access`.
    */

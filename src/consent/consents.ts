@@ -181,6 +181,7 @@ export function openConsents(ports: ConsentPorts): Consents {
         { key: keys.standingKey(app, person, record), value: Buffer.from(id) },
         { key: keys.recordKey(record, id), value: none },
         { key: keys.changedKey(app, grant.changedAt, id), value: none },
+        { key: keys.toldKey(app, ports.pseudonyms.record(app, record), id), value: none },
       ],
       del: before && before.changedAt !== grant.changedAt ? [keys.changedKey(app, before.changedAt, id)] : [],
     }
@@ -196,6 +197,7 @@ export function openConsents(ports: ConsentPorts): Consents {
         keys.standingKey(app, person, record),
         keys.recordKey(record, id),
         keys.changedKey(app, before.changedAt, id),
+        keys.toldKey(app, ports.pseudonyms.record(app, record), id),
       ],
     }
   }
@@ -238,11 +240,43 @@ export function openConsents(ports: ConsentPorts): Consents {
     return { grant, app: found.app, rulesOf }
   }
 
+  async function access(id: string, avenue: (typeof sets)[number]): Promise<RecordAccess | undefined> {
+    const found = await now(id)
+    if (!found) return undefined
+    const { grant, app, rulesOf } = found
+    return {
+      record: grant.record,
+      told: ports.pseudonyms.record(app.id, grant.record),
+      rules: rulesOf(avenue),
+      custodian: false,
+      actor: {
+        ...{ by: `app:${app.id}`, avenue, person: grant.person, app: app.id },
+        ...(app.master !== undefined && { masterApp: app.master }),
+      },
+    }
+  }
+
+  /** All grants of a record that stand for an app alone, as one access. */
+  async function alone(app: string, told: string): Promise<RecordAccess | undefined> {
+    if (!keys.isId(app) || !keys.isId(told)) return undefined
+    const prefix = keys.toldPrefix(app, told)
+    const rows = await store.range({ ...within(prefix), limit: consentLimits.grantsPerRecord })
+    const found = await Promise.all(
+      rows.map(({ key }) => access(decodeURIComponent(key.slice(prefix.length)), 'offline')),
+    )
+    const [first, ...others] = found.filter((one) => one !== undefined)
+    if (!first || others.length === 0) return first
+    const { person: _, ...actor } = first.actor
+    return { ...first, rules: [first, ...others].reduce(joined, []), actor }
+  }
+
   return {
     question,
     authorize,
     narrow,
     revoke,
+    access,
+    alone,
     pseudonyms: ports.pseudonyms,
     get: async (id) => (await get(id))?.grant,
     find: async (app, person, record) => (await standing(app, person, record)).grant,
@@ -277,21 +311,6 @@ export function openConsents(ports: ConsentPorts): Consents {
         ...(last && { next: Buffer.from(last.key.slice(prefix.length)).toString('base64url') }),
       }
     },
-    async access(id, avenue): Promise<RecordAccess | undefined> {
-      const found = await now(id)
-      if (!found) return undefined
-      const { grant, app, rulesOf } = found
-      return {
-        record: grant.record,
-        told: ports.pseudonyms.record(app.id, grant.record),
-        rules: rulesOf(avenue),
-        custodian: false,
-        actor: {
-          ...{ by: `app:${app.id}`, avenue, person: grant.person, app: app.id },
-          ...(app.master !== undefined && { masterApp: app.master }),
-        },
-      }
-    },
     async permissions(id, types) {
       const found = await now(id)
       if (!found) return undefined
@@ -304,6 +323,10 @@ export function openConsents(ports: ConsentPorts): Consents {
 }
 
 const none = new Uint8Array()
+
+function joined(rules: RecordAccess['rules'], other: RecordAccess): RecordAccess['rules'] {
+  return rules === 'all' || other.rules === 'all' ? 'all' : [...rules, ...other.rules]
+}
 
 /** Whether a grant was given from this membership: one that ended and began again did not give it. */
 function isOf({ changedAt }: Grant, { since }: Membership): boolean {

@@ -67,7 +67,7 @@ const standing: Family<'entry'> = {
 const lists: Family<'entry'> = {
   kind: 'entry',
   name: 'place of a grant in a list',
-  form: /^consent\/(record\/(?<owner>[^/]+)|changed\/[^/]+\/\d{15})\/[^/]+$/,
+  form: /^consent\/(record\/(?<owner>[^/]+)|changed\/[^/]+\/\d{15}|told\/[^/]+\/[^/]+)\/[^/]+$/,
   check({ key, value }) {
     sound(value.length === 0, 'the value is not empty')
     return [{ kind: 'entry', key: keys.grantKey(partsOf(key).at(-1) ?? '') }]

@@ -19,6 +19,8 @@ export const consentLimits = {
   networks: 50,
   /** Standing grants of one person, over all records: some hundred installations at most. */
   grantsPerPerson: 1000,
+  /** Grants of one app in one record, asked about for each request: as many people as could share a record. */
+  grantsPerRecord: 100,
   /** Rows read at once in a walk. */
   rowsPerRead: 500,
   page: 200,

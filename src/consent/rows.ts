@@ -12,6 +12,7 @@ import { type Vault, VaultFailed } from '../ports/vault.js'
  * | `consent/standing/<person>/<record>/<app>`    | id of the grant that stands                    |
  * | `consent/record/<record>/<grant>`             | nothing, while the grant stands                |
  * | `consent/changed/<app>/<time>/<grant>`        | nothing, while the grant stands                |
+ * | `consent/told/<app>/<pseudonym>/<grant>`      | nothing, while the grant stands                |
  * | `consent/activity/<record>/<time>-<random>`   | a line of the history, sealed                  |
  */
 export const appPrefix = 'consent/app/'
@@ -29,6 +30,9 @@ export const recordKey = (record: string, grant: string) => recordPrefix(record)
 export const changedPrefix = (app: string) => `consent/changed/${segment(app)}/`
 export const changedKey = (app: string, at: number, grant: string) =>
   `${changedPrefix(app)}${timeText(at)}/${segment(grant)}`
+/** Grants of an app in a record that it names as it was told. */
+export const toldPrefix = (app: string, told: string) => `consent/told/${segment(app)}/${segment(told)}/`
+export const toldKey = (app: string, told: string, grant: string) => toldPrefix(app, told) + segment(grant)
 export const activityPrefix = (record: string) => `consent/activity/${segment(record)}/`
 
 export const appOwner = (app: string) => `app/${segment(app)}`

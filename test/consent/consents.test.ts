@@ -347,3 +347,49 @@ it('keeps rows that verify, and nothing of what a person said in their keys', as
   }
   expect(met.size).toBe(consentFamilies.length)
 })
+
+describe('an app that comes alone', () => {
+  const clinic = {
+    kind: 'clinic' as const,
+    name: 'Clinic',
+    rules: {
+      online: [rule('see')],
+      offline: [rule('sync'), rule('doses', { types: ['medication'], optional: true })],
+    },
+  }
+
+  it('reaches a record by the name it was told, as its person granted it, until that ends', async () => {
+    const { consents, register, grant } = await openWorld()
+    const { id } = await register(clinic)
+    const other = await register({ ...clinic, name: 'Other' })
+    const told = consents.pseudonyms.record(id, 'child')
+    expect(await consents.alone(id, told)).toBeUndefined()
+    const granted = await grant(id)
+    expect(await consents.alone(id, told)).toMatchObject({
+      ...{ record: 'child', told, custodian: false, rules: [{ name: 'sync' }] },
+      actor: { by: `app:${id}`, avenue: 'offline', person: 'mother', app: id },
+    })
+    for (const name of ['child', consents.pseudonyms.record(other.id, 'child'), '', '/', 'é'])
+      expect(await consents.alone(id, name)).toBeUndefined()
+    expect(await consents.alone(other.id, told)).toBeUndefined()
+    await consents.revoke(granted.id, 'person', from)
+    expect(await consents.alone(id, told)).toBeUndefined()
+  })
+
+  it('does what any grant that stands allows, and for nobody in particular where several stand', async () => {
+    const { consents, register, grant } = await openWorld()
+    const { id } = await register(clinic)
+    const told = consents.pseudonyms.record(id, 'child')
+    const hers = await grant(id)
+    const his = await grant(id, { offline: ['doses'] }, 'father')
+    const both = await consents.alone(id, told)
+    expect(permits(both?.rules ?? [], 'read', 'medication')).toBe(true)
+    expect(both?.actor).not.toHaveProperty('person')
+    await consents.revoke(his.id, 'person', from)
+    const left = await consents.alone(id, told)
+    expect(permits(left?.rules ?? [], 'read', 'medication')).toBe(false)
+    expect(left?.actor.person).toBe('mother')
+    await consents.revoke(hers.id, 'app', from)
+    expect(await consents.alone(id, told)).toBeUndefined()
+  })
+})

@@ -21,7 +21,18 @@ import { mustBeCustodian, mustBeKnown } from '../access.js'
 import type { ApiPorts } from '../ports.js'
 import { Problem, type ProblemCode } from '../problem.js'
 import { type Asked, route } from '../route.js'
-import { accessFor, answers, baseOf, FhirIssues, patientIn, queryOf, readParams, told, typeParams } from './fhir.js'
+import {
+  accessFor,
+  answers,
+  baseOf,
+  FhirIssues,
+  namesPatient,
+  patientIn,
+  queryOf,
+  readParams,
+  told,
+  typeParams,
+} from './fhir.js'
 
 /** Tries of one write while others write the same record. */
 const rounds = 10
@@ -71,11 +82,7 @@ function writingRoutes(app: FastifyInstance, ports: ApiPorts): void {
         resource,
         ...(typeof none === 'string' && { ifNoneExist: none }),
       }
-      const access = await accessFor(
-        ports,
-        asked.caller,
-        patientIn(queryOf(asked.request)) ?? (await namedBy(ports, asked, resource)),
-      )
+      const access = await accessFor(ports, asked.caller, patientIn(queryOf(asked.request)) ?? namedBy(asked, resource))
       const { results, outcome } = await write(ports, asked, access, [request])
       const [result] = results
       const at = result?.at
@@ -101,8 +108,7 @@ function writingRoutes(app: FastifyInstance, ports: ApiPorts): void {
       const { ifMatch } = matchOf(asked.request.headers['if-match'])
       const resource = parsed(asked.body)
       const request: FhirRequest = { method: 'PUT', type, id, resource, ...(ifMatch !== undefined && { ifMatch }) }
-      const patient =
-        type === 'Patient' ? id : (patientIn(queryOf(asked.request)) ?? (await namedBy(ports, asked, resource)))
+      const patient = type === 'Patient' ? id : (patientIn(queryOf(asked.request)) ?? namedBy(asked, resource))
       const access = await accessFor(ports, asked.caller, patient)
       await write(ports, asked, access, [request])
       return shown(ports, asked, access, { type, id })
@@ -138,7 +144,7 @@ function writingRoutes(app: FastifyInstance, ports: ApiPorts): void {
       const read = readTransaction(asked.body)
       if (read.kind === 'invalid') throw new FhirIssues(read.issues)
       const first = read.requests.map(({ resource }) => patientNamed(resource)).find((one) => one !== undefined)
-      const own = asked.caller.reach.kind === 'gateway' || asked.caller.reach.kind === 'person' ? first : undefined
+      const own = namesPatient(asked.caller) ? first : undefined
       const access = await accessFor(ports, asked.caller, patientIn(queryOf(asked.request)) ?? own)
       const { results, outcome } = await write(ports, asked, access, read.requests)
       const base = baseOf(asked.request)
@@ -181,12 +187,8 @@ function historyRoute(app: FastifyInstance, ports: ApiPorts): void {
 }
 
 /** The patient that a resource names, for callers who have several; others have their own. */
-async function namedBy(
-  _: ApiPorts,
-  { caller: { reach } }: Writing,
-  resource: FhirRequest['resource'],
-): Promise<string | undefined> {
-  return reach.kind === 'gateway' || reach.kind === 'person' ? patientNamed(resource) : undefined
+function namedBy({ caller }: Writing, resource: FhirRequest['resource']): string | undefined {
+  return namesPatient(caller) ? patientNamed(resource) : undefined
 }
 
 function parsed(text: string): Tree {

@@ -34,7 +34,7 @@ const formBytes = 16 * 1024
 const formType = 'application/x-www-form-urlencoded'
 
 const searching =
-  'Parameters of FHIR R4 and US Core as the CapabilityStatement names them; `patient` is wanted of tokens of the whole gateway.'
+  'Parameters of FHIR R4 and US Core as the CapabilityStatement names them; `patient` is wanted of whoever reaches several records.'
 
 /** IssueType of FHIR for each of our problems. */
 const issues: Partial<Record<ProblemCode, string>> = {
@@ -96,8 +96,13 @@ export const fhirType = `${fhirJson}; charset=utf-8`
 export async function accessFor(ports: ApiPorts, caller: Caller, named: string | undefined): Promise<RecordAccess> {
   const meant = named ?? (await ownRecord(ports, caller))
   if (meant !== undefined) return accessTo(ports, caller, meant)
-  if (caller.reach.kind !== 'gateway') throw new Problem('not-found')
-  throw invalid('patient', 'A token of the whole gateway names the patient: patient=<record>')
+  if (!namesPatient(caller)) throw new Problem('not-found')
+  throw invalid('patient', 'Who reaches several records names the patient: patient=<record>')
+}
+
+/** Whether a caller may reach several records, and so says which: others have their own. */
+export function namesPatient({ reach }: Caller): boolean {
+  return reach.kind === 'gateway' || reach.kind === 'person' || reach.kind === 'app'
 }
 
 function invalid(where: string, detail: string): Problem {
@@ -172,11 +177,7 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
   ): Promise<string> {
     mustSpeakJson(query)
     const own = type === 'Patient' ? query.find(([name]) => name === '_id')?.[1] : undefined
-    const access = await accessFor(
-      ports,
-      caller,
-      patientIn(query) ?? (caller.reach.kind === 'gateway' ? own : undefined),
-    )
+    const access = await accessFor(ports, caller, patientIn(query) ?? (namesPatient(caller) ? own : undefined))
     const { record } = access
     Object.assign(subject, { record, type })
     const strict = /handling\s*=\s*"?strict/i.test(String(request.headers['prefer'] ?? ''))

@@ -10,6 +10,16 @@ import { route } from '../route.js'
 import { documentParams, pageQuery, recordsSchema } from '../schemas.js'
 import { mustReadSome } from './items.js'
 
+/** Records in which an application may come alone, oldest grant first; one with several grants may stand on several pages. */
+async function recordsOfApp({ consents }: ApiPorts, app: string, query: { limit: number; after?: string }) {
+  if (!consents) return { records: [] }
+  const { grants, next } = await consents.ofApp(app, query)
+  const reached = await Promise.all(grants.map(({ id }) => consents.access(id, 'offline')))
+  const ids = new Set(reached.flatMap((access) => (access && access.rules.length > 0 ? [access.told] : [])))
+  const records = [...ids].map((recordId) => ({ recordId, addresses: [] }))
+  return { records, ...(next !== undefined && { next }) }
+}
+
 /** Records that one caller reaches, by the ids that it knows them by. */
 async function ownRecords(ports: ApiPorts, { reach }: Caller) {
   if (reach.kind === 'address') {
@@ -35,13 +45,16 @@ export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
     access: 'record:read',
     action: 'records.list',
     summary: 'Records that the token may see',
-    description: 'A record may stand on several pages when it has several addresses.',
+    description: 'A record may stand on several pages when it has several addresses, or grants.',
     tag,
     query: pageQuery,
     answers: recordsSchema,
     async handle({ caller, query }) {
       const after = query.cursor === undefined ? {} : { after: query.cursor }
-      if (caller.reach.kind !== 'gateway') return { records: await ownRecords(ports, caller) }
+      const { reach } = caller
+      if (reach.kind === 'app')
+        return reach.within ? recordsOfApp(ports, reach.app, { limit: query.limit, ...after }) : { records: [] }
+      if (reach.kind !== 'gateway') return { records: await ownRecords(ports, caller) }
       const page = await ports.addresses.list({ limit: query.limit, ...after })
       const records = new Map<string, string[]>()
       for (const one of page.items) {
