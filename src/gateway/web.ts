@@ -1,6 +1,5 @@
-import type { FastifyInstance } from 'fastify'
 import type { Caller } from '../api/caller.js'
-import type { Presented } from '../api/ports.js'
+import type { ApiOptions, Presented } from '../api/ports.js'
 import { clock, random } from '../house.js'
 import { openOauth } from '../oauth/oauth.js'
 import { accountPages } from '../pages/account.js'
@@ -27,7 +26,7 @@ const jwksBytes = 64 * 1024
 
 /** What browsers and applications meet beside the API: pages, and the authorization server. */
 export interface Web {
-  also(app: FastifyInstance): Promise<void>
+  readonly also: NonNullable<ApiOptions['also']>
   /** Who holds an access token of an application. */
   authenticate(secret: string, presented?: Presented): Promise<Caller | undefined>
 }
