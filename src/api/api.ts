@@ -46,6 +46,7 @@ import { recordRoutes } from './routes/records.js'
 import { reviewRoutes } from './routes/review.js'
 import { sendingRoutes } from './routes/sending.js'
 import { sharingRoutes } from './routes/sharing.js'
+import { linkRoutes } from './routes/shl.js'
 import { operatorRoutes } from './routes/trail.js'
 import { transmitRoutes } from './routes/transmit.js'
 import { trustRoutes } from './routes/trust.js'
@@ -110,6 +111,7 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
   connectRoutes(app, ports)
   pickupRoutes(app, ports)
   packageRoutes(app, ports)
+  linkRoutes(app, ports)
   heldMailRoutes(app, ports)
   accountRoutes(app, ports, options.origin)
   sharingRoutes(app, ports)

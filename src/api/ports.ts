@@ -16,6 +16,7 @@ import type { Exports } from '../pipeline/export.js'
 import type { Fhir } from '../pipeline/fhir.js'
 import type { Newcomers } from '../pipeline/newuser.js'
 import type { Queues } from '../pipeline/queue.js'
+import type { Shares } from '../pipeline/share.js'
 import type { SubmitOutcome, SubmitRequest } from '../pipeline/submit.js'
 import type { Transmissions } from '../pipeline/transmit.js'
 import type { Views } from '../pipeline/view.js'
@@ -76,6 +77,8 @@ export interface ApiPorts {
     readonly uploads: PackageUploads
     readonly requests: Pick<Requests, 'get' | 'list' | 'withdraw'>
   }
+  /** SMART Health Links; without it they are `unavailable`. */
+  readonly shares?: Shares
   /** Taking packages into records; without it that is `unavailable`. */
   readonly claims?: Claims
   /** A page to print with a pickup code, as HTML. */

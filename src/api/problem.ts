@@ -42,6 +42,14 @@ export const problems = {
     status: 422,
     detail: 'The message cannot be sent as it is; `errors` names the refusal and what to do.',
   },
+  'link-passcode': { status: 403, detail: 'The link wants its passcode, or another one; `errors` says what is left.' },
+  'link-ended': { status: 409, detail: 'Whoever gave the link ended it, or its time is over; ask for another one.' },
+  'link-unreachable': {
+    status: 409,
+    detail: 'Nobody answers behind the link now; `errors` says more. Try again later.',
+  },
+  'link-unreadable': { status: 422, detail: 'This is no SMART Health Link that can be followed; `errors` says why.' },
+  'link-empty': { status: 422, detail: 'The link holds nothing for a record; `errors` says what was left out.' },
   unprocessable: { status: 422, detail: 'The resource cannot be kept as it is.' },
   'message-id-reused': {
     status: 409,

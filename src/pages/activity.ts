@@ -26,6 +26,7 @@ const words = {
   refused: 'refused',
   nobody: 'The house itself',
   operator: 'The operator of this house',
+  link: 'Somebody with a link',
   somebody: 'A person who is here no more',
   application: 'An application that is here no more',
   withApp: (person: string, app: string) => `${app}, for ${person}`,
@@ -67,6 +68,7 @@ export function activityPages({ activity, apps, people }: ActivityPagePorts): Pa
       return words.withApp(await personName(from.person), await appName(from.app))
     if (from.app !== undefined) return appName(from.app)
     if (from.person !== undefined) return personName(from.person)
+    if (from.avenue === 'link') return words.link
     return from.avenue === 'operator' ? words.operator : words.nobody
   }
 

@@ -258,10 +258,7 @@ export function openLinks(ports: LinkPorts, limits: LinkLimits = linkLimits): Li
   }
 
   /** Whether a passcode is right: an attempt is taken out first, and given back where it is. */
-  async function checked(
-    digest: string,
-    { passcode, ...request }: ManifestRequest,
-  ): Promise<ManifestAnswer | 'right'> {
+  async function checked(digest: string, { passcode, ...request }: ManifestRequest): Promise<ManifestAnswer | 'right'> {
     const taken = await changing(digest, (row) => (isActive(row) ? { ...row, wrong: row.wrong + 1 } : undefined))
     if (!taken) return { kind: 'inactive' }
     const right = await slowHash

@@ -15,6 +15,7 @@ import { openRoom } from '../../spool/room.js'
 import { quick } from '../package/world.js'
 
 const base = 'https://gw.example'
+const anna = { by: 'person:anna', avenue: 'page', person: 'anna' } as const
 const bundle = { resourceType: 'Bundle', type: 'collection', entry: [] }
 const files: NewLink['files'] = [{ contentType: 'application/fhir+json', bytes: Buffer.from(JSON.stringify(bundle)) }]
 
@@ -25,7 +26,7 @@ async function openWorld(limits = linkLimits) {
   const ports = { ...room, audit, slowHash: openSlowHash(quick), indexKey: new Uint8Array(32).fill(3), base }
   const links = openLinks(ports, limits)
   async function made(link: Partial<NewLink> = {}) {
-    const created = await links.create('record-1', { files, ...link }, 'person:anna')
+    const created = await links.create('record-1', { files, ...link }, anna)
     if (created.kind !== 'created') throw new Error(created.problem)
     expect((await room.store.commit(created.parts)).kind).toBe('committed')
     const read = readLink(created.uri)
@@ -47,7 +48,7 @@ function serving({ links }: World): typeof fetch {
     const [, where, what = ''] = pathname.split('/')
     if (where === 'shl-file') return jose(await links.file(what))
     if ((options.method ?? 'GET') === 'GET')
-      return jose((await links.direct(what, searchParams.get('recipient') ?? ''))?.jwe)
+      return jose((await links.direct(what, { recipient: searchParams.get('recipient') ?? '' }))?.jwe)
     const answer = await links.manifest(what, JSON.parse(String(options.body)))
     switch (answer.kind) {
       case 'manifest':
@@ -85,7 +86,7 @@ describe('a health link', () => {
     const { uri } = await world.made({ direct: true })
     const resolved = await new SHLViewer({ shlinkURI: uri, fetch: serving(world) }).resolveSHL({ recipient: 'x' })
     expect(resolved.fhirResources).toEqual([bundle])
-    expect(await world.links.create('record-1', { files, direct: true, passcode: 'tulips' }, 'x')).toMatchObject({
+    expect(await world.links.create('record-1', { files, direct: true, passcode: 'tulips' }, anna)).toMatchObject({
       problem: 'bad-passcode',
     })
   })
@@ -121,8 +122,8 @@ describe('a health link', () => {
     const given = await ask(one.secret)
     const location = given.kind === 'manifest' ? (given.files[0]?.location ?? '').slice(`${base}/shl-file/`.length) : ''
     expect(await world.links.file(location)).toBeDefined()
-    expect(await world.links.revoke('record-2', one.link.id, 'x')).toBe(false)
-    expect(await world.links.revoke('record-1', one.link.id, 'person:anna')).toBe(true)
+    expect(await world.links.revoke('record-2', one.link.id, anna)).toBe(false)
+    expect(await world.links.revoke('record-1', one.link.id, anna)).toBe(true)
     expect(await world.links.file(location)).toBeUndefined()
     world.clock.at += 1000
     for (const secret of [one.secret, two.secret, 'a'.repeat(43), ''])
