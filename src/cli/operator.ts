@@ -179,7 +179,7 @@ export interface Home {
   open(settled: Settled): Promise<OperatorOutcome>
   /** Runs the gateway until it is told to stop; answers the exit code. */
   serve(settled: Settled): Promise<number>
-  demo(options: { readonly once: boolean }): Promise<number>
+  demo(options: { readonly once: boolean; readonly connections?: boolean }): Promise<number>
   /** Puts a backup into the empty homes of this configuration, while no gateway runs. */
   restore?(settled: Settled, file: string, progress: UpkeepProgress): Promise<RestoreOutcome>
   /** Takes away the mark of a store that was moved; answers false where there is none. */

@@ -1,14 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { loadConfig } from '../config/load.js'
 import type { Directory } from '../directory/directory.js'
 import type { DirectoryRefusal } from '../directory/problem.js'
-import { startGateway } from '../gateway.js'
-import { openHouse, random } from '../house.js'
-import { createMasterKey, readMasterKey } from '../keyring/master-key.js'
-import { openLog } from '../observe/log.js'
+import { playConnections } from './connections/connections.js'
 import { sampleCcda, sampleCcr, sampleXdm } from './documents.js'
+import { openGateway } from './gateway.js'
 import { judge, look, type Sent } from './look.js'
 import { listenForMail, openMail } from './mail.js'
 import { type Credentials, type OpenSsl, openSsl } from './openssl.js'
@@ -18,17 +15,23 @@ import { tellChecks, tellSeen } from './tell.js'
 const say = (text = '') => void process.stdout.write(`${text}\n`)
 const sayAll = (lines: readonly string[]) => lines.forEach(say)
 
+export interface DemoOptions {
+  readonly once: boolean
+  /** The ways into a record instead: applications, codes, and an address for the patient. */
+  readonly connections?: boolean
+}
+
 /**
  * Boots a gateway on loopback with a scratch data folder and lets a far side made of OpenSSL and plain sockets send it
  * seven messages. Prints what arrived, the record items, the notices that came back and why three were refused. With
  * `once` answers 0 only if all of that was as it must be; else stays up for the curious until interrupted.
  */
-export async function runDemo({ once }: { readonly once: boolean }): Promise<number> {
+export async function runDemo({ once, connections = false }: DemoOptions): Promise<number> {
   const told = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => told.abort())
   const folder = mkdtempSync(join(tmpdir(), 'direct-gateway-demo-'))
   try {
-    return await play(folder, once, told.signal)
+    return await (connections ? playConnections : play)(folder, once, told.signal)
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -39,7 +42,7 @@ async function play(folder: string, once: boolean, told: AbortSignal): Promise<n
   const openssl = await openSsl(join(folder, 'far-side'))
   const { cast, hospital, patients } = await castOf(openssl)
   const mail = await listenForMail()
-  const { house, gateway } = await openGateway(folder, mail.port)
+  const { house, gateway, close } = await openGateway(folder, mail.port)
   try {
     const token = await furnish(house.directory, cast.gateway, hospital)
     say(`A gateway for ${gatewayDomain} is up: SMTP on 127.0.0.1:${gateway.smtpPort}, API on ${gateway.httpUrl}.`)
@@ -64,14 +67,10 @@ async function play(folder: string, once: boolean, told: AbortSignal): Promise<n
     }
     return exit
   } finally {
-    await gateway.close(graceMs)
-    await house.close()
+    await close()
     mail.close()
   }
 }
-
-/** Nothing of value is in hand when the demo ends. */
-const graceMs = 500
 
 function invitation(url: string, token: string): string[] {
   return [
@@ -98,30 +97,6 @@ async function castOf(
     openssl.leaf('gateway', patients, `DNS:${gatewayDomain}`),
   ])
   return { cast: { provider, stranger, expired, gateway }, hospital, patients }
-}
-
-/** Another store than the folder may be named by the environment, as for a gateway in earnest. */
-function storeSettings(): Record<string, string | undefined> {
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => /^DIRECT_GATEWAY_(STORE|BLOBS)_/.test(name)))
-}
-
-/** A gateway on free ports of loopback whose outgoing mail all goes to `mailPort`. */
-async function openGateway(folder: string, mailPort: number) {
-  const env = {
-    ...storeSettings(),
-    DIRECT_GATEWAY_DATA_DIR: join(folder, 'data'),
-    DIRECT_GATEWAY_HOSTNAME: gatewayDomain,
-    DIRECT_GATEWAY_SMTP_HOST: '127.0.0.1',
-    DIRECT_GATEWAY_SMTP_PORT: '0',
-    DIRECT_GATEWAY_HTTP_PORT: '0',
-    DIRECT_GATEWAY_OUTBOUND_DEFAULT_ROUTE: `127.0.0.1:${mailPort}`,
-  }
-  const loaded = await loadConfig({ env, cwd: folder, readFile: () => Promise.reject(new Error('no file')) })
-  if (loaded.kind === 'problems') throw new Error(JSON.stringify(loaded.problems))
-  const key = readMasterKey(createMasterKey(random))
-  if (key.kind === 'refused') throw new Error(key.detail)
-  const house = await openHouse(loaded.config, key.key, { takesTestOnly: true })
-  return { house, gateway: await startGateway(house, loaded.config, key.key, openLog({ level: 'error' })) }
 }
 
 /** Domain, address, key, anchor and token: what an operator does with `init`, `address add`, `key import`, `anchor add` and `token create`. */

@@ -20,15 +20,16 @@ export function gatewayCommands(program: Command, session: Session): void {
     },
   )
 
-  act<{ readonly once?: boolean }>(
+  act<{ readonly once?: boolean; readonly connections?: boolean }>(
     program
       .command('demo')
       .description(
         'a gateway on this machine gets mail from a far side made of OpenSSL; all of it is made up and thrown away',
       )
+      .option('--connections', 'show how applications, clinics and patients come to a record instead')
       .option('--once', 'end after the first conversation instead of waiting for Ctrl-C'),
     session,
-    (context, { once = false }) => homeOf(context).demo({ once }),
+    (context, { once = false, connections = false }) => homeOf(context).demo({ once, connections }),
   )
 
   configCommands(program, session)
