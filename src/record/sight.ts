@@ -101,9 +101,13 @@ export function authorOf({ app, person, by }: Actor): string {
   return app ?? person ?? by
 }
 
-/** Applications know others by nothing but that it was not they: ids of people and applications stay inside. */
+/**
+ * Applications know others by nothing but that it was not they: ids of people and applications stay inside, that of the
+ * person whom they came with too.
+ */
 function withoutNames({ at, actor }: RecordEntry['created'], { actor: self }: RecordAccess): RecordEntry['created'] {
   if (!actor) return { at }
-  const own = authorOf(actor) === authorOf(self)
-  return own ? { at, actor } : { at, actor: { by: 'another', avenue: actor.avenue } }
+  if (authorOf(actor) !== authorOf(self)) return { at, actor: { by: 'another', avenue: actor.avenue } }
+  const { person, ...named } = actor
+  return { at, actor: self.app === undefined && person !== undefined ? actor : named }
 }

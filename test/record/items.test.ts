@@ -286,6 +286,20 @@ describe('what somebody writes', () => {
   })
 })
 
+describe('who wrote an item', () => {
+  it('is told to its application without the person, and to others not at all', async () => {
+    const { record, create } = await setUp()
+    const { id } = await create(app('a'), item('one'))
+    const own = await record.get(app('a'), id)
+    expect(own?.created.actor).toEqual({ by: 'app:a', avenue: 'offline', app: 'a' })
+    expect((await record.get(app('b'), id))?.created.actor).toEqual({ by: 'another', avenue: 'offline' })
+    expect((await record.get(custodian, id))?.created.actor).toMatchObject({ app: 'a', person: 'p' })
+    const reader: RecordAccess = { ...custodian, custodian: false }
+    const written = await create(reader, item('two'))
+    expect((await record.get(reader, written.id))?.created.actor).toMatchObject({ person: 'p' })
+  })
+})
+
 describe('the feed', () => {
   it('has every revision, whoever made it: puts, documents and decisions', async () => {
     const { create, bring, record, store, feed, done } = await setUp()
