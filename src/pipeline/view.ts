@@ -1,5 +1,6 @@
 import type { ViewRequest } from '../clinical/view/document.js'
 import { pagePolicy } from '../clinical/view/style.js'
+import type { Whose } from '../record/item.js'
 import type { PatientRecord } from '../record/record.js'
 import { StepFailed, StepNotBegun } from './steps.js'
 
@@ -26,12 +27,12 @@ export type ViewOutcome =
  * record is put after. `busy` where too many pages are asked for at once.
  */
 export async function viewOfDocument(
-  { recordId, sha256, documents }: { readonly recordId: string; readonly sha256: string; readonly documents: string },
+  { whose, sha256, documents }: { readonly whose: Whose; readonly sha256: string; readonly documents: string },
   { record, views }: ViewPorts,
 ): Promise<ViewOutcome> {
-  const document = await record.document(recordId, sha256)
+  const document = await record.document(whose, sha256)
   if (!document) return { kind: 'missing' }
-  const body = await record.documentBytes(recordId, sha256)
+  const body = await record.documentBytes(whose, sha256)
   if (!body) return { kind: 'unreadable' }
   const chunks: Uint8Array[] = []
   for await (const chunk of body) chunks.push(chunk)

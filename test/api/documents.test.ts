@@ -16,7 +16,7 @@ const stored = {
       yield Buffer.from(ccd21.slice(1000))
     })(),
 }
-const asked = { recordId: 'r', sha256, documents: '/d/' }
+const asked = { whose: 'r', sha256, documents: '/d/' }
 const views = { view: viewDocument }
 
 describe('the view of a stored document', () => {

@@ -34,8 +34,8 @@ export function documentRoutes(app: FastifyInstance, ports: ApiPorts): void {
       mustPermit(access, 'read', 'document')
       const { record, views } = ports
       if (!views) throw new Problem('unavailable')
-      const documents = `/api/v1/records/${encodeURIComponent(recordId)}/documents/`
-      const outcome = await viewOfDocument({ recordId, sha256, documents }, { record, views })
+      const documents = `/api/v1/records/${encodeURIComponent(named)}/documents/`
+      const outcome = await viewOfDocument({ whose: access, sha256, documents }, { record, views })
       if (outcome.kind === 'missing') throw new Problem('not-found')
       if (outcome.kind === 'unreadable') throw new Problem('unreadable')
       if (outcome.kind === 'busy') throw new Problem('unavailable', { 'retry-after': '5' })
