@@ -2,6 +2,7 @@ import type { Permission, RecordAccess } from '../direct/access.js'
 import { permits } from '../direct/access.js'
 import type { RecordItemType } from '../direct/clinical.js'
 import { narrowed } from '../direct/smart-scopes.js'
+import { hasWhole } from '../people/people.js'
 import type { Caller } from './caller.js'
 import type { ApiPorts } from './ports.js'
 import { Problem } from './problem.js'
@@ -46,8 +47,7 @@ async function reached(
       const { rules } = membership
       // What a record says is not changed while it is read-only, whatever kind of change it is.
       if (changes && membership.record.state === 'read-only') throw new Problem('read-only')
-      const custodian = membership.custodian && membership.confidential !== true
-      return { ...whole, rules, custodian, actor: { by, avenue: 'page', person: reach.person } }
+      return { ...whole, rules, custodian: hasWhole(membership), actor: { by, avenue: 'page', person: reach.person } }
     }
     case 'grant': {
       const access = await consents?.access(reach.grant, reach.avenue)

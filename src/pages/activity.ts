@@ -5,7 +5,7 @@ import {
   type Apps,
   activityActions,
 } from '../consent/consent.js'
-import type { People } from '../people/people.js'
+import { hasWhole, type People } from '../people/people.js'
 import { select } from './form.js'
 import { html } from './html.js'
 import { PageNotFound, type PageRoutes } from './session.js'
@@ -86,7 +86,7 @@ export function activityPages({ activity, apps, people }: ActivityPagePorts): Pa
   return (kit) => {
     kit.get('/records/:record/activity', 'person', async ({ visit, params, query }) => {
       const place = await people.records.membership(visit.session.person, params['record'] ?? '')
-      if (!place?.custodian) throw new PageNotFound()
+      if (!place || !hasWhole(place)) throw new PageNotFound()
       const { record } = place
       const action = activityActions.find((one) => one === query.get('action'))
       const before = query.get('before')

@@ -1,4 +1,4 @@
-import type { People } from '../people/people.js'
+import { hasWhole, type People } from '../people/people.js'
 import type { Activation, ActivationProblem, RecordAddress } from '../pipeline/activation.js'
 import { action, choices, errorSummary, type FormErrors, field, form, notice } from './form.js'
 import { type Html, html } from './html.js'
@@ -53,7 +53,7 @@ export interface AddressPagePorts {
 export function addressPages({ activation, people }: AddressPagePorts): PageRoutes {
   async function custodianOf({ session }: SignedIn, id: string | undefined) {
     const membership = id === undefined ? undefined : await people.records.membership(session.person, id)
-    if (!membership?.custodian) throw new PageNotFound()
+    if (!membership || !hasWhole(membership)) throw new PageNotFound()
     return membership.record
   }
 

@@ -1,7 +1,7 @@
 import type { Apps, Consents, Grant } from '../consent/consent.js'
 import type { AccessRule, RuleSets } from '../direct/access.js'
 import type { RecordItemType } from '../direct/clinical.js'
-import type { People } from '../people/people.js'
+import { hasWhole, type People } from '../people/people.js'
 import { action, choices, form, notice } from './form.js'
 import { type Html, html } from './html.js'
 import type { PageParts } from './layout.js'
@@ -58,9 +58,7 @@ function kindInWords(type: RecordItemType): string {
 export function appPages({ consents, apps, people }: AppPagePorts): PageRoutes {
   async function granted(person: string) {
     const held = await people.records.of(person)
-    const inRecords = await Promise.all(
-      held.filter(({ custodian }) => custodian).map(({ record }) => consents.ofRecord(record.id)),
-    )
+    const inRecords = await Promise.all(held.filter(hasWhole).map(({ record }) => consents.ofRecord(record.id)))
     const own = await consents.ofPerson(person)
     const all = new Map([...own, ...inRecords.flat()].map((grant) => [grant.id, grant]))
     return held.map(({ record }) => ({
@@ -73,7 +71,8 @@ export function appPages({ consents, apps, people }: AppPagePorts): PageRoutes {
   async function mine(id: string, person: string): Promise<{ grant: Grant; record: string }> {
     const grant = await consents.get(id)
     const place = grant && (await people.records.membership(person, grant.record))
-    if (!grant || grant.revoked || !(grant.person === person || place?.custodian)) throw new PageNotFound()
+    const seen = grant?.person === person || (place !== undefined && hasWhole(place))
+    if (!grant || grant.revoked || !seen) throw new PageNotFound()
     return { grant, record: place?.record.name ?? '' }
   }
 

@@ -69,8 +69,16 @@ export interface Membership {
   /** Unix milliseconds. */
   readonly since: number
   readonly until?: number
-  /** What is flagged personal is kept from them, custodian or not: the adolescent whom the record is about said so. */
+  /**
+   * The adolescent whom the record is about keeps something from them, custodian or not: what is flagged personal, as well as
+   * whatever no rule divides, such as mail, whole documents, decisions and the history.
+   */
   readonly confidential?: true
+}
+
+/** Whether a member may see and decide on all of a record, kinds and flags alike. */
+export function hasWhole({ custodian, confidential }: Pick<Membership, 'custodian' | 'confidential'>): boolean {
+  return custodian && confidential !== true
 }
 
 export interface Records {

@@ -113,7 +113,7 @@ export function membershipOf(
       since: member.since,
     },
     ...(member.until !== undefined && { until: member.until }),
-    ...(hidden?.personal && { confidential: true as const }),
+    ...(hidden && (hidden.personal || hidden.types.length > 0) && { confidential: true as const }),
   }
 }
 

@@ -5,6 +5,7 @@ import type { DirectAddress } from '../../direct/address.js'
 import { parseAddress } from '../../direct/address.js'
 import type { Address } from '../../directory/directory.js'
 import type { StoredMessage } from '../../mailbox/message.js'
+import { hasWhole } from '../../people/people.js'
 import { together } from '../../ports/store.js'
 import type { Caller } from '../caller.js'
 import { attachmentDisposition, safeMediaType } from '../download.js'
@@ -34,17 +35,18 @@ export async function mailboxOf(ports: ApiPorts, caller: Caller, text: string) {
   return { address, mailbox: known.mailbox }
 }
 
-/** A person reaches the mailboxes of records of which they are a custodian: mail is of all kinds, and no rule divides it. */
+/** A person reaches the mailboxes of records that they have whole: mail is of all kinds, and no rule divides it. */
 async function reaches({ people }: ApiPorts, { reach }: Caller, known: Pick<Address, 'address' | 'record'>) {
   if (reach.kind === 'gateway') return true
   if (reach.kind === 'address') return reach.address === known.address
   if (reach.kind !== 'person' || known.record === undefined) return false
-  return (await people?.records.membership(reach.person, known.record))?.custodian === true
+  const membership = await people?.records.membership(reach.person, known.record)
+  return membership !== undefined && hasWhole(membership)
 }
 
 async function mailboxesOfPerson({ people, addresses }: ApiPorts, person: string): Promise<readonly Address[]> {
   const held = (await people?.records.of(person)) ?? []
-  const own = held.filter(({ custodian }) => custodian)
+  const own = held.filter(hasWhole)
   return (await Promise.all(own.map(({ record }) => addresses.ofRecord(record.id)))).flat()
 }
 
