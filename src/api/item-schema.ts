@@ -454,7 +454,7 @@ const stamp = z
     actor: z
       .object({
         by: z.string(),
-        avenue: z.enum(['page', 'online', 'offline', 'direct', 'operator']),
+        avenue: z.enum(['page', 'online', 'offline', 'direct', 'link', 'operator']),
         person: z.string().exactOptional(),
         app: z.string().exactOptional(),
         masterApp: z.string().exactOptional(),
