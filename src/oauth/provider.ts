@@ -154,8 +154,11 @@ async function scopeAtHand({ apps, issuer }: ProviderPorts, ctx: KoaContextWithO
   const app = await apps.get(id)
   const words = wordsOf(params?.['scope'])
   if (!app) return ''
-  const may = params?.['grant_type'] === 'client_credentials' ? backendWords(app, words) : askable(app, words)
-  return may.join(' ')
+  if (params?.['grant_type'] !== 'client_credentials') return askable(app, words).join(' ')
+  // The provider keeps an asked word or drops it; one that is granted in part is put in the place of the asked one (RFC 6749 §3.3).
+  const may = backendWords(app, words).join(' ')
+  params['scope'] = may
+  return may
 }
 
 async function bindingOf(ctx: KoaContextWithOIDC, grantId: string | undefined): Promise<Binding | undefined> {

@@ -43,6 +43,15 @@ describe('a backend (SMART Backend Services)', () => {
     })
   })
 
+  it('gets as much of a wide scope as its rules have', async () => {
+    const wide = async (scope: string) => (await token({ ...(await assertion(clinic, key)), scope })).json().scope
+    expect(await wide('system/Condition.cruds')).toBe('system/Condition.crus')
+    expect((await wide('system/*.rs connect')).split(' ')).toEqual(
+      expect.arrayContaining(['connect', 'system/Condition.rs', 'system/Binary.rs']),
+    )
+    expect(await wide('system/Coverage.cruds')).toBeUndefined()
+  })
+
   it('reaches nobody whom it would reach with the scopes of a person', async () => {
     const { scope } = (await token({ ...(await assertion(clinic, key)), scope: 'patient/*.rs connect' })).json()
     expect(scope).toBe('connect')
