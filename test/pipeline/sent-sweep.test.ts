@@ -159,14 +159,15 @@ describe('the sweep of what was sent', () => {
         const { gateway, disk, pass } = await newSending()
         for (let i = 0; i < 3; i++) await sentLong(gateway, alice, ['failed'])
         pass(400 * day)
-        let [calls, dead] = [0, false]
+        let [calls, begun, dead] = [0, false, false]
         const dying = await bootSending(disk, {
           [when]: () => {
-            if (dead || ++calls < k + 1) return
+            if (dead || !begun || ++calls < k) return
             dead = true
             throw new Error('dead')
           },
         })
+        begun = true
         await sweepOf(dying, alice)(gateway.clock.now(), 10).catch(() => undefined)
         if (dead) deaths++
         const after = await bootSending(disk)

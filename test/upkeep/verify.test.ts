@@ -52,6 +52,8 @@ describe('a whole installation', () => {
       'certificate asked for',
       'expiry warning',
       'certificate work',
+      'letter',
+      'content of plain mail',
       'application',
       'child of an application',
       'grant',
