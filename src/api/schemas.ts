@@ -102,7 +102,6 @@ export const itemsQuery = pageQuery.extend({
   createdByPerson: segment.optional(),
   updatedByPerson: segment.optional(),
   order: z.enum(['day', 'updated']).default('day'),
-  keys: flag.optional().describe('true: ids and versions only'),
   document: segment.optional().describe('Only what this document has a part in, by its SHA-256'),
   review: flag.optional().describe('true: only what a person should look at'),
   conflicts: flag.optional().describe('true: only entries whose statements do not agree'),

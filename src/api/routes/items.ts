@@ -317,7 +317,7 @@ export function mustReadSome({ rules }: RecordAccess, types: readonly RecordItem
 
 /** What a client asks, as the record takes it. Applications know no ids of others: they name themselves. */
 function queryOf({ actor }: RecordAccess, query: z.output<typeof itemsQuery>): ItemQuery {
-  const { type, id, clientId, review, conflicts, createdByApp, updatedByApp, keys: _, ...rest } = query
+  const { type, id, clientId, review, conflicts, createdByApp, updatedByApp, ...rest } = query
   const { createdFrom, createdTo, updatedFrom, updatedTo, ...plain } = rest
   const app = (name: string | undefined) => (name === 'self' ? (actor.app ?? actor.by) : name)
   return given({
