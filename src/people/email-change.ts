@@ -25,8 +25,8 @@ export async function changeEmail(
   const letter = taken
     ? letterTo(room, taken.value, { kind: 'account-exists', url: `${room.origin}/sign-in` })
     : letterTo(room, { email, language }, { kind: 'confirm-email', url })
-  const parts = (await mayWriteTo(room, email, client)) ? letter : {}
-  await room.store.commit(together(ticket.parts, parts, audited(room, 'email-asked', `person:${person}`, from(client))))
+  const parts = (await mayWriteTo(room, email, client)) ? together(ticket.parts, letter) : {}
+  await room.store.commit(together(parts, audited(room, 'email-asked', `person:${person}`, from(client))))
   return { kind: 'sent' }
 }
 
@@ -38,7 +38,9 @@ export async function confirmEmail(room: PeopleRoom, secret: string, client: Cli
     if (!ticket || held?.value.state !== 'active' || held.value.epoch !== ticket.ticket.epoch) {
       return { answer: refused('no-such-link') }
     }
-    const { id, email: old, language } = held.value
+    // Who leaves a mailbox leaves what was sent there: a recovery that waits, or was ready, ends.
+    const { recovery: _, ...person } = held.value
+    const { id, email: old, language } = person
     const { email } = ticket.ticket
     const [before, after] = [await readEmailRow(room, old), await readEmailRow(room, email)]
     const sameKey = foldedEmail(old) === foldedEmail(email)
@@ -51,7 +53,7 @@ export async function confirmEmail(room: PeopleRoom, secret: string, client: Cli
     const url = `${room.origin}/account/email/undo?code=${undo.secret}`
     const keptUntil = room.clock.now() + room.limits.emailUndoMs
     const parts = together(
-      await personChanged(room, held, { ...held.value, email }),
+      await personChanged(room, held, { ...person, email }),
       ticket.end,
       undo.parts,
       {

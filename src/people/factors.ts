@@ -8,7 +8,7 @@ import { newRecoveryCodes, recoveryDigest } from './recovery-codes.js'
 import { audited, type Client, json, type PeopleRoom, peopleKeys, settle } from './rows.js'
 import { endingAll } from './sessions.js'
 import { type SignedIn, signedIn } from './sign-in.js'
-import { readLabel } from './sign-up.js'
+import { mustNotHashOften, readLabel } from './sign-up.js'
 import { newTicket, readTicket } from './tickets.js'
 import { totpSecret, totpStep, totpUri } from './totp.js'
 
@@ -57,6 +57,7 @@ export async function changePassword(
   const before = await readPerson(room, session.person)
   const problem: PeopleProblem | undefined = before ? judgePassword(password, before.value, room.limits) : 'wrong-proof'
   if (problem) return refused(problem)
+  await mustNotHashOften(room, session.person)
   const hash = await room.slowHash.hash(normalPassword(password))
   return settle(room, async () => {
     const held = await readPerson(room, session.person)

@@ -64,6 +64,12 @@ export const peopleLimits = {
   /** Letters that strangers can make us send to one address in a day, from one network and in all. */
   lettersOfNetwork: 3,
   lettersOfAddress: 10,
+  /** To all addresses together from one network: a school signs up in a morning, a list of addresses is no school. */
+  lettersOfNetworkInAll: 100,
+  /** Invitations that one person sends in a day, whatever became of them. */
+  invitationsOfPerson: 30,
+  /** Passwords that one link or one person has hashed at no wait: each costs as much as somebody's signing in. */
+  hashings: 5,
   /** How long a browser in which somebody signed in is known by its cookie. */
   deviceMs: 365 * dayMs,
   /** To bring a deleted record back. */

@@ -33,14 +33,17 @@ export async function beginRecovery(
   const person = held?.value.state === 'active' ? held.value : undefined
   const ticket = await newTicket(
     room,
-    { kind: 'recovery', person: person?.id ?? '', epoch: person?.epoch ?? 0, tries: 0 },
+    {
+      ...{ kind: 'recovery', person: person?.id ?? '', email: person?.email ?? '' },
+      ...{ epoch: person?.epoch ?? 0, tries: 0 },
+    },
     room.limits.recoveryLinkMs,
   )
   const mayWrite = await mayWriteTo(room, email, client)
   const url = `${room.origin}/recovery/continue?code=${ticket.secret}`
   await room.store.commit(
     together(
-      ticket.parts,
+      mayWrite ? ticket.parts : {},
       person && mayWrite ? letterTo(room, person, { kind: 'recovery', url }) : {},
       audited(room, 'recovery-asked', person ? `person:${person.id}` : 'anonymous', from(client)),
     ),
@@ -220,7 +223,8 @@ async function recoveryOf(room: PeopleRoom, secret: string): Promise<RecoveryLin
       ? { held, ready: true, end, missed: async () => ({}) }
       : undefined
   }
-  if (ticket.epoch !== held.value.epoch || ticket.tries >= room.limits.proofs) return undefined
+  if (ticket.epoch !== held.value.epoch || ticket.email !== held.value.email) return undefined
+  if (ticket.tries >= room.limits.proofs) return undefined
   return { held, ready: false, end, missed: () => link.change({ ...ticket, tries: ticket.tries + 1 }) }
 }
 

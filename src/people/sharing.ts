@@ -3,6 +3,7 @@ import { permissions } from '../direct/access.js'
 import { recordItemTypes } from '../direct/clinical.js'
 import { type Batch, together, within } from '../ports/store.js'
 import { readEmail } from './email.js'
+import { takeTurn } from './failures.js'
 import { changeLetter, emailDigest, letterTo, readPerson } from './person.js'
 import { type Done, done, type Refused, refused } from './problem.js'
 import { custodiansOf, isMember, type Member, membershipOf, type RecordRow, readRecord } from './record-row.js'
@@ -87,7 +88,11 @@ export async function invite(
   if (email === undefined) return refused('bad-email')
   if (relationship === undefined) return refused('bad-name')
   if (problem) return refused(problem)
-  const pin = wanted.pin === undefined ? undefined : await room.slowHash.hash(wanted.pin)
+  const held = await readRecord(room, record)
+  const mayAsk = held && custodiansOf(held.value, room.clock.now()).some((one) => one.person === person)
+  // Their letters have the words of whoever invites: so many a day of one person, and to one address.
+  if (mayAsk && (await takeTurn(room, invitingCounts(room, person, email))).kind === 'wait') return refused('too-many')
+  const pin = wanted.pin === undefined || !mayAsk ? undefined : await room.slowHash.hash(wanted.pin)
   return asCustodian<{ readonly kind: 'invited'; readonly id: string }>(room, person, record, async (held) => {
     if (held.value.state !== 'active') return { answer: refused('not-active') }
     const pending = (await invitationsOf(room, record)).filter((one) => one.value.state === 'pending')
@@ -289,10 +294,12 @@ function joining(room: PeopleRoom, record: RecordRow, row: InvitationRow, person
   if (row.subject && record.subject !== undefined && record.subject !== person) return 'no-such-invitation'
   if (record.members.length >= room.limits.members && !known) return 'too-many'
   const custodian = row.custodian || known?.custodian === true
+  // Who comes back begins anew: what they granted before their time was over stays over.
+  const since = known && isMember(known, now) ? known.since : now
   const member: Member = {
-    ...{ person, custodian, relationship: row.relationship, since: known?.since ?? now },
+    ...{ person, custodian, relationship: row.relationship, since },
     ...(!custodian && { rules: row.rules }),
-    ...(row.until !== undefined && { until: row.until }),
+    ...(!custodian && row.until !== undefined && { until: row.until }),
   }
   const { ofAge } = record
   // Custodians have their time from when there is somebody who can confirm them.
@@ -398,6 +405,13 @@ async function viewOf(room: PeopleRoom, row: InvitationRow, known?: RecordRow): 
   const state = row.state !== 'pending' ? row.state : locked ? 'locked' : over ? 'expired' : 'pending'
   const { pin, tries: _, ...told } = row
   return { ...told, recordName: record?.name ?? '', from: from?.value.name ?? '', pin: pin !== undefined, state }
+}
+
+function invitingCounts(room: PeopleRoom, person: string, email: string) {
+  return [
+    { name: `invite ${person}`, free: room.limits.invitationsOfPerson },
+    { name: `invite to ${emailDigest(room, email)}`, free: room.limits.lettersOfAddress },
+  ]
 }
 
 function wrongWith(room: PeopleRoom, { custodian, rules, until, pin, message }: NewInvitation) {

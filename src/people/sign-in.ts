@@ -1,5 +1,5 @@
 import { type Batch, together } from '../ports/store.js'
-import { readEmail } from './email.js'
+import { foldedEmail, readEmail } from './email.js'
 import { countsOf, deviceCookie, isKnownDevice, takeTurn } from './failures.js'
 import { namedIn, type PasskeyRequest, requestOptions, verifiedRequest } from './passkeys.js'
 import { normalPassword } from './password.js'
@@ -46,7 +46,7 @@ export async function signIn(
   const held = email === undefined ? undefined : await personByEmail(room, email)
   const person = held?.value
   const known = person !== undefined && isKnownDevice(room, person.id, person.epoch, client.device)
-  const account = keyedDigest(room.indexKey, 'email', (email ?? text.slice(0, 320)).toLowerCase())
+  const account = keyedDigest(room.indexKey, 'email', foldedEmail(email ?? text.slice(0, 320)))
   const turn = await takeTurn(room, countsOf(room, 'password', account, client, known))
   if (turn.kind === 'wait') {
     await room.store.commit(audited(room, 'sign-in', actorOf(person), from(client), 'refused', 'wait'))

@@ -1,4 +1,5 @@
 import { networkOf } from '../direct/network.js'
+import { SlowHashBusy } from '../ports/slow-hash.js'
 import { together } from '../ports/store.js'
 import { readEmail } from './email.js'
 import { deviceCookie, takeTurn } from './failures.js'
@@ -6,7 +7,18 @@ import { creationOptions, type PasskeyCreation, verifiedCreation } from './passk
 import { judgePassword, normalPassword } from './password.js'
 import { emailDigest, emailPut, letterTo, type PersonRow, personByEmail, readEmailRow } from './person.js'
 import { type PeopleProblem, type Refused, refused } from './problem.js'
-import { audited, type Client, json, newId, type PeopleRoom, peopleKeys, personOwner, sealed, settle } from './rows.js'
+import {
+  audited,
+  type Client,
+  digestOf,
+  json,
+  newId,
+  type PeopleRoom,
+  peopleKeys,
+  personOwner,
+  sealed,
+  settle,
+} from './rows.js'
 import { beginSession } from './sessions.js'
 import { from, type SignedIn } from './sign-in.js'
 import { type HeldTicket, newTicket, readTicket, type TicketOf } from './tickets.js'
@@ -57,8 +69,7 @@ export async function signUp(
   await room.store.commit(
     together(
       // Written for a known address too, so that both cost the same; nobody ever learns its secret.
-      ticket.parts,
-      mayWrite ? letter : {},
+      ...(mayWrite ? [ticket.parts, letter] : []),
       audited(
         room,
         'sign-up',
@@ -75,11 +86,19 @@ export async function signUp(
 /** Whether another letter may go to an address that a stranger named: so many a day from a network, and so many in all. */
 export async function mayWriteTo(room: PeopleRoom, email: string, client: Client): Promise<boolean> {
   const digest = emailDigest(room, email)
+  const network = networkOf(client.address)
   const counts = [
-    { name: `letter ${digest} ${networkOf(client.address)}`, free: room.limits.lettersOfNetwork },
+    { name: `letter ${digest} ${network}`, free: room.limits.lettersOfNetwork },
     { name: `letter ${digest}`, free: room.limits.lettersOfAddress },
+    { name: `letters ${network}`, free: room.limits.lettersOfNetworkInAll },
   ]
   return (await takeTurn(room, counts)).kind === 'go'
+}
+
+/** Refuses to hash for one link or one person again and again, which would keep everybody else from signing in. */
+export async function mustNotHashOften(room: PeopleRoom, who: string): Promise<void> {
+  const turn = await takeTurn(room, [{ name: `hash ${who}`, free: room.limits.hashings }])
+  if (turn.kind === 'wait') throw new SlowHashBusy('Asked for too often')
 }
 
 /** What the link of a confirmation stands for, to be shown before a password is chosen. */
@@ -118,7 +137,7 @@ export async function confirmSignUp(
   if (!first) return refused('no-such-link')
   const name = nameNow === undefined ? first.ticket.name : readName(nameNow)
   if (name === undefined) return refused('bad-name')
-  const made = await factorOf(room, factor, { email: first.ticket.email, name })
+  const made = await factorOf(room, factor, { email: first.ticket.email, name, link: digestOf(secret) })
   if (made.kind === 'refused') return made
   return settle<SignedIn | Refused>(room, async () => {
     const held = await readTicket(room, secret, 'confirm')
@@ -138,10 +157,15 @@ type Made =
     }
   | Refused
 
-async function factorOf(room: PeopleRoom, factor: FirstFactor, who: { email: string; name: string }): Promise<Made> {
+async function factorOf(
+  room: PeopleRoom,
+  factor: FirstFactor,
+  who: { email: string; name: string; link: string },
+): Promise<Made> {
   if (factor.kind === 'password') {
     const problem: PeopleProblem | undefined = judgePassword(factor.password, who, room.limits)
     if (problem) return refused(problem)
+    await mustNotHashOften(room, who.link)
     const password = await room.slowHash.hash(normalPassword(factor.password))
     return { kind: 'made', id: newId(room.random), factors: { password, passkeys: [] } }
   }

@@ -15,7 +15,14 @@ export type Ticket =
   | { readonly kind: 'passkey-challenge'; readonly challenge: string }
   | RegistrationTicket
   | { readonly kind: 'totp'; readonly person: string; readonly secret: string; readonly tries: number }
-  | { readonly kind: 'recovery'; readonly person: string; readonly epoch: number; readonly tries: number }
+  | {
+      readonly kind: 'recovery'
+      readonly person: string
+      /** Where the link went: it ends with the address. */
+      readonly email: string
+      readonly epoch: number
+      readonly tries: number
+    }
   | { readonly kind: 'recovery-ready'; readonly person: string; readonly begun: number }
   | { readonly kind: 'recovery-cancel'; readonly person: string; readonly begun: number }
   | { readonly kind: 'email'; readonly person: string; readonly email: string; readonly epoch: number }

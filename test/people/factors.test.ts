@@ -179,4 +179,23 @@ describe('a stolen mailbox', () => {
     expect((await world.people.person(session.person))?.email).toBe(email)
     expect(await world.people.sessions.isLive(session.id)).toBe(false)
   })
+
+  it('ends with the mailbox that its links went to, when the account leaves that', async () => {
+    const world = await openWorld()
+    const { session } = await world.signUp(email)
+    await world.people.beginRecovery(email, elsewhere)
+    await world.people.waitForRecovery(await world.link(email, 'recovery'), elsewhere)
+    await world.people.beginRecovery(email, elsewhere)
+    const fresh = await world.link(email, 'recovery')
+    world.clock.at += world.limits.recoveryWaitMs
+    await world.people.beginRecovery(email, elsewhere)
+    const later = await world.link(email, 'recovery')
+    await world.work()
+    const ready = await world.link(email, 'recovery')
+    expect(await world.people.awaitedRecovery(ready)).toMatchObject({ ready: true })
+    await world.people.changeEmail(session.person, 'safe@mail.example', home)
+    await world.people.confirmEmail(await world.link('safe@mail.example', 'confirm-email'), home)
+    for (const link of [ready, later, fresh]) expect(await world.people.awaitedRecovery(link)).toBeUndefined()
+    expect((await world.people.factorsOf(session.person))?.recovery).toBeUndefined()
+  })
 })

@@ -81,3 +81,40 @@ it('refuses any answer of a passkey that was changed, and never fails', async ()
   }
   expect(kindOf(await world.people.addPasskey(session, { ticket, response: good, label: 'x' }, home))).toBe('set-up')
 })
+
+it('writes to so many addresses a day for one network, and leaves no row for the others', async () => {
+  const world = await openWorld()
+  const { lettersOfNetworkInAll: most } = world.limits
+  for (let i = 0; i < most + 20; i++)
+    await world.people.signUp({ email: `victim${i}@mail.example`, name: 'Eve', language: 'en' }, home)
+  expect(await world.sent()).toHaveLength(most)
+  const tickets = await world.store.range({ gte: 'people/ticket/', lt: 'people/ticket0', limit: 1000 })
+  expect(tickets).toHaveLength(most)
+})
+
+it('counts guesses at one account together, in whatever letters its address is written', async () => {
+  const world = await openWorld()
+  await world.signUp('ada@mail.example')
+  const kinds: string[] = []
+  for (const email of ['ada@mail.example', '\uff41da@mail.example', 'a\uff44a@mail.example', 'ADA@mail.example'])
+    for (let i = 0; i < 3; i++) kinds.push(kindOf(await world.people.signIn({ email, password: 'wrong' }, home)))
+  expect(kinds.filter((kind) => kind === 'wrong-proof')).toHaveLength(world.limits.freeFailures)
+})
+
+it('hashes little for one link, however often it is asked to at once', async () => {
+  let hashed = 0
+  const slowHash = {
+    cost: 'none',
+    hash: async () => `hash ${++hashed}`,
+    verify: async () => false,
+    derive: async () => Buffer.alloc(32),
+  }
+  const world = await openWorld({}, { slowHash })
+  await world.people.signUp({ email: 'eve@mail.example', name: 'Eve', language: 'en' }, home)
+  const code = await world.link('eve@mail.example', 'confirm-email')
+  const factor = { kind: 'password', password: 'juniper lantern 92 marmot' } as const
+  const all = Array.from({ length: 40 }, () => world.people.confirmSignUp(code, factor, home).catch(() => undefined))
+  await Promise.all(all)
+  expect(hashed).toBeLessThanOrEqual(world.limits.hashings)
+  expect(hashed).toBeGreaterThan(0)
+})

@@ -40,6 +40,41 @@ describe('an invitation', () => {
     expect(await world.people.records.of(other)).toEqual([])
   })
 
+  it('of somebody whose time was over begins anew, so that old grants stay over', async () => {
+    const { world, one, other, record } = await two()
+    await share(world, one, other, record, { ...reader, until: world.clock.at + 1000 })
+    const first = (await world.people.records.membership(other, record))?.since ?? 0
+    world.clock.at += 3_600_000
+    expect(await world.people.records.membership(other, record)).toBeUndefined()
+    await share(world, one, other, record, reader)
+    expect((await world.people.records.membership(other, record))?.since).toBeGreaterThan(first)
+  })
+
+  it('leaves a custodian no end, whoever the record turns out to be about', async () => {
+    const { world, one, other, record } = await two()
+    await share(world, one, other, record, custodian)
+    const until = world.clock.at + 1000
+    await share(world, one, other, record, { ...reader, until, subject: true })
+    expect(await world.people.records.membership(other, record)).toMatchObject({ custodian: true })
+    expect(await world.people.records.membership(other, record)).not.toHaveProperty('until')
+  })
+
+  it('is not sent on and on: to one address, and by one person, so many in a day', async () => {
+    const { world, one, record } = await two()
+    const { lettersOfAddress, invitationsOfPerson } = world.limits
+    const again = async (email: string) => {
+      const made = await world.people.invite(one, record, { ...reader, email })
+      if (made.kind === 'invited') await world.people.withdrawInvitation(one, record, made.id)
+      return made.kind
+    }
+    const same: string[] = []
+    for (let i = 0; i < lettersOfAddress + 5; i++) same.push(await again('victim@mail.example'))
+    expect(same.filter((kind) => kind === 'invited')).toHaveLength(lettersOfAddress)
+    const others: string[] = []
+    for (let i = 0; i < invitationsOfPerson; i++) others.push(await again(`victim${i}@mail.example`))
+    expect(others.filter((kind) => kind === 'invited')).toHaveLength(invitationsOfPerson - lettersOfAddress)
+  })
+
   it('with a PIN gives three tries for ever, however many come at once', async () => {
     const { world, one, other, record } = await two()
     await world.people.invite(one, record, { ...reader, pin: '2468' })
