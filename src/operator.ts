@@ -150,9 +150,10 @@ export function operatorOf(house: Omit<House, 'close'>, place: Place): Operator 
     queues: queuesOf(house, place.config, place.nudge),
     audit: {
       ...openAuditReport(store),
-      async verify() {
-        const verdict = await verifyChain(store)
-        return verdict.kind === 'whole' ? { kind: 'intact', entries: verdict.head.sequence } : verdict
+      async verify(known = []) {
+        const verdict = await verifyChain(store, { known })
+        if (verdict.kind !== 'whole') return verdict
+        return { kind: 'intact', entries: verdict.head.sequence, head: verdict.head }
       },
     },
     pki: {

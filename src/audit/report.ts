@@ -1,4 +1,11 @@
-import type { AuditEntry, AuditField, AuditPage, AuditQuery, AuditReport } from '../ports/audit.js'
+import {
+  type AuditEntry,
+  type AuditField,
+  type AuditPage,
+  type AuditQuery,
+  type AuditReport,
+  auditSubjects,
+} from '../ports/audit.js'
 import type { Store } from '../ports/store.js'
 import { readAudit } from './audit.js'
 
@@ -84,9 +91,15 @@ function isNamed(word: string, wanted: string): boolean {
 }
 
 function compared(a: Told, b: Told, field: AuditField): number {
-  const [one, other] = [a[field] ?? '', b[field] ?? '']
+  const [one, other] = [datumOf(a, field), datumOf(b, field)]
   if (one === other) return a.sequence - b.sequence
   return one < other ? -1 : 1
+}
+
+/** Empty where an entry has none: those come first. */
+function datumOf(entry: Told, field: AuditField): string | number {
+  const named = auditSubjects.find((one) => one === field)
+  return (named === undefined ? entry[field as keyof AuditEntry & AuditField] : entry.subject[named]) ?? ''
 }
 
 /** The last sequence number before which every entry is older than `at`, found by halving; 0 at the beginning. */

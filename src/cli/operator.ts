@@ -29,8 +29,8 @@ export interface Operator {
   /** Programs that are told of events. */
   readonly webhooks: WebhookDesk
   readonly audit: AuditReport & {
-    /** Walks the whole chain of the audit log. */
-    verify(): Promise<ChainVerdict>
+    /** Walks the whole chain of the audit log, which must contain the heads that are known. */
+    verify(known?: readonly AuditHead[]): Promise<ChainVerdict>
   }
   readonly pki: OperatorPki
   /** Loading of trust bundles; what is kept of them is in the directory. */
@@ -142,7 +142,7 @@ export type RestoreOutcome =
   | { readonly kind: 'refused'; readonly detail: string }
 
 export type ChainVerdict =
-  | { readonly kind: 'intact'; readonly entries: number }
+  | { readonly kind: 'intact'; readonly entries: number; readonly head: AuditHead }
   | { readonly kind: 'broken'; readonly sequence: number; readonly detail: string }
 
 /** The file formats of certification authorities. */

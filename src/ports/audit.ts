@@ -19,8 +19,11 @@ export interface Audit {
   }
 }
 
-/** By what a report of the audit log is sorted. */
-export const auditFields = ['at', 'action', 'actor', 'outcome', 'reason'] as const
+/** Ids of the subject that reports are sorted by: the patient's record, the message, where it came from. */
+export const auditSubjects = ['record', 'message', 'client'] as const
+
+/** By what a report of the audit log is sorted: each datum that an entry has (45 CFR 170.210(e)(1)). */
+export const auditFields = ['at', 'action', 'actor', 'outcome', 'reason', ...auditSubjects] as const
 export type AuditField = (typeof auditFields)[number]
 
 export interface AuditQuery {

@@ -14,7 +14,10 @@ async function log(entries: number, limits: Partial<typeof reportLimits> = {}) {
     const outcome = index % 5 === 0 ? 'refused' : 'success'
     const actor = `token:${'abc'[index % 3]}`
     const action = index % 2 ? 'api.item.read' : 'message.delivered'
-    const subject = { record: `r${index % 4}` }
+    const subject = {
+      record: `r${index % 4}`,
+      ...(index % 2 ? { message: `m${index}`, client: `10.0.0.${index}` } : {}),
+    }
     const entry = { at: index * minute, action, actor, subject, outcome, ...(outcome === 'refused' && { reason: 'x' }) }
     await store.commit({ append: [audit.entry(entry as Parameters<typeof audit.entry>[0])] })
   }
@@ -45,7 +48,8 @@ it('finds by who, what, to what and how it ended', async () => {
 
 it.each(auditFields.map((field) => [field] as const))('sorts by %s, both ways', async (field: AuditField) => {
   const report = await log(30)
-  const of = (entries: readonly object[]) => entries.map((entry) => (entry as Record<string, unknown>)[field] ?? '')
+  const of = (entries: readonly { readonly subject: Readonly<Record<string, string>> }[]) =>
+    entries.map((entry) => (entry as unknown as Record<string, unknown>)[field] ?? entry.subject[field] ?? '')
   const up = of((await report({ sort: field, descending: false })).entries)
   const down = of((await report({ sort: field, descending: true })).entries)
   expect(up).toEqual([...up].sort((a, b) => ((a as string) < (b as string) ? -1 : a === b ? 0 : 1)))

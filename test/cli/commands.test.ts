@@ -349,7 +349,16 @@ describe('messages', () => {
 
   it('verifies the audit log, and says where it is broken', async () => {
     const { run, operator } = await refusedMessage()
-    expect((await run('audit', 'verify')).out).toMatch(/^Intact: [1-9]\d* entries\.$/m)
+    expect((await run('audit', 'verify')).out).toMatch(/^Intact: [1-9]\d* entries, head [1-9]\d*:[0-9a-f]{64}\.$/m)
+    const [, entries = '', link = ''] = /(\d+):([0-9a-f]{64})/.exec((await run('audit', 'verify')).out) ?? []
+    const known = (head: string) => run('audit', 'verify', '--known-head', head)
+    expect((await known(`${entries}:${link}`)).code).toBe(0)
+    expect(await known(`${Number(entries) + 1}:${link}`)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/ends before/),
+    })
+    expect((await known(`${entries}:${'0'.repeat(64)}`)).code).toBe(1)
+    expect((await known('head')).code).toBe(2)
     Object.assign(operator.audit, { verify: async () => ({ kind: 'broken', sequence: 7, detail: 'link differs' }) })
     expect(await run('audit', 'verify')).toMatchObject({ code: 1, err: 'Broken at entry 7: link differs\n' })
   })

@@ -4,6 +4,7 @@ import { actOnGateway, type Session, sayDone } from '../command.js'
 import { CommandFailed, exitCodes } from '../operator.js'
 import { printRows } from '../table.js'
 import { count } from './trail.js'
+import { headOf, wordsOf } from './upkeep.js'
 
 interface ListOptions {
   readonly from?: string
@@ -47,12 +48,21 @@ export function auditCommands(program: Command, session: Session): void {
     },
   )
 
-  actOnGateway(
-    audit.command('verify').description('walk the whole chain: a changed, missing or added entry breaks it'),
+  actOnGateway<{ readonly knownHead?: readonly string[] }>(
+    audit
+      .command('verify')
+      .description('walk the whole chain: a changed, missing or added entry breaks it')
+      .option(
+        '--known-head <sequence:link...>',
+        'heads that were written down: without one, entries cut off at the end are not missed',
+      ),
     session,
-    async ({ audit }, context, options) => {
-      const verdict = await audit.verify()
-      if (verdict.kind === 'intact') return sayDone(context, options, `Intact: ${verdict.entries} entries.`, verdict)
+    async ({ audit }, context, { knownHead = [], ...options }) => {
+      const verdict = await audit.verify(knownHead.map(headOf))
+      if (verdict.kind === 'intact') {
+        const facts = { ...verdict, head: wordsOf(verdict.head) }
+        return sayDone(context, options, `Intact: ${verdict.entries} entries, head ${facts.head}.`, facts)
+      }
       context.printError(`Broken at entry ${verdict.sequence}: ${verdict.detail}\n`)
       if (options.json) context.print(`${JSON.stringify(verdict)}\n`)
       return exitCodes.refused

@@ -55,14 +55,16 @@ function verifyCommand(program: Command, session: Session): void {
 /** More than anybody reads; all are counted. */
 const shownFindings = 10_000
 
-function headOf(text: string): AuditHead {
+/** Reads a head that was written down. Throws a usage error for what is none. */
+export function headOf(text: string): AuditHead {
   const [, sequence, link] = /^(\d{1,15}):([0-9a-f]{64})$/.exec(text) ?? []
   if (sequence === undefined || link === undefined)
     throw new CommandFailed('--known-head is a sequence number, a colon and 64 hex digits', exitCodes.usage)
   return { sequence: Number(sequence), link }
 }
 
-const wordsOf = ({ sequence, link }: AuditHead) => `${sequence}:${link}`
+/** A head as it is written down. */
+export const wordsOf = ({ sequence, link }: AuditHead) => `${sequence}:${link}`
 
 function backupCommand(program: Command, session: Session): void {
   actOnGateway<{ readonly to: string }>(
