@@ -131,7 +131,8 @@ export function openSessions(
       const held = await live(idOf(digest))
       if (!held || !isSame(held.value.digest, digest)) return undefined
       const now = clock.now()
-      if (now - held.value.seenAt >= limits.touchMs) {
+      // Often enough that nobody who goes on working seems to rest, however short the idle time.
+      if (now - held.value.seenAt >= Math.min(limits.touchMs, limits.idleMs / 4)) {
         const put = [await sealed(room, sessionOwner, held.is.key, { ...held.value, seenAt: now })]
         // Lost where another request touched it, or it was ended: the first is as good, the second holds.
         const touched = await store.commit({ require: [held.is], put })

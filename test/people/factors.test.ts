@@ -92,6 +92,17 @@ describe('a passkey', () => {
 })
 
 describe('a session', () => {
+  it('go on for whoever works, however short the idle time is', async () => {
+    const world = await openWorld({ limits: { idleMs: 3000 } })
+    const { secret } = await world.signUp('ida@mail.example')
+    for (let turn = 0; turn < 5; turn++) {
+      world.clock.at += 2000
+      expect(await world.people.sessions.current(secret)).toBeDefined()
+    }
+    world.clock.at += 3000
+    expect(await world.people.sessions.current(secret)).toBeUndefined()
+  })
+
   it('ends when it is idle, when it is old, and with another password', async () => {
     const world = await openWorld()
     const { secret, session } = await world.withTotp(email)
