@@ -94,8 +94,9 @@ function memberRoutes(app: FastifyInstance, ports: ApiPorts): void {
   route(app, ports, {
     ...{ ...shared, method: 'GET', path: `${one}/sharing`, action: 'sharing.read' },
     ...{ params: recordParams, answers: sharingSchema, summary: 'Who has a record, and what is kept from whom' },
-    async handle({ caller, params: { recordId } }) {
+    async handle({ caller, params: { recordId }, subject }) {
       const { house, person } = selfOf(ports, caller)
+      subject['record'] = recordId
       const view = await house.sharingOf(person, recordId)
       if (!view) throw new Problem('not-found')
       const { ofAge, members, privacy, ...more } = view
@@ -113,8 +114,9 @@ function memberRoutes(app: FastifyInstance, ports: ApiPorts): void {
     ...{ ...shared, method: 'PUT', path: `${one}/privacy`, action: 'sharing.privacy', params: recordParams },
     ...{ body: privacyBody, answers: doneSchema },
     summary: 'What is kept from others while whom the record is about is an adolescent',
-    handle: ({ caller, params: { recordId }, body }) => {
+    handle: ({ caller, params: { recordId }, body, subject }) => {
       const { house, person } = selfOf(ports, caller)
+      subject['record'] = recordId
       return told(house.setPrivacy(person, recordId, body))
     },
   })
@@ -122,16 +124,18 @@ function memberRoutes(app: FastifyInstance, ports: ApiPorts): void {
     ...{ ...shared, method: 'POST', path: `${one}/guardian`, action: 'sharing.guardian', params: recordParams },
     ...{ answers: doneSchema, completes: true },
     summary: 'Declare guardianship of an adult without an account',
-    handle: ({ caller, params: { recordId } }) => {
+    handle: ({ caller, params: { recordId }, subject }) => {
       const { house, person } = selfOf(ports, caller)
+      subject['record'] = recordId
       return told(house.declareGuardian(person, recordId))
     },
   })
   route(app, ports, {
     ...{ ...shared, method: 'DELETE', path: `${one}/members/:person`, action: 'sharing.remove', params: memberParams },
     ...{ answers: doneSchema, summary: 'End the access of a member at once, or leave; the last custodian cannot' },
-    handle: ({ caller, params: { recordId, person: other } }) => {
+    handle: ({ caller, params: { recordId, person: other }, subject }) => {
       const { house, person } = selfOf(ports, caller)
+      subject['record'] = recordId
       return told(house.removeMember(person, recordId, other))
     },
   })
@@ -139,8 +143,9 @@ function memberRoutes(app: FastifyInstance, ports: ApiPorts): void {
     ...{ ...shared, method: 'POST', path: `${one}/members/:person/confirm`, action: 'sharing.confirm' },
     ...{ params: memberParams, answers: doneSchema, completes: true },
     summary: 'The adult whom the record is about lets a custodian go on',
-    handle: ({ caller, params: { recordId, person: other } }) => {
+    handle: ({ caller, params: { recordId, person: other }, subject }) => {
       const { house, person } = selfOf(ports, caller)
+      subject['record'] = recordId
       return told(house.confirmCustodian(person, recordId, other))
     },
   })
@@ -150,8 +155,9 @@ function invitationRoutes(app: FastifyInstance, ports: ApiPorts): void {
   route(app, ports, {
     ...{ ...shared, method: 'GET', path: `${one}/invitations`, action: 'sharing.invitations' },
     ...{ params: recordParams, answers: invitationsSchema, summary: 'Invitations of a record, newest first' },
-    async handle({ caller, params: { recordId } }) {
+    async handle({ caller, params: { recordId }, subject }) {
       const { house, person } = selfOf(ports, caller)
+      subject['record'] = recordId
       const found = await house.listInvitations(person, recordId)
       if ('kind' in found) return settled(found)
       return { invitations: found.map(invitationView) }
@@ -161,8 +167,9 @@ function invitationRoutes(app: FastifyInstance, ports: ApiPorts): void {
     ...{ ...shared, method: 'POST', path: `${one}/invitations`, action: 'sharing.invite', params: recordParams },
     ...{ body: invitationBody, answers: invitedSchema, creates: true },
     summary: 'Invite somebody by mail; only a custodian does',
-    async handle({ caller, params: { recordId }, body, reply }) {
+    async handle({ caller, params: { recordId }, body, reply, subject }) {
       const { house, person } = selfOf(ports, caller)
+      subject['record'] = recordId
       const { until, rules, ...more } = body
       const wanted = { ...defined(more), rules: rules.map(defined), ...(until && { until: Date.parse(until) }) }
       const { id } = await told(house.invite(person, recordId, wanted))
@@ -173,8 +180,9 @@ function invitationRoutes(app: FastifyInstance, ports: ApiPorts): void {
   route(app, ports, {
     ...{ ...shared, method: 'DELETE', path: `${one}/invitations/:id`, action: 'sharing.withdraw' },
     ...{ params: invitationParams, answers: doneSchema, summary: 'Take an invitation back' },
-    handle: ({ caller, params: { recordId, id } }) => {
+    handle: ({ caller, params: { recordId, id }, subject }) => {
       const { house, person } = selfOf(ports, caller)
+      subject['record'] = recordId
       return told(house.withdrawInvitation(person, recordId, id))
     },
   })
