@@ -7,7 +7,7 @@ import type { PostOutcome } from '../ports/webhooks.js'
 import type { Clock, Random } from '../ports/world.js'
 import { waitAfter } from './schedule.js'
 import { readEndpoint } from './webhook-endpoint.js'
-import { openWebhookLine } from './webhook-post.js'
+import { type Outward, openWebhookLine, webhookPostLimits } from './webhook-post.js'
 
 export const appWebhookLimits = {
   /** Applications told at once: one that does not answer holds a place for ten seconds. */
@@ -33,6 +33,8 @@ export interface AppWebhookOptions {
   webhook(app: string): Promise<{ readonly url: string; readonly secret: string } | undefined>
   /** Certificates of authorities that may vouch for the endpoints, in PEM; those of the system where absent. */
   readonly ca?: string
+  /** Keeps notices out of the operator's own network: their places are chosen by the makers of applications. */
+  readonly outward: Outward
   readonly limits?: Partial<typeof appWebhookLimits>
 }
 
@@ -81,7 +83,7 @@ async function tell(options: AppWebhookOptions, limits: typeof appWebhookLimits,
 }
 
 async function post(
-  { clock, ca }: AppWebhookOptions,
+  { clock, ca, outward }: AppWebhookOptions,
   { app, url, secret }: { readonly app: string; readonly url: string; readonly secret: string },
   id: string,
   { type, at, data }: { readonly type: string; readonly at: number; readonly data: object },
@@ -90,7 +92,7 @@ async function post(
   if (read.kind === 'refused') return { kind: 'failed', detail: read.detail }
   const timestamp = new Date(at).toISOString()
   const body = Buffer.from(JSON.stringify({ type, timestamp, data: { id, at: timestamp, ...data } }))
-  const line = openWebhookLine(read.endpoint)
+  const line = openWebhookLine(read.endpoint, webhookPostLimits, outward)
   try {
     return await line.post({ id, body }, clock.now())
   } finally {

@@ -1,5 +1,6 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import type { LookupFunction } from 'node:net'
 import type { PostOutcome } from '../ports/webhooks.js'
 import { signatureHeaders, type WebhookEndpoint, type WebhookMessage } from './webhook-endpoint.js'
 
@@ -23,8 +24,18 @@ export interface WebhookLine {
   close(): void
 }
 
-/** Opens the line to an endpoint. One socket: deliveries come one after the other. Redirects are not followed. */
-export function openWebhookLine(endpoint: WebhookEndpoint, limits = webhookPostLimits): WebhookLine {
+/** Which places deliveries may go to, where somebody else than the operator chose them. */
+export interface Outward {
+  /** Fails for names at addresses that are out of bounds; the address that it answers is the one connected to. */
+  readonly lookup: LookupFunction
+  isBarred(hostname: string): boolean
+}
+
+/**
+ * Opens the line to an endpoint. One socket: deliveries come one after the other. Redirects are not followed. Without
+ * `outward` it goes wherever the endpoint is.
+ */
+export function openWebhookLine(endpoint: WebhookEndpoint, limits = webhookPostLimits, outward?: Outward): WebhookLine {
   const secure = endpoint.url.protocol === 'https:'
   const kept = { keepAlive: true, maxSockets: 1 }
   const tls = { rejectUnauthorized: true, minVersion: 'TLSv1.2' as const, ...(endpoint.ca && { ca: endpoint.ca }) }
@@ -35,6 +46,7 @@ export function openWebhookLine(endpoint: WebhookEndpoint, limits = webhookPostL
       const request: ClientRequest = (secure ? httpsRequest : httpRequest)(endpoint.url, {
         method: 'POST',
         ...{ agent, signal, maxHeaderSize: limits.headerBytes },
+        ...(outward && { lookup: outward.lookup }),
         headers: {
           ...signatureHeaders(message, endpoint.secrets, now),
           'content-type': 'application/json',
@@ -66,6 +78,7 @@ export function openWebhookLine(endpoint: WebhookEndpoint, limits = webhookPostL
 
   return {
     async post(message, now, given) {
+      if (outward?.isBarred(endpoint.url.hostname)) return { kind: 'failed', detail: 'not at a public address' }
       const timeout = AbortSignal.timeout(limits.timeoutMs)
       const signal = given ? AbortSignal.any([given, timeout]) : timeout
       for (let round = 0; round < 2; round++) {

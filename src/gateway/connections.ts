@@ -17,9 +17,11 @@ import { openNewcomers } from '../pipeline/newuser.js'
 import { newcomerRules } from '../pipeline/newuser-rules.js'
 import { type NoticeFacts, openNotices } from '../pipeline/notices.js'
 import type { Steps } from '../pipeline/steps.js'
+import { readThings } from '../pipeline/things.js'
 import type { Letters } from '../ports/letters.js'
 import type { AuthoredItem } from '../record/item.js'
 import { openUploads } from '../record/uploads.js'
+import { outward } from '../resolve/fetch.js'
 import { every, type Parts } from './parts.js'
 import type { Society } from './people.js'
 
@@ -64,12 +66,16 @@ export async function startConnections(parts: Parts, society: Society, steps: St
     ...{ ...common, requests, packages, record },
     held: (id) => people.records.get(id),
     items: itemsOf,
+    things: readThings,
     nameOf: async (app) => (await apps.get(app))?.name,
   })
   const uploads = openUploads({ ...common, usedBytes: async (id) => (await record.usage(id)).bytes })
   const links = openLinks({ ...common, indexKey: await house.indexKey('links'), base: origin })
 
-  const webhooks = startAppWebhooks({ ...common, log, metrics, webhook: (app) => apps.webhook(app) })
+  const webhooks = startAppWebhooks({
+    ...{ ...common, log, metrics, webhook: (app) => apps.webhook(app) },
+    outward: outward({ allowPrivate: config.fetch.allowPrivateAddresses }),
+  })
   closers.push((graceMs) => webhooks.stop(graceMs))
   every(parts, sweepEveryMs, 'connections.not-swept', async () => {
     await requests.sweep(sweptAtOnce)

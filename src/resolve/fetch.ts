@@ -259,6 +259,19 @@ function guardedLookup(rules: FetchRules): LookupFunction {
   }
 }
 
+/** Where a request that somebody else chose the place of may go: for senders of their own. */
+export function outward({ allowPrivate, lookup }: Partial<Pick<FetchRules, 'allowPrivate' | 'lookup'>> = {}) {
+  const rules = { ...fetchRules, ...(allowPrivate !== undefined && { allowPrivate }), ...(lookup && { lookup }) }
+  return {
+    lookup: guardedLookup(rules),
+    /** A host that is an address already is never looked up. */
+    isBarred(hostname: string): boolean {
+      const host = hostname.replace(/^\[|\]$/g, '')
+      return isIP(host) !== 0 && !rules.allowPrivate && !isPublicAddress(host)
+    },
+  }
+}
+
 const special = new BlockList()
 for (const [network, prefix] of [
   ['0.0.0.0', 8],

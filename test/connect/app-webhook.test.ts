@@ -6,6 +6,7 @@ import { openAppEvents } from '../../src/connect/app-events.js'
 import { startAppWebhooks } from '../../src/delivery/app-webhook.js'
 import { openMetrics } from '../../src/observe/metrics.js'
 import type { AppEvents } from '../../src/ports/app-events.js'
+import { outward } from '../../src/resolve/fetch.js'
 import { auditOf, openRoom } from '../spool/room.js'
 
 const closers: (() => Promise<unknown>)[] = []
@@ -17,7 +18,7 @@ const secret = `whsec_${Buffer.alloc(32, 5).toString('base64')}`
 const event: Parameters<AppEvents['event']>[1] = { type: 'connect.authorized', at: 0, data: { request: 'r1' } }
 
 /** An endpoint that answers as it is told, and a worker that tells it. */
-async function openEndpoint(answers: readonly number[]) {
+async function openEndpoint(answers: readonly number[], allowPrivate = true, host = '127.0.0.1') {
   const room = await openRoom()
   const got: { readonly headers: Record<string, unknown>; readonly body: string }[] = []
   const server = createServer((request, response) => {
@@ -30,11 +31,17 @@ async function openEndpoint(answers: readonly number[]) {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   closers.push(() => new Promise((resolve) => server.close(resolve)))
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`
+  const url = `http://${host}:${(server.address() as AddressInfo).port}/hook`
   const webhook = async (app: string) => (app === 'app-1' ? { url, secret } : undefined)
   const events = openAppEvents({ apps: { webhook } })
   const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined }
-  const work = startAppWebhooks({ ...room, webhook, log: quiet, metrics: openMetrics({ process: false }) })
+  const work = startAppWebhooks({
+    ...room,
+    webhook,
+    log: quiet,
+    metrics: openMetrics({ process: false }),
+    outward: outward({ allowPrivate }),
+  })
   closers.push(() => work.stop(100))
   const told = async (app: string, once: string) => {
     const at = room.clock.now()
@@ -74,6 +81,13 @@ describe('an application', () => {
     await told('app-1', 'two')
     await until(async () => got.length === 3 && (await waiting()) === 0)
     expect((await auditOf(store)).map(({ reason }) => reason)).toEqual(['webhook-gone'])
+  })
+
+  it.each(['127.0.0.1', 'localhost'])('is not told at %s, inside our own network', async (host) => {
+    const { got, told, until, store } = await openEndpoint([], false, host)
+    await told('app-1', 'one')
+    await until(async () => (await store.jobs('app-events', 10)).some(({ attempt, held }) => attempt > 0 && !held))
+    expect(got).toEqual([])
   })
 
   it('has nothing waiting for it where it has no webhook', async () => {
