@@ -58,7 +58,8 @@ export async function openWeb(
     }
   })
   const { records } = people
-  const pages = mountPages({ sessions: people.sessions, clock, log }, { origin, house: service }, [
+  const seen = { sessions: people.sessions, clock, log, trace: { store, audit } }
+  const pages = mountPages(seen, { origin, house: service }, [
     signUpPages(people),
     signInPages(people),
     recoveryPages(people),

@@ -3,6 +3,8 @@ import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { isSameOrigin, readCookie, writeCookie } from '../people/cookies.js'
 import type { Session, Sessions } from '../people/people.js'
+import type { Audit } from '../ports/audit.js'
+import type { Store } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import { type Form, formOf } from './form.js'
 import { message, type PageParts, sendPage } from './layout.js'
@@ -55,6 +57,8 @@ export interface PageOptions {
 export interface PagePorts {
   readonly sessions: Pick<Sessions, 'current'>
   readonly clock: Clock
+  /** Where looking at a record's pages is told of, as the API tells of the same. */
+  readonly trace?: { readonly store: Pick<Store, 'commit'>; readonly audit: Audit }
   readonly log: { error(event: string, fields: Readonly<Record<string, string>>): void }
 }
 
@@ -149,6 +153,7 @@ function kitOf(app: FastifyInstance, ports: PagePorts, options: PageOptions): Pa
         const { cookie = '' } = request.headers
         const asked = { visit: visit as VisitFor<N>, params, query: formOf(request.query), form, cookie }
         const answer = await handler(asked)
+        if (method === 'GET' && needs === 'person') await traced(ports, visit, url, params['record'], request.id)
         if (answer.cookies) reply.header('set-cookie', [...answer.cookies])
         if ('redirect' in answer) return reply.redirect(answer.redirect, 303)
         return sendPage(reply, answer, frameOf(options, visit))
@@ -160,6 +165,21 @@ function kitOf(app: FastifyInstance, ports: PagePorts, options: PageOptions): Pa
     get: (path, needs, handler) => add('GET', path, needs, handler),
     post: (path, needs, handler) => add('POST', path, needs, handler),
   }
+}
+
+/** What somebody looked at, durable before it leaves: what cannot be told of is not shown (45 CFR 170.315(d)(2)). */
+async function traced(
+  { trace, clock }: PagePorts,
+  { session, address }: Visit,
+  page: string,
+  record: string | undefined,
+  request: string,
+): Promise<void> {
+  if (!trace || !session) return
+  const subject = { page, ...(record !== undefined && { record }), client: address, request }
+  const actor = `person:${session.person}`
+  const entry = { at: clock.now(), action: 'page.view', actor, subject, outcome: 'success' } as const
+  await trace.store.commit({ append: [trace.audit.entry(entry)] })
 }
 
 /** Who is there. A visitor without a session gets a cookie that forms are bound to, so that nobody can sign him in unseen. */

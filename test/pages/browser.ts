@@ -15,6 +15,7 @@ export async function openPages(world: World) {
     sessions: world.people.sessions,
     clock: world.clock,
     log: { error: (event: string) => void errors.push(event) },
+    trace: world,
   }
   const pages = [signUpPages, signInPages, recoveryPages, accountPages, recordPages, sharingPages]
   await app.register(

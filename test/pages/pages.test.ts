@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { localPath } from '../../src/pages/session.js'
+import { StoreFailed } from '../../src/ports/store.js'
 import { codeAt, goodPassword, openWorld } from '../people/world.js'
 import { openPages } from './browser.js'
 
@@ -135,4 +136,24 @@ describe('every page', () => {
     }
     expect(localPath('/records/1?x=y')).toBe('/records/1?x=y')
   })
+})
+
+it('tells the audit log who looked at which pages of which record, and shows nothing where it cannot', async () => {
+  const world = await openWorld({ secondFactor: 'offered' })
+  const { secret, session } = await world.signUp('eve@mail.example')
+  const record = await world.record(session.person)
+  const { browser } = await openPages(world)
+  const eve = browser()
+  eve.cookies.set('__Host-session', secret)
+  await eve.get(`/records/${record}/sharing`)
+  const log = (await world.store.log('audit', 1, 1000)).map(({ value }) => JSON.parse(Buffer.from(value).toString()))
+  const subject = { record, page: '/records/:record/sharing', client: '192.0.2.1' }
+  expect(log.at(-1)).toMatchObject({ action: 'page.view', actor: `person:${session.person}`, subject })
+
+  const broken = { commit: () => Promise.reject(new StoreFailed('full')) }
+  const { browser: dark } = await openPages({ ...world, store: { ...world.store, ...broken } })
+  const same = dark()
+  same.cookies.set('__Host-session', secret)
+  expect((await same.get(`/records/${record}/sharing`)).statusCode).toBe(503)
+  expect(same.body).not.toContain('Anna')
 })
