@@ -33,9 +33,9 @@ export interface OpenSsl {
   /** Signs an RFC 5322 message wrapped as message/rfc822 (RFC 8551 §3.1): multipart/signed, CRLF throughout. */
   sign(message: string, signer: Credentials): Promise<Buffer>
   /** Encrypts an entity to a certificate: the application/pkcs7-mime entity with its MIME header. */
-  encrypt(entity: Uint8Array, recipient: Credentials): Promise<Buffer>
+  encrypt(entity: Uint8Array, recipient: Pick<Credentials, 'certificatePath'>): Promise<Buffer>
   /** Decrypts a whole message and verifies what is inside against the authority; answers the signed entity. Rejects when either fails. */
-  openNotice(wire: Uint8Array, recipient: Credentials, authority: Credentials): Promise<string>
+  openNotice(wire: Uint8Array, recipient: Credentials, authority: Pick<Credentials, 'certificatePath'>): Promise<string>
 }
 
 /**

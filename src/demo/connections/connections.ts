@@ -1,3 +1,7 @@
+import { directJourney } from './direct.js'
+import { dropOffJourney } from './drop-off.js'
+import { mobileAppJourney } from './mobile-app.js'
+import { patientConnectJourney } from './patient-connect.js'
 import { type Step, stepsOf } from './steps.js'
 import { webAppJourney } from './web-app.js'
 import { openWorld, password, type World } from './world.js'
@@ -10,7 +14,13 @@ export interface Journey {
   run(world: World, step: Step): Promise<void>
 }
 
-export const journeys: readonly Journey[] = [{ title: 'A web application (SMART App Launch)', run: webAppJourney }]
+export const journeys: readonly Journey[] = [
+  { title: 'A web application (SMART App Launch)', run: webAppJourney },
+  { title: 'A clinic without a page of its own (Patient Connect)', run: patientConnectJourney },
+  { title: 'Documents left under a code (drop-off and pick-up)', run: dropOffJourney },
+  { title: 'An app on two devices (dynamic registration, DPoP)', run: mobileAppJourney },
+  { title: 'An address for the patient (Direct)', run: directJourney },
+]
 
 /**
  * Tells every journey against a gateway on loopback, one after the other; a journey that fails is told with its step, and

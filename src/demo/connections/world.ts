@@ -1,8 +1,10 @@
+import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { runCommand } from '../../cli/program.js'
 import type { Config } from '../../config/settings.js'
 import type { AccessRule, Permission, RuleSets } from '../../direct/access.js'
+import type { DirectAddress } from '../../direct/address.js'
 import type { RecordItemType } from '../../direct/clinical.js'
 import type { House } from '../../house.js'
 import { openOperator } from '../../operator.js'
@@ -42,6 +44,8 @@ export interface World extends Applications {
   readonly provider: Credentials
   /** File of the certificate that vouches for this gateway's addresses. */
   readonly authorityPath: string
+  /** File of the certificate of one of our addresses, as directories outside would tell it; undefined where there is none yet. */
+  published(address: DirectAddress): Promise<string | undefined>
   newBrowser(): Browser
   close(): Promise<void>
 }
@@ -76,11 +80,18 @@ export async function openWorld(folder: string): Promise<World> {
     throw error
   }
   must(applications !== undefined, 'the gateway was not furnished')
-  const { gateway } = opened
+  const { gateway, house } = opened
   const origin = gateway.httpUrl.replace('127.0.0.1', 'localhost')
   return {
     ...{ ...applications, origin, openssl, provider, authorityPath, smtpPort: gateway.smtpPort },
     letters: lettersIn(mail.received),
+    async published(address) {
+      const certificate = (await house.directory.keys.list(address)).find(({ retired }) => !retired)?.certificate
+      if (!certificate) return undefined
+      const path = join(folder, `${address}.pem`)
+      writeFileSync(path, new X509Certificate(certificate).toString())
+      return path
+    },
     newBrowser: () => openBrowser(origin),
     async close() {
       await opened.close()
