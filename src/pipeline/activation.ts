@@ -172,7 +172,10 @@ export function openActivation(ports: ActivationPorts, settings: ActivationSetti
     async prepare() {
       for (const domain of await domains()) {
         const address = `${newcomerName}@${domain}` as DirectAddress
-        await store.commit({ enqueue: [firstCertificateJob(address, clock.now())] })
+        const known = await directory.keys.list(address)
+        if (known.some(({ retired }) => !retired)) continue
+        // Due at once: nobody waits at a page and asks himself.
+        await store.commit({ enqueue: [firstCertificateJob(address, clock.now(), 0)] })
       }
     },
   }

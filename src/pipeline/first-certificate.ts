@@ -19,9 +19,13 @@ export const firstCertificateLimits = {
 }
 
 /** The job that gets an address its first certificate; put in the queue in the commit that makes the address. */
-export function firstCertificateJob(owner: DirectAddress, at: number): NewJob {
+export function firstCertificateJob(
+  owner: DirectAddress,
+  at: number,
+  afterMs: number = firstCertificateLimits.afterMs,
+): NewJob {
   const payload = Buffer.from(JSON.stringify({ kind: 'first', owner }))
-  return { queue: certificateQueue, id: `first ${owner}`, dueAt: at + firstCertificateLimits.afterMs, payload }
+  return { queue: certificateQueue, id: `first ${owner}`, dueAt: at + afterMs, payload }
 }
 
 /**

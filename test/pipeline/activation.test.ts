@@ -163,9 +163,12 @@ it('tells one caller of so many names and no more, and goes on for others', asyn
   expect(await ask('person:1')).toBe('none')
 })
 
-it('gets a certificate for newcomers of every open domain', async () => {
+it('gets a certificate for newcomers of every open domain, at once and once', async () => {
   const { activation, directory, work, clock } = await open()
   await activation.prepare()
+  await activation.prepare()
+  await work()
+  expect(await directory.keys.list(at('newuser'))).toHaveLength(1)
   await activation.prepare()
   clock.advance(61_000)
   await work()
