@@ -72,9 +72,15 @@ export const packageSchema = z.object({
   attemptsLeft: z.int(),
   createdAt: z.iso.datetime(),
   expiresAt: z.iso.datetime(),
-  endedAt: z.iso.datetime().exactOptional(),
+  endedAt: z.iso.datetime().exactOptional().describe('The receipt, where it is `claimed`'),
+  healthvaultStatus: z.int().exactOptional().describe('What HealthVault answers for a code in this state'),
 })
-export const createdPackageSchema = z.object({ package: packageSchema, code: z.string() })
+export const createdPackageSchema = z.object({
+  package: packageSchema,
+  code: z.string().describe('Shown now and never again'),
+  url: z.string().exactOptional().describe('Where it is entered'),
+  sheet: z.string().exactOptional().describe('A page to print, as HTML'),
+})
 export const packagesSchema = z.object({ packages: z.array(packageSchema), next: z.string().exactOptional() })
 export const packagesQuery = z.strictObject({
   externalId: text.optional(),

@@ -75,7 +75,7 @@ export interface ApiPorts {
   readonly dropOff?: {
     readonly packages: Pick<Packages, 'allocate' | 'create'>
     readonly uploads: PackageUploads
-    readonly requests: Pick<Requests, 'get' | 'list' | 'withdraw'>
+    readonly requests: Pick<Requests, 'get' | 'list' | 'withdraw' | 'changeExternalId'>
   }
   /** SMART Health Links; without it they are `unavailable`. */
   readonly shares?: Shares

@@ -26,6 +26,12 @@ export const words = {
         ? 'This is not the answer, and it was the last try. Ask whoever gave you the code for another one.'
         : `This is not the answer. ${left === 1 ? 'One try is' : `${left} tries are`} left.`,
     blank: 'Type an answer',
+    birth: {
+      title: 'Show that it is for you',
+      text: 'A message waits for you. It is opened with the date of birth of the person whom it is about.',
+      label: 'Date of birth',
+      hint: 'After three wrong dates the code opens nothing any more.',
+    },
   },
   record: {
     title: 'Whose record?',
@@ -46,6 +52,7 @@ export const words = {
     choose: 'Choose a record',
     nameless: 'Give the new record a name',
     tooMany: 'You have as many records as an account may have',
+    again: 'Something came in between. Please try once more.',
   },
   consent: {
     title: (clinic: string) => `Let ${clinic} in?`,
@@ -68,6 +75,56 @@ export const words = {
     notPossible: 'You may not give what is asked in this record. Its custodian can.',
     unknownRule: 'What is asked changed meanwhile. Look at it again.',
     tooMany: 'The code was used for as many records as one may. Ask for another one.',
+  },
+  claim: {
+    title: 'What was left for you',
+    from: (sender: string, name: string, day: string) => `${sender} left this for ${name} on ${day}:`,
+    somebody: 'An application',
+    more: (count: number) => `and ${count} more`,
+    file: (mediaType: string, size: string) => `File (${mediaType}, ${size})`,
+    read: (items: number) => `${items === 1 ? 'one entry was' : `${items} entries were`} read from it`,
+    types: {} as Readonly<Record<string, string>>,
+    about: 'It tells of',
+    born: (day: string) => `born ${day}`,
+    text: 'Choose the record that it belongs to. There it counts at once, and you can remove what is wrong.',
+    take: 'Take it into the record',
+    mismatch: 'Look again: this seems to be about somebody else than the record is.',
+    confirm: 'It is the right record',
+    confirmError: 'Confirm that it is the right record, or choose another one',
+    notYours: 'You may not add this to that record. Its custodian can.',
+    unreadable: {
+      title: 'It cannot be read',
+      text: 'What was left cannot be read here. Nothing was taken, and the code is not used up. Ask the sender to leave it again.',
+    },
+    done: {
+      title: 'Taken',
+      text: (things: number) => `${things === 1 ? 'One thing is' : `${things} things are`} in the record now.`,
+      link: 'Your records',
+    },
+  },
+  message: {
+    title: 'A message for you',
+    text: (name: string) =>
+      `A message about ${name} came by Direct, which is protected mail between doctors and patients. Choose the record that it belongs to: the message goes to its mailbox, and its documents into the record.`,
+    noRecord: 'You may not take mail for that record. Its custodian can.',
+    take: 'Take the message',
+    refuse: 'I do not want it: its sender is told',
+    address: {
+      title: 'A Direct address first',
+      text: (record: string) =>
+        `The record “${record}” has no Direct address yet, and mail needs one. Choose it now; it cannot be changed later.`,
+      choose: 'Choose an address',
+      own: 'Or your own wish',
+      take: 'Get this address and take the message',
+      closed: 'Addresses cannot be taken here at the moment. Ask whoever runs this service; the message waits.',
+      wrong: 'This address is not free, or cannot be one. Choose another one.',
+    },
+    done: {
+      title: 'The message is yours',
+      text: (address: string) => `It lies in the mailbox of ${address}.`,
+      link: 'Your records',
+    },
+    declined: { title: 'Not taken', text: 'The message was not taken, and its sender is told so.' },
   },
   done: { title: 'Connected', text: (clinic: string) => `${clinic} is connected now.`, link: 'Your applications' },
   rejected: {

@@ -11,6 +11,7 @@ import type { Clock } from '../ports/world.js'
 import { action, choices, errorSummary, type FormErrors, field, form, hidden } from './form.js'
 import { type Html, html } from './html.js'
 import { message, type PageParts } from './layout.js'
+import { chosenRecord, recordFields } from './pickup-record.js'
 import { words } from './pickup-words.js'
 import { type PageAnswer, type PageRequest, type PageRoutes, type SignedIn, type Visit, withNext } from './session.js'
 
@@ -53,7 +54,8 @@ export function pickupPages(ports: PickupPorts): PageRoutes {
   }
 }
 
-const over = message(words.over.title, words.over.text, {
+/** Where a step is asked for whose ticket is over. */
+export const over = message(words.over.title, words.over.text, {
   next: { href: base, words: words.over.link },
   status: 409,
 })
@@ -64,7 +66,8 @@ function typedCode(text: string): string {
   return letters ? showCode(letters) : text.slice(0, 200)
 }
 
-function holderOf({ session, address }: Visit): PickupFrom {
+/** Who comes with a code, from where: what a ticket is bound to. */
+export function holderOf({ session, address }: Visit): PickupFrom {
   return {
     network: networkOf(address),
     holder: session ? `session:${session.id}` : 'nobody',
@@ -72,7 +75,8 @@ function holderOf({ session, address }: Visit): PickupFrom {
   }
 }
 
-function actingOf({ session, address }: SignedIn): ActivityFrom {
+/** Whoever is at the page, as the history names them. */
+export function actingOf({ session, address }: SignedIn): ActivityFrom {
   return { by: `person:${session.person}`, avenue: 'page', person: session.person, address }
 }
 
@@ -108,15 +112,21 @@ async function opening({ connect }: PickupPorts, { visit, form }: PageRequest): 
 type Question = Opened & { readonly app?: App }
 
 function questionPage({ session, csrf }: Visit, code: string, opened: Question, error?: string): PageParts {
-  const { title, from, somebody, none, label, hint, submit, signIn, links } = words.question
-  const asked = html`<p>${from(opened.app?.name ?? somebody)}</p><p><strong>${opened.question ?? none}</strong></p>`
+  const { from, somebody, none, submit, signIn, links, birth } = words.question
+  // Where the sender of a message asked nothing, the birth date that it tells of is the answer.
+  const born = opened.of === 'message' && opened.question === undefined
+  const { title, label, hint } = born ? birth : words.question
+  const asked = born
+    ? html`<p>${birth.text}</p>`
+    : html`<p>${from(opened.app?.name ?? somebody)}</p><p><strong>${opened.question ?? none}</strong></p>`
   if (!session) {
     const next = `${base}?code=${code}`
     const ways = html`<ul><li><a href="${withNext('/sign-in', next)}">${links.signIn}</a></li><li><a href="${withNext('/sign-up', next)}">${links.signUp}</a></li></ul>`
     return { title, language, body: html`${asked}<p>${signIn}</p>${ways}` }
   }
   const errors: FormErrors = error === undefined ? {} : { answer: error }
-  const input = html`${hidden('code', code)}${field({ name: 'answer', label, hint, error, autocomplete: 'off', maxlength: 255 })}`
+  const type = born ? 'date' : 'text'
+  const input = html`${hidden('code', code)}${field({ name: 'answer', label, hint, error, type, autocomplete: 'off', maxlength: 255 })}`
   return {
     ...{ title, language, wrong: error !== undefined, ...(error !== undefined && { status: 422 }) },
     body: html`${errorSummary(errors)}${asked}${form(`${base}/answer`, csrf, input, { words: submit })}`,
@@ -167,16 +177,12 @@ function whosePage(
   ticket: string,
   errors: FormErrors,
 ): PageParts {
-  const { title, text, label, isNew, newHint, name, birthDate, birthHint, own, submit, reasons } = words.record
+  const { title, text, submit, reasons } = words.record
   const options = records.map(({ membership: { record }, match }) => ({
     ...{ value: record.id, words: record.name, chosen: match.kind === 'match' },
     ...(reasons[match.kind] !== '' && { hint: reasons[match.kind] }),
   }))
-  const body = html`${hidden('ticket', ticket)}
-${choices('radio', { name: 'record', label, error: errors['record'] }, [...options, { value: 'new', words: isNew, hint: newHint, chosen: options.length === 0 }])}
-${field({ name: 'name', label: name, error: errors['name'], maxlength: 100, ...(options.length === 0 && { value: friendlyName }) })}
-${field({ name: 'birthDate', label: birthDate, hint: birthHint, type: 'date' })}
-${choices('checkbox', { name: 'own', label: '' }, [{ value: 'yes', words: own }])}`
+  const body = html`${hidden('ticket', ticket)}${recordFields(options, friendlyName, errors)}`
   const wrong = Object.keys(errors).length > 0
   return {
     ...{ title, language, wrong, ...(wrong && { status: 422 }) },
@@ -190,21 +196,9 @@ async function choosing(ports: PickupPorts, { visit, form }: PageRequest<SignedI
   const holder = holderOf(visit).holder
   const review = await ports.connect.review(ticket, holder, person)
   if (!review) return over
-  const refuse = (errors: FormErrors) => whosePage(review, visit, ticket, errors)
-  const chosen = form.get('record')
-  if (chosen === '') return refuse({ record: words.record.choose })
-  if (chosen !== 'new') return consentPage(ports, visit, ticket, chosen)
-
-  const name = form.get('name').trim()
-  const birthDate = form.get('birthDate')
-  if (name === '' || name.length > 100) return refuse({ name: words.record.nameless })
-  const relationship = form.get('own') === 'yes' ? 'self' : 'custodian'
-  const day = /^\d{4}-\d{2}-\d{2}$/.test(birthDate) ? { birthDate } : {}
-  const made = await ports.records.create(person, { name, relationship, ...day }, `person:${person}`)
-  if (made.kind !== 'created') return refuse({ record: words.record.tooMany })
-  const committed = await ports.store.commit(made.parts)
-  if (committed.kind !== 'committed') return refuse({})
-  return consentPage(ports, visit, ticket, made.record)
+  const chosen = await chosenRecord(ports, form, person)
+  if ('errors' in chosen) return whosePage(review, visit, ticket, chosen.errors)
+  return consentPage(ports, visit, ticket, chosen.record)
 }
 
 async function consentPage(

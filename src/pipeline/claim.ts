@@ -25,7 +25,7 @@ export interface ClaimPorts {
   readonly store: Store
   readonly clock: Clock
   readonly audit: Audit
-  readonly requests: Pick<Requests, 'redeem' | 'finish'>
+  readonly requests: Pick<Requests, 'redeem' | 'finish' | 'reject'>
   readonly packages: Pick<Packages, 'open' | 'file'>
   readonly record: Pick<PatientRecord, 'proposal' | 'current'>
   readonly activity?: Pick<Activity, 'entry'>
@@ -92,6 +92,8 @@ export interface Claims {
     from: ActivityFrom,
     options?: { readonly confirmedMismatch?: boolean },
   ): Promise<ClaimOutcome>
+  /** The person does not take it: the code works on until it ends, unless they say `never`. False where the ticket is over. */
+  reject(ticket: string, holder: string, never: boolean, by: string): Promise<boolean>
 }
 
 export const claimLimits = {
@@ -139,6 +141,20 @@ export function openClaims(ports: ClaimPorts, limits = claimLimits): Claims {
         return { kind: 'claimed', things: things.length, items: parts.items, documents: shasOf(documents) }
       }
       throw new Error(`A claim met ${limits.rounds} other changes`)
+    },
+
+    async reject(ticket, holder, never, by) {
+      for (let round = 0; round < limits.rounds; round++) {
+        const redeemed = await ports.requests.redeem(ticket, holder)
+        if (redeemed?.request.kind !== 'package') return false
+        const { request } = redeemed
+        const subject = { app: request.owner, request: request.id }
+        const at = ports.clock.now()
+        const entry = ports.audit.entry({ at, action: 'package.rejected', actor: by, subject, outcome: 'success' })
+        const { parts } = await ports.requests.reject(redeemed, never)
+        if ((await ports.store.commit(together(parts, { append: [entry] }))).kind === 'committed') return true
+      }
+      throw new Error(`A refusal met ${limits.rounds} other changes`)
     },
   }
 }

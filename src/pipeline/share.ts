@@ -20,7 +20,7 @@ import { readFhirFile } from './shl-read.js'
 /** What links are made of, and where what somebody pasted goes. */
 export interface SharePorts extends Omit<FhirPorts, 'record'> {
   readonly links: Links
-  readonly record: Pick<PatientRecord, 'current' | 'list' | 'documentBytes' | 'document' | 'proposal'>
+  readonly record: Omit<FhirPorts['record'], 'document'> & Pick<PatientRecord, 'document' | 'proposal'>
   /** For links that somebody pasted: https only, public addresses only, within sizes and times. */
   readonly fetch: LinkFetch
   readonly store: Pick<Store, 'commit'>

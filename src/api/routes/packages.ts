@@ -3,10 +3,11 @@ import { readCode } from '../../connect/code.js'
 import { packageLimits } from '../../connect/package/limits.js'
 import { type NewContent, type PackageRefused, packageProblems } from '../../connect/package/packages.js'
 import { type UploadRefused, type UploadStanding, uploadProblems } from '../../connect/package/uploads.js'
-import { type ConnectRequest, type RequestName, requestProblems } from '../../connect/request.js'
+import { type ConnectRequest, type RequestName, requestProblems, stateNumbers } from '../../connect/request.js'
 import { together } from '../../ports/store.js'
 import { accessTo } from '../access.js'
 import type { Caller } from '../caller.js'
+import { externalIdBody, rejectBody, rejectedSchema, renamedSchema } from '../connect-schema.js'
 import { defined } from '../defined.js'
 import {
   allocatedSchema,
@@ -35,7 +36,9 @@ import { route } from '../route.js'
 export function packageRoutes(app: FastifyInstance, ports: ApiPorts): void {
   uploadRoutes(app, ports)
   sendingRoutes(app, ports)
+  renamingRoute(app, ports)
   claimRoutes(app, ports)
+  rejectionRoute(app, ports)
 }
 
 const iso = (at: number) => new Date(at).toISOString()
@@ -53,7 +56,7 @@ function uploadRoutes(app: FastifyInstance, ports: ApiPorts): void {
     description: 'What no package names within a day is deleted.',
     body: newUploadBody,
     async handle({ caller, body: { sizeBytes }, subject }) {
-      const { uploads, owner } = senderOf(ports, caller)
+      const { uploads, owner } = await senderOf(ports, caller)
       const begun = await uploads.begin(owner, sizeBytes, caller.by)
       if (begun.kind === 'refused') throw uploadProblem(begun)
       subject['upload'] = begun.upload.id
@@ -67,7 +70,7 @@ function uploadRoutes(app: FastifyInstance, ports: ApiPorts): void {
     params: uploadIdParams,
     async handle({ caller, params: { id }, subject }) {
       subject['upload'] = id
-      const { uploads, owner } = senderOf(ports, caller)
+      const { uploads, owner } = await senderOf(ports, caller)
       const upload = await uploads.get(owner, id)
       if (!upload) throw new Problem('not-found')
       return view(upload)
@@ -84,7 +87,7 @@ function uploadRoutes(app: FastifyInstance, ports: ApiPorts): void {
     consumes: ['application/octet-stream'],
     async handle({ caller, params: { id }, request, subject }) {
       subject['upload'] = id
-      const { uploads, owner } = senderOf(ports, caller)
+      const { uploads, owner } = await senderOf(ports, caller)
       const bytes = request.body
       if (!Buffer.isBuffer(bytes)) throw new Problem('unsupported-media-type')
       const place = placeOf(request.headers['content-range'], bytes.length)
@@ -101,7 +104,7 @@ function uploadRoutes(app: FastifyInstance, ports: ApiPorts): void {
     body: completeBody,
     async handle({ caller, params: { id }, body, subject }) {
       subject['upload'] = id
-      const { uploads, owner } = senderOf(ports, caller)
+      const { uploads, owner } = await senderOf(ports, caller)
       const completed = await uploads.complete(owner, id, body)
       if (completed.kind === 'refused') throw uploadProblem(completed)
       return view(completed.upload)
@@ -127,7 +130,7 @@ function sendingRoutes(app: FastifyInstance, ports: ApiPorts): void {
     summary: 'A pickup code before what it opens',
     answers: allocatedSchema,
     async handle({ caller, subject }) {
-      const { packages, owner } = senderOf(ports, caller)
+      const { packages, owner } = await senderOf(ports, caller)
       const made = await packages.allocate(owner, caller.by)
       if (made.kind === 'refused') throw packageProblem(made)
       subject['request'] = made.id
@@ -143,14 +146,17 @@ function sendingRoutes(app: FastifyInstance, ports: ApiPorts): void {
     bodyBytes: 2 * packageLimits.manifestBytes,
     answers: createdPackageSchema,
     async handle({ caller, body, subject }) {
-      const { packages, owner } = senderOf(ports, caller)
+      const { packages, owner } = await senderOf(ports, caller)
       const { expiresInDays, content, ...given } = defined(body)
       const term = expiresInDays === undefined ? {} : { expiresInMs: Math.round(expiresInDays * 86_400_000) }
       const made = await packages.create(owner, { ...given, ...term, content: contentOf(content) }, caller.by)
       if (made.kind === 'busy') throw new Problem('unavailable', { 'retry-after': '5' })
       if (made.kind === 'refused') throw packageProblem(made)
       subject['request'] = made.request.id
-      return { package: packageView(made.request), code: made.code }
+      const { request, code, url } = made
+      const { friendlyName, expiresAt } = request
+      const sheet = url === undefined ? undefined : ports.sheet?.({ code, url, friendlyName, expiresAt })
+      return { package: packageView(request), code, ...defined({ url, sheet }) }
     },
   })
 
@@ -160,7 +166,7 @@ function sendingRoutes(app: FastifyInstance, ports: ApiPorts): void {
     query: packagesQuery,
     answers: packagesSchema,
     async handle({ caller, query: { limit, cursor, externalId } }) {
-      const { requests, owner } = senderOf(ports, caller)
+      const { requests, owner } = await senderOf(ports, caller)
       const asked = { of: 'package', limit, ...defined({ after: cursor, externalId }) } as const
       const { requests: page, next } = await requests.list(owner, asked)
       return { packages: page.map(packageView), ...(next !== undefined && { next }) }
@@ -174,7 +180,7 @@ function sendingRoutes(app: FastifyInstance, ports: ApiPorts): void {
     answers: packageSchema,
     async handle({ caller, params: { id }, subject }) {
       subject['request'] = id
-      const { requests, owner } = senderOf(ports, caller)
+      const { requests, owner } = await senderOf(ports, caller)
       const found = await requests.get(owner, { id })
       if (found?.kind !== 'package') throw new Problem('not-found')
       return packageView(found)
@@ -187,7 +193,7 @@ function sendingRoutes(app: FastifyInstance, ports: ApiPorts): void {
     query: withdrawnQuery,
     answers: withdrawnPackages,
     async handle({ caller, query: { code, externalId }, entry }) {
-      const { requests, owner } = senderOf(ports, caller)
+      const { requests, owner } = await senderOf(ports, caller)
       const names = await namesOf(requests, owner, defined({ code, externalId }))
       let withdrawn = 0
       for (const name of names) {
@@ -204,7 +210,30 @@ function sendingRoutes(app: FastifyInstance, ports: ApiPorts): void {
   })
 }
 
-type Sender = ReturnType<typeof senderOf>
+/** UpdateExternalId, as for requests of Patient Connect. */
+function renamingRoute(app: FastifyInstance, ports: ApiPorts): void {
+  route(app, ports, {
+    ...{ access: 'drop-off', tag: 'drop-off', activity: 'none', method: 'POST', completes: true },
+    ...{ path: '/api/v1/drop-off/external-ids', action: 'package.external-id' },
+    summary: 'Another id of yours for a patient',
+    description: 'By code, or by the old id: then of everything of that id, packages and requests.',
+    body: externalIdBody,
+    answers: renamedSchema,
+    async handle({ caller, body: { code: typed, externalId = '', newExternalId }, entry }) {
+      const { requests, owner } = await senderOf(ports, caller)
+      const code = typed === undefined ? undefined : readCode(typed)
+      if (typed !== undefined && !code) throw new Problem('not-found', {}, undefined, 74)
+      const made = await requests.changeExternalId(owner, code ? { code } : { externalId }, newExternalId)
+      if (made.kind === 'refused') throw packageProblem(made)
+      if (made.kind === 'unknown') throw new Problem('not-found', {}, undefined, code ? 74 : undefined)
+      const done = await ports.store.commit(together(made.parts, { append: [entry()] }))
+      if (done.kind !== 'committed') throw new Problem('conflict')
+      return { changed: made.count }
+    },
+  })
+}
+
+type Sender = Awaited<ReturnType<typeof senderOf>>
 
 async function namesOf(
   requests: Sender['requests'],
@@ -272,6 +301,23 @@ function claimRoutes(app: FastifyInstance, ports: ApiPorts): void {
   })
 }
 
+/** Whoever looked and does not want it. */
+function rejectionRoute(app: FastifyInstance, ports: ApiPorts): void {
+  route(app, ports, {
+    ...{ method: 'POST', access: 'pickup', tag: 'pickup', activity: 'none', completes: true },
+    ...{ path: '/api/v1/pickup/package/reject', action: 'pickup.reject-package' },
+    summary: 'Do not take the package',
+    description: 'The sender sees that. The code works on until it ends, unless `never`.',
+    body: rejectBody,
+    answers: rejectedSchema,
+    async handle({ caller, body: { ticket, never } }) {
+      const { claims, holder } = personOf(ports, caller)
+      if (!(await claims.reject(ticket, holder, never, caller.by))) throw new Problem('not-found', {}, undefined, 74)
+      return { state: 'rejected' as const }
+    },
+  })
+}
+
 const addressOf = ({ ip }: FastifyRequest) => ip
 
 function notRead(
@@ -282,10 +328,13 @@ function notRead(
   return new Problem('not-possible', {}, [{ where: 'body.ticket', detail }], 120)
 }
 
-function senderOf({ dropOff }: ApiPorts, { reach }: Caller) {
-  if (!dropOff) throw new Problem('unavailable')
+/** The application that calls for itself, as long as it may leave packages. */
+async function senderOf({ dropOff, apps }: ApiPorts, { reach }: Caller) {
+  if (!dropOff || !apps) throw new Problem('unavailable')
   if (reach.kind !== 'app') throw new Problem('access-denied')
-  return { ...dropOff, owner: reach.app }
+  const app = await apps.get(reach.app)
+  if (app?.state !== 'active' || !app.may.includes('drop-off')) throw new Problem('access-denied', {}, undefined, 11)
+  return { ...dropOff, owner: app.id }
 }
 
 function personOf({ claims }: ApiPorts, { reach }: Caller) {
@@ -304,8 +353,10 @@ function contentOf(content: SentContent): NewContent {
 
 function packageView(request: ConnectRequest) {
   const { id, state, externalId, friendlyName, attemptsLeft, createdAt, expiresAt, endedAt } = request
+  const healthvaultStatus = stateNumbers[state]
   return {
     ...{ id, state, friendlyName, attemptsLeft, createdAt: iso(createdAt), expiresAt: iso(expiresAt) },
+    ...(healthvaultStatus !== undefined && { healthvaultStatus }),
     ...(externalId !== undefined && { externalId }),
     ...(endedAt !== undefined && { endedAt: iso(endedAt) }),
   }

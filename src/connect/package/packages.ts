@@ -1,6 +1,9 @@
+import type { Apps } from '../../consent/consent.js'
+import type { AppEvents } from '../../ports/app-events.js'
 import type { Audit } from '../../ports/audit.js'
 import type { Blobs } from '../../ports/blobs.js'
 import { bodyRows, gather, keepBody, readBody } from '../../ports/body.js'
+import type { Letters } from '../../ports/letters.js'
 import { type SlowHash, SlowHashBusy } from '../../ports/slow-hash.js'
 import { type Batch, type Store, together } from '../../ports/store.js'
 import { type Vault, VaultFailed } from '../../ports/vault.js'
@@ -8,7 +11,7 @@ import type { Clock, Random } from '../../ports/world.js'
 import { readAnswer } from '../answer.js'
 import { type CodeLetters, newCode, readCode, showCode } from '../code.js'
 import { type ConnectLimits, connectLimits } from '../limits.js'
-import type { ConnectRequest, KindRules, NewRequest, RequestProblem, Requests } from '../request.js'
+import type { ConnectRequest, KindRules, NewRequest, RequestEnd, RequestProblem, Requests } from '../request.js'
 import { envelopeFault, type LegacyEnvelope, openEnvelope } from './legacy.js'
 import { type PackageLimits, packageLimits } from './limits.js'
 import { isFileName, isMediaType, type ManifestFile, type PackageManifest, readManifest } from './manifest.js'
@@ -26,6 +29,12 @@ export interface PackagePorts {
   readonly slowHash: SlowHash
   readonly uploads: Uploads
   readonly requests: Requests
+  /** Senders by their ids: the code of one who may not leave packages any more opens nothing. */
+  readonly apps?: Pick<Apps, 'get'>
+  /** The letter that brings the code, where the sender names an address. */
+  readonly letters?: Letters
+  /** Tells senders what became of their packages. */
+  readonly events?: AppEvents
   /** Lets everybody else have the loop while an old envelope is deciphered. */
   readonly pause?: () => Promise<void>
 }
@@ -34,6 +43,8 @@ export interface PackageOptions {
   readonly limits: PackageLimits
   readonly answerLimits: Pick<ConnectLimits, 'answerLeast' | 'answerMost' | 'rounds'>
   readonly answers: 'folded' | 'exact'
+  /** Page where a code is entered, `https://…`; the code is put behind it. Without it no letter is written. */
+  readonly pickupUrl?: string
   /** Takes envelopes of HealthVault's, which are weakly encrypted; no by default. */
   readonly legacyEnvelope: boolean
 }
@@ -90,7 +101,7 @@ export interface PackageRefused {
 }
 
 export type CreatedPackage =
-  | { readonly kind: 'created'; readonly request: ConnectRequest; readonly code: string }
+  | { readonly kind: 'created'; readonly request: ConnectRequest; readonly code: string; readonly url?: string }
   | PackageRefused
   /** Too many keys are being made: again in a moment. */
   | { readonly kind: 'busy' }
@@ -143,7 +154,7 @@ export const packageOptions: PackageOptions = {
 /** Opens packages over the machine of pickup codes, which must be given their `rules`. */
 export function openPackages(ports: PackagePorts, options: Partial<PackageOptions> = {}): Packages {
   const { store, vault, uploads, requests, slowHash, random, clock, audit } = ports
-  const { limits, answers, legacyEnvelope, answerLimits } = { ...packageOptions, ...options }
+  const { limits, answers, legacyEnvelope, answerLimits, pickupUrl } = { ...packageOptions, ...options }
 
   /** Commits what `make` answers until nobody was first. */
   async function committing<T extends { readonly kind: string }>(
@@ -265,7 +276,9 @@ export function openPackages(ports: PackagePorts, options: Partial<PackageOption
       const keys = Object.fromEntries(taken.map(({ file }) => [file.upload, file.key]))
       const head = made.head.made === 'sealed' ? { ...made.head, keys } : made.head
       const headKey = packageHeadKey(app, id)
-      const value = { kind: 'created' as const, request: request.request, code: showCode(letters) }
+      const shown = showCode(letters)
+      const url = pickupUrl === undefined ? {} : { url: `${pickupUrl}?code=${shown}` }
+      const value = { kind: 'created' as const, request: request.request, code: shown, ...url }
       const parts = together(
         request.parts,
         ...taken.map((one) => one.parts),
@@ -275,6 +288,7 @@ export function openPackages(ports: PackagePorts, options: Partial<PackageOption
           put: [{ key: headKey, value: await sealJson(vault, ownerOf(app), headKey, head) }],
         },
         audited('package.created', by, { app, request: request.request.id }),
+        await letterOf(value),
         more(value),
       )
       return { parts, value }
@@ -291,7 +305,33 @@ export function openPackages(ports: PackagePorts, options: Partial<PackageOption
     return body && { head, content: await gather(body) }
   }
 
+  /** The letter that brings the code: never the question, nor a word of what is inside. */
+  async function letterOf({ request, code, url }: Extract<CreatedPackage, { kind: 'created' }>): Promise<Batch> {
+    const { id, owner, email, language = 'en' } = request
+    const app = email === undefined ? undefined : await ports.apps?.get(owner)
+    if (!ports.letters || email === undefined || url === undefined || !app) return {}
+    return ports.letters.letter({ email, language }, { kind: 'drop-off', clinic: app.name, url, code }, `package ${id}`)
+  }
+
+  /** Tells the sender how it ended: that, and nothing of who or where. */
+  async function tell(request: ConnectRequest, end: RequestEnd): Promise<Batch> {
+    const word = { claimed: 'claimed', rejected: 'rejected', refused: 'rejected', locked: 'locked', expired: 'expired' }
+    const type = Object.entries(word).find(([one]) => one === end)?.[1]
+    if (type === undefined) return {}
+    const { id, owner, rejectedAt, endedAt } = request
+    const at = (end === 'rejected' ? rejectedAt : (endedAt ?? rejectedAt)) ?? clock.now()
+    const data = { request: id, ...(type === 'rejected' && { final: end === 'refused' }) }
+    return (
+      (await ports.events?.event(owner, { type: `package.${type}`, at, data }, `package.${type} ${id} ${at}`)) ?? {}
+    )
+  }
+
   const rules: KindRules = {
+    async opens({ owner }) {
+      if (!ports.apps) return true
+      const app = await ports.apps.get(owner)
+      return app?.state === 'active' && app.may.includes('drop-off')
+    },
     async verify(request, answer, letters) {
       const found = await load(request).catch(ifDamaged)
       if (!found) return { kind: 'damaged' }
@@ -307,10 +347,11 @@ export function openPackages(ports: PackagePorts, options: Partial<PackageOption
       return opened.kind === 'malformed' ? { kind: 'damaged' } : { kind: 'right', secret: opened.key }
     },
     async ended(request, end) {
-      if (end === 'rejected' || end === 'authorized') return {}
+      const told = await tell(request, end)
+      if (end === 'rejected' || end === 'authorized') return told
       const { owner, payload } = request
       const id = payload['package']
-      return id === undefined ? {} : forgotten(owner, id)
+      return id === undefined ? told : together(told, await forgotten(owner, id))
     },
   }
 
