@@ -11,7 +11,7 @@ import { mayRead, maySee } from './fhir-access.js'
 export type FhirDocument = Pick<StoredDocument, 'sha256' | 'mediaType' | 'name' | 'sizeBytes'>
 
 export interface FhirPorts {
-  readonly record: Pick<PatientRecord, 'current' | 'list' | 'documentBytes'> & {
+  readonly record: Pick<PatientRecord, 'current' | 'list' | 'documentBytes' | 'get'> & {
     document(recordId: string, sha256: string): Promise<FhirDocument | undefined>
   }
   /** Codes of security labels whose items are withheld; where there are none, no document is searched for such items. */

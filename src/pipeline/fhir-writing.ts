@@ -1,12 +1,13 @@
 import { writeJson } from '../clinical/fhir/json.js'
-import { narrative } from '../clinical/fhir/make.js'
+import { narrative, versionOfAll } from '../clinical/fhir/make.js'
 import { isList, isMap } from '../clinical/fhir/read/fields.js'
 import { fhirJsonLimits, parseJson, type Tree } from '../clinical/fhir/read/json.js'
 import { type FhirIssue, type ReadItem, type ReadResource, readTree } from '../clinical/fhir/read/resource.js'
 import type { RecordItem } from '../direct/clinical.js'
 import type { AuthoredItem, ItemChange } from '../record/item.js'
-import type { Fhir } from './fhir.js'
+import type { Fhir, FhirLocated } from './fhir.js'
 import type { FhirPlace } from './fhir-items.js'
+import { changedType, type Known, matched, merged } from './fhir-merge.js'
 
 export type { Tree } from '../clinical/fhir/read/json.js'
 export type { FhirIssue } from '../clinical/fhir/read/resource.js'
@@ -51,10 +52,18 @@ export type FhirPlanned =
   | {
       readonly kind: 'planned'
       readonly changes: readonly ItemChange[]
-      /** `at` is that of the first change of the request in `changes`; undefined where nothing is done. */
-      readonly results: readonly { readonly request: FhirRequest; readonly at?: number; readonly id?: string }[]
+      readonly results: readonly FhirResult[]
     }
   | { readonly kind: 'refused'; readonly index: number; readonly refusal: FhirRefusal }
+
+export interface FhirResult {
+  readonly request: FhirRequest
+  /** Place of its first change in `changes`; undefined where nothing is done. */
+  readonly at?: number
+  /** How many changes it has. */
+  readonly count: number
+  readonly id?: string
+}
 
 export type FhirRefusal =
   | { readonly kind: 'invalid'; readonly issues: readonly FhirIssue[] }
@@ -64,12 +73,13 @@ export type FhirRefusal =
 /** Plans requests against the record as the caller sees it. Reads, and writes nothing. */
 export async function planFhir(fhir: Fhir, place: FhirPlace, requests: readonly FhirRequest[]): Promise<FhirPlanned> {
   const changes: ItemChange[] = []
-  const results: { request: FhirRequest; at?: number; id?: string }[] = []
+  const results: FhirResult[] = []
   for (const [index, request] of requests.entries()) {
     const planned = await planOne(fhir, place, request)
     if (planned.kind !== 'changes') return { kind: 'refused', index, refusal: planned }
     const { changes: own, id } = planned
-    results.push({ request, ...(own.length > 0 && { at: changes.length }), ...(id !== undefined && { id }) })
+    const made = { count: own.length, ...(own.length > 0 && { at: changes.length }), ...(id !== undefined && { id }) }
+    results.push({ request, ...made })
     changes.push(...own)
   }
   return { kind: 'planned', changes, results }
@@ -98,15 +108,53 @@ async function planOne(fhir: Fhir, place: FhirPlace, request: FhirRequest): Prom
   const read = readBody(place, request)
   if (read.items.length === 0) return { kind: 'invalid', issues: read.issues }
   if (read.id !== id) return { kind: 'invalid', issues: [mismatch(type)] }
-  const changed: ItemChange[] = read.items.map((item, at) => {
-    const target = targets[at]
-    const before = located.of[at]?.item
-    return target
-      ? { kind: 'update', ...target, item: authored(item, before) }
-      : { kind: 'create', item: authored(item) }
+  return changesOf(located, targets, seenIn(place, located, request), read, request)
+}
+
+type Located = Extract<FhirLocated, { readonly kind: 'located' }>
+
+/** What the client was shown of each entry, as far as it can be told. */
+function seenIn({ access, base }: FhirPlace, { of, json }: Located, { type }: FhirRequest): readonly Known[] {
+  const parsed = parseJson(json)
+  const shown = parsed.kind === 'json' ? readTree(parsed.tree, { patient: access.told, base, strict: true }).items : []
+  const known = of.map(({ item }) => ({ before: item }))
+  const places = of.length === 1 || type === 'Patient' ? [0] : matched(known, shown)
+  return known.map((one, at) => {
+    const seen = shown[places.indexOf(at)]
+    return seen?.content.type === one.before.content.type ? { ...one, seen: withHanded(seen, one.before) } : one
   })
-  const gone: ItemChange[] = targets.slice(read.items.length).map((one) => ({ kind: 'delete', ...one }))
-  return { kind: 'changes', changes: [...changed, ...gone] }
+}
+
+function changesOf(
+  { of }: Located,
+  targets: readonly { readonly entry: string; readonly version?: string }[],
+  known: readonly Known[],
+  read: ReadResource,
+  { type }: FhirRequest,
+): One {
+  const [other] = changedType(known, read.items)
+  if (other !== undefined) {
+    const detail = `This would make it a ${other}, and an item keeps its type: delete it and create the other`
+    return { kind: 'invalid', issues: [issue('not-supported', type, detail)] }
+  }
+  const places = of.length === 1 && read.items.length === 1 ? [0] : matched(known, read.items)
+  const changes: ItemChange[] = []
+  for (const [index, item] of read.items.entries()) {
+    const at = places[index]
+    const [target, was] = at === undefined ? [] : [targets[at], known[at]]
+    if (!target || !was || at === undefined) {
+      changes.push({ kind: 'create', item: authored(item) })
+      continue
+    }
+    const next = merged(was, withHanded(item, was.before))
+    if (next.kind === 'lossy') {
+      const detail = `FHIR shows no ${next.lost.slice(0, 10).join(', ')} of it, which would be lost: change it as an item, or delete it and create another`
+      return { kind: 'invalid', issues: [issue('not-supported', type, detail)] }
+    }
+    changes.push({ kind: 'update', ...target, item: { ...authored(next.item), ...of[at]?.beside } })
+  }
+  const gone = targets.filter((_, at) => !places.includes(at))
+  return { kind: 'changes', changes: [...changes, ...gone.map((one) => ({ kind: 'delete' as const, ...one }))] }
 }
 
 async function create(fhir: Fhir, place: FhirPlace, request: FhirRequest): Promise<One> {
@@ -146,15 +194,18 @@ function mismatch(type: string): FhirIssue {
 }
 
 /** What handing out a medication is told by is another resource: an update leaves it. */
-function authored({ authors, ...item }: ReadItem, before?: RecordItem): AuthoredItem {
-  const said = { ...item, ...(authors.length > 0 && { authors }) }
+function withHanded(item: ReadItem, before: RecordItem): ReadItem {
   const { content } = item
   const handed =
-    before?.content.type === 'medication'
+    before.content.type === 'medication'
       ? (before.content.supplies ?? []).filter(({ kind }) => kind === 'dispense')
       : []
-  if (content.type !== 'medication' || handed.length === 0) return said
-  return { ...said, content: { ...content, supplies: [...(content.supplies ?? []), ...handed] } }
+  if (content.type !== 'medication' || handed.length === 0) return item
+  return { ...item, content: { ...content, supplies: [...(content.supplies ?? []), ...handed] } }
+}
+
+function authored({ authors, ...item }: ReadItem): AuthoredItem {
+  return { ...item, ...(authors.length > 0 && { authors }) }
 }
 
 /** A body of one resource, parsed; its words are read when it is planned. */
@@ -228,6 +279,16 @@ function requestOf(entry: ReadonlyMap<string, Tree>): FhirRequest | undefined {
     ...(none !== undefined && { ifNoneExist: none }),
     ...(resource !== undefined && { resource }),
   }
+}
+
+/** The version that a resource has once its changes are made: of the items that are left. */
+export function versionAfter(
+  { request, at = 0, count }: FhirResult,
+  items: readonly { readonly version: string }[],
+  changes: readonly ItemChange[],
+): string | undefined {
+  const left = items.filter((_, index) => index >= at && index < at + count && changes[index]?.kind !== 'delete')
+  return request.method === 'DELETE' ? undefined : versionOfAll(left.map(({ version }) => version))
 }
 
 /** The version in an entity tag, weak as FHIR writes them, or strong; undefined for any other text. */

@@ -4,14 +4,14 @@ import { capabilityStatement, type OauthUris } from '../clinical/fhir/capability
 import { instantAt } from '../clinical/fhir/datatypes.js'
 import { binaryOf, withHash } from '../clinical/fhir/document.js'
 import { type Resource, writeJson } from '../clinical/fhir/json.js'
-import { type Context, type Sourced, versionOf } from '../clinical/fhir/make.js'
+import { type Context, type Sourced, versionOf, versionOfAll } from '../clinical/fhir/make.js'
 import { type Draft, draft, type Mapped, patientDraft, provenancesOf, toFhir } from '../clinical/fhir/map.js'
 import { type Asked, byOrder, cursorOf, type FhirQuery, positionOf, readQuery } from '../clinical/fhir/query.js'
 import { type Criterion, meets, searchParameters } from '../clinical/fhir/search.js'
 import type { Reading, RecordAccess } from '../direct/access.js'
 import { type RecordItem, type RecordItemType, recordItemTypes } from '../direct/clinical.js'
 import { itemTypesOf } from '../direct/smart-scopes.js'
-import type { ItemVersion } from '../record/item.js'
+import type { AuthoredItem, ItemVersion } from '../record/item.js'
 import { mayRead, mayReadAny, maySee, maySeeResource } from './fhir-access.js'
 import { type FhirDocument, type FhirPlace, type FhirPorts, openItems, openPauses } from './fhir-items.js'
 
@@ -42,7 +42,15 @@ export type FhirLocated =
   | {
       readonly kind: 'located'
       readonly version?: string
-      readonly of: readonly { readonly id: string; readonly version?: string; readonly item: RecordItem }[]
+      readonly of: readonly {
+        readonly id: string
+        readonly version?: string
+        readonly item: RecordItem
+        /** What FHIR knows nothing of. */
+        readonly beside: Pick<AuthoredItem, 'related' | 'tags' | 'blobs' | 'endsAt'>
+      }[]
+      /** The resource as it was shown. */
+      readonly json: string
       /** It is made of what other resources are made of, and is not written by itself. */
       readonly derived: boolean
     }
@@ -281,11 +289,18 @@ export function openFhir(ports: FhirPorts, limits = fhirLimits): Fhir {
       return {
         kind: 'located',
         ...(version !== undefined && { version }),
-        of: of.map((each) => ({
-          id: each.item.id,
-          item: each.item,
-          ...(each.version !== undefined && { version: each.version }),
-        })),
+        of: await Promise.all(
+          of.map(async ({ item, version: of }) => {
+            const { related, tags, blobs, endsAt } = (await record.get(place.access.record, item.id)) ?? {}
+            const beside = { ...(related && { related }), ...(tags && { tags }), ...(blobs && { blobs }) }
+            return {
+              ...{ id: item.id, item },
+              beside: { ...beside, ...(endsAt !== undefined && { endsAt }) },
+              ...(of !== undefined && { version: of }),
+            }
+          }),
+        ),
+        json: writeJson(resource),
         derived:
           type === 'MedicationDispense' ||
           type === 'DiagnosticReport' ||
@@ -394,30 +409,42 @@ async function sha1Of(bytes: AsyncIterable<Uint8Array> | undefined): Promise<str
   return hash.digest('base64')
 }
 
+/** A version of an entry as the resource that it was; undefined where it was deleted then, or was another type. */
+function resourceThen({ access, base }: FhirPlace, type: string, id: string, { by, item, version }: ItemVersion) {
+  const shown =
+    item && toFhir([{ item: { ...item, id }, updatedAt: by.at, version }], { record: access.told, base }).resources
+  return shown?.map(({ resource }) => resource).find((one) => one.resourceType === type && one.id === id)
+}
+
 /** Versions of an entry as a history Bundle, newest first, as JSON text; a deletion has no resource. */
-export function fhirHistory(
-  { access, base }: FhirPlace,
-  type: string,
-  id: string,
-  versions: readonly ItemVersion[],
-): string {
-  const entry = versions.map(({ operation, by, item }) => {
-    const shown = item && toFhir([{ item: { ...item, id }, updatedAt: by.at }], { record: access.told, base })
-    const resource = shown?.resources
-      .map((one) => one.resource)
-      .find((one) => one.resourceType === type && one.id === id)
+export function fhirHistory(place: FhirPlace, type: string, id: string, versions: readonly ItemVersion[]): string {
+  const { base } = place
+  const entry = versions.map((one) => {
+    const { operation, by, version } = one
     const method = operation === 'delete' ? 'DELETE' : operation === 'create' ? 'POST' : 'PUT'
     return {
       fullUrl: `${base}/${type}/${id}`,
-      resource: method === 'DELETE' ? undefined : resource,
+      resource: method === 'DELETE' ? undefined : resourceThen(place, type, id, one),
       request: { method, url: method === 'POST' ? type : `${type}/${id}` },
       response: {
         status: method === 'POST' ? '201' : method === 'PUT' ? '200' : '204',
+        etag: `W/"${versionOfAll([version])}"`,
         lastModified: instantAt(by.at),
       },
     }
   })
   return writeJson({ resourceType: 'Bundle', type: 'history', total: entry.length, entry })
+}
+
+/** One of these versions by its id, as JSON text; undefined for an unknown one, and for a deletion. */
+export function fhirVersion(
+  place: FhirPlace,
+  { type, id, version }: { readonly type: string; readonly id: string; readonly version: string },
+  versions: readonly ItemVersion[],
+): string | undefined {
+  const one = versions.find((each) => each.item && versionOfAll([each.version]) === version)
+  const resource = one && resourceThen(place, type, id, one)
+  return resource && writeJson(resource)
 }
 
 /** What the server does, as JSON text; it knows no patient. `at` is Unix milliseconds. */

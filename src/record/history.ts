@@ -1,6 +1,7 @@
 import type { Shown } from './entries.js'
 import type { ItemVersion, StoredItem } from './item.js'
 import type { BookPorts } from './ledger.js'
+import { entryWith } from './reconcile/reconcile.js'
 import { isId, itemKey, openJson, ownerOf } from './rows.js'
 
 /**
@@ -11,11 +12,11 @@ export async function historyOf(
   { store, vault }: BookPorts,
   record: string,
   id: string,
-  { books, documents, named }: Shown,
+  { books, documents, named, standing }: Shown,
 ): Promise<readonly ItemVersion[]> {
   const entry = isId(id) ? await named(id) : undefined
   if (!entry) return []
-  const versions: (ItemVersion & { readonly seq: number })[] = []
+  const versions: (Omit<ItemVersion, 'version'> & { readonly seq: number })[] = []
   for (const { fact } of entry.members) {
     const row = await store.get(itemKey(record, fact.id))
     if (!row) continue
@@ -39,5 +40,16 @@ export async function historyOf(
     if (deed.kind === 'undo' && deletions.has(deed.decision))
       versions.push({ operation: 'restore', by: stamp, decision, seq })
   }
-  return versions.sort((a, b) => b.seq - a.seq).map(({ seq: _, ...version }) => version)
+  const facts = entry.members.map(({ fact }) => fact)
+  return versions
+    .sort((a, b) => b.seq - a.seq)
+    .map(({ seq, ...version }, index) => {
+      if (index === 0) return { ...version, version: entry.version }
+      const then = entryWith(
+        facts.filter((fact) => fact.seq <= seq),
+        decisions.filter((decision) => decision.seq <= seq),
+        standing,
+      )
+      return { ...version, version: then.version }
+    })
 }

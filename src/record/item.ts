@@ -214,6 +214,8 @@ export interface ChangesQuery {
 /** One version of an entry, for custodians. */
 export interface ItemVersion {
   readonly operation: 'create' | 'update' | 'delete' | 'restore'
+  /** That of the entry then, as far as it can be told from what the record knows now. */
+  readonly version: string
   readonly by: Stamp
   /** The statement of that version; a deletion and a restoration have none of their own. */
   readonly item?: RecordItem

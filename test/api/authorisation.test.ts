@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { ownScopes } from '../../src/api/caller.js'
 import { openapiDocument } from '../../src/api/openapi.js'
 import { decodeEntry } from '../../src/audit/audit.js'
+import { versionOfAll } from '../../src/clinical/fhir/make.js'
 import type { RecordAccess } from '../../src/direct/access.js'
 import type { TokenScope } from '../../src/directory/directory.js'
 import { tokenScopes } from '../../src/directory/directory.js'
@@ -172,6 +173,7 @@ function pathOf(path: string, whose: 'alice' | 'bob'): string {
       queue: waits.queue,
       sender: 'dr@far.example',
       type: 'Condition',
+      version: 'current',
       app: granted.app,
       grant: granted[whose],
     },
@@ -181,6 +183,7 @@ function pathOf(path: string, whose: 'alice' | 'bob'): string {
 }
 
 async function call(method: string, url: string, headers: Record<string, string> = {}) {
+  if (url.includes('/_history/')) url = await withVersion(url)
   const written = await beforeWriting(method, url)
   const payloads: Record<string, object> = { PATCH: { flagged: true }, POST: { to: ['dr@far.example'] } }
   const asked = { from: 'dr@far.example', to: ['a@gw.example'] }
@@ -291,7 +294,7 @@ async function beforeWritingFhir(method: string, url: string) {
   }
   const request = { method: 'POST', url: 'Condition' }
   const body = type ? resource : { resourceType: 'Bundle', type: 'transaction', entry: [{ resource, request }] }
-  const version = id === '' ? '' : await versionOnce(patient, id, false)
+  const version = id === '' ? '' : versionOfAll([await versionOnce(patient, id, false)])
   return {
     bodies: [['/fhir', Buffer.from(JSON.stringify(body))]] as const,
     headers: {
@@ -299,6 +302,14 @@ async function beforeWritingFhir(method: string, url: string) {
       ...(id !== '' && { 'if-match': `W/"${version}"` }),
     },
   }
+}
+
+/** The path of a version with the id of the one that is current. */
+async function withVersion(url: string): Promise<string> {
+  const { pathname, searchParams } = new URL(url, 'http://gw')
+  const [, , , id = ''] = pathname.split('/')
+  const { version = 'none' } = (await gateway.ports.record.get(searchParams.get('patient') ?? '', id)) ?? {}
+  return url.replace('/_history/current', `/_history/${versionOfAll([version])}`)
 }
 
 const hl7 = 'http://terminology.hl7.org/CodeSystem'

@@ -70,6 +70,7 @@ async function open(
           const until = (day: string) => to === undefined || day.startsWith('0000') || day.slice(0, to.length) <= to
           yield* all.filter(({ item: one }) => (!types || types.includes(one.content.type)) && until(dayOf(one)))
         },
+        get: async (_, id) => entries.find((one) => one.id === id),
         list: async (_, { document: named }) => ({
           kind: 'page',
           items: entries.filter(({ appearances }) => appearances.some((one) => one.document === named)),

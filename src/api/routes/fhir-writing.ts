@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { z } from 'zod'
 import type { RecordAccess } from '../../direct/access.js'
-import { fhirHistory } from '../../pipeline/fhir.js'
+import { type FhirLocated, fhirHistory, fhirVersion } from '../../pipeline/fhir.js'
 import {
   type FhirPlanned,
   type FhirRefusal,
@@ -13,6 +13,7 @@ import {
   readTransaction,
   type Tree,
   transactionResponse,
+  versionAfter,
   versionIn,
 } from '../../pipeline/fhir-writing.js'
 import { together } from '../../ports/store.js'
@@ -46,7 +47,7 @@ type Writing = Pick<Asked<unknown, unknown, unknown>, 'caller' | 'subject' | 'de
 
 /** FHIR R4, for writing: the same items, under the same rules and versions as everywhere. */
 export function fhirWritingRoutes(app: FastifyInstance, ports: ApiPorts): void {
-  historyRoute(app, ports)
+  historyRoutes(app, ports)
   // Bodies stay text: JSON.parse would round their numbers.
   void app.register(async (texts) => {
     texts.removeContentTypeParser('application/json')
@@ -83,12 +84,12 @@ function writingRoutes(app: FastifyInstance, ports: ApiPorts): void {
         ...(typeof none === 'string' && { ifNoneExist: none }),
       }
       const access = await accessFor(ports, asked.caller, patientIn(queryOf(asked.request)) ?? namedBy(asked, resource))
-      const { results, outcome } = await write(ports, asked, access, [request])
+      const { results, outcome, changes } = await write(ports, asked, access, [request])
       const [result] = results
       const at = result?.at
       const id = result?.id ?? (at === undefined ? undefined : outcome?.items[at]?.id) ?? ''
-      if (at !== undefined) {
-        const version = outcome?.items[at]?.version ?? ''
+      if (result && at !== undefined) {
+        const version = versionAfter(result, outcome?.items ?? [], changes)
         asked.reply.code(201).header('location', `${baseOf(asked.request)}/${type}/${id}/_history/${version}`)
       }
       return shown(ports, asked, access, { type, id })
@@ -146,42 +147,76 @@ function writingRoutes(app: FastifyInstance, ports: ApiPorts): void {
       const first = read.requests.map(({ resource }) => patientNamed(resource)).find((one) => one !== undefined)
       const own = namesPatient(asked.caller) ? first : undefined
       const access = await accessFor(ports, asked.caller, patientIn(queryOf(asked.request)) ?? own)
-      const { results, outcome } = await write(ports, asked, access, read.requests)
+      const { results, outcome, changes } = await write(ports, asked, access, read.requests)
       const base = baseOf(asked.request)
-      const entries = results.map(({ request: { method, type, id }, at, id: found }) => {
+      const entries = results.map((result) => {
+        const { request, at, id: found } = result
+        const { method, type, id } = request
         const item = at === undefined ? undefined : outcome?.items[at]
         if (method === 'DELETE') return { status: '204' }
         if (!item) return { status: '200', location: `${base}/${type}/${found ?? ''}` }
-        const location = `${base}/${type}/${id ?? item.id}/_history/${item.version}`
-        return { status: method === 'POST' ? '201' : '200', location, etag: `W/"${item.version}"` }
+        const version = versionAfter(result, outcome?.items ?? [], changes)
+        const location = `${base}/${type}/${id ?? item.id}/_history/${version}`
+        return { status: method === 'POST' ? '201' : '200', location, etag: `W/"${version}"` }
       })
       return told(asked.reply, transactionResponse(entries))
     },
   })
 }
 
-function historyRoute(app: FastifyInstance, ports: ApiPorts): void {
+function historyRoutes(app: FastifyInstance, ports: ApiPorts): void {
+  const shared = { method: 'GET', access: 'record:read', tag, answers } as const
+
+  /** The one entry that a resource is made of, for custodians. */
+  async function entryOf(access: RecordAccess, located: FhirLocated): Promise<string> {
+    if (located.kind === 'denied') throw new Problem('access-denied')
+    if (located.kind !== 'located') throw new Problem('not-found')
+    mustBeCustodian(access)
+    const [entry, ...others] = located.of
+    if (!entry || others.length > 0 || located.derived) throw new Problem('not-possible')
+    return entry.id
+  }
+
   route(app, ports, {
-    method: 'GET',
+    ...shared,
     path: '/fhir/:type/:id/_history',
-    access: 'record:read',
     action: 'fhir.history',
     summary: 'Every version of a resource, newest first',
     description: 'For custodians, as the history of items is.',
-    tag,
     params: readParams,
-    answers,
     async handle({ caller, params: { type, id }, request, reply, subject }) {
       const access = await accessFor(ports, caller, type === 'Patient' ? id : patientIn(queryOf(request)))
       Object.assign(subject, { record: access.record, type, item: id })
       const place = { access, base: baseOf(request) }
+      const entry = await entryOf(access, await ports.fhir.locate(place, type, id))
+      return told(reply, fhirHistory(place, type, id, await ports.record.history(access.record, entry)))
+    },
+  })
+
+  route(app, ports, {
+    ...shared,
+    path: '/fhir/:type/:id/_history/:version',
+    action: 'fhir.vread',
+    summary: 'One version of a resource',
+    description: 'The one that is current for whoever may read it, others for custodians.',
+    params: readParams.extend({ version: readParams.shape.id }),
+    async handle({ caller, params: { type, id, version }, request, reply, subject }) {
+      const access = await accessFor(ports, caller, type === 'Patient' ? id : patientIn(queryOf(request)))
+      Object.assign(subject, { record: access.record, type, item: id })
+      const place = { access, base: baseOf(request) }
       const located = await ports.fhir.locate(place, type, id)
-      if (located.kind === 'denied') throw new Problem('access-denied')
-      if (located.kind !== 'located') throw new Problem('not-found')
-      mustBeCustodian(access)
-      const [entry, ...others] = located.of
-      if (!entry || others.length > 0 || located.derived) throw new Problem('not-possible')
-      return told(reply, fhirHistory(place, type, id, await ports.record.history(access.record, entry.id)))
+      const current = located.kind === 'located' && located.version === version
+      const then = async () =>
+        fhirVersion(
+          place,
+          { type, id, version },
+          await ports.record.history(access.record, await entryOf(access, located)),
+        )
+      const read = current ? await ports.fhir.read(place, type, id) : undefined
+      const json = current ? (read?.kind === 'resource' ? read.json : undefined) : await then()
+      if (json === undefined) throw new Problem('not-found')
+      reply.header('etag', `W/"${version}"`)
+      return told(reply, json)
     },
   })
 }
@@ -230,7 +265,7 @@ const putRefusals: Readonly<Record<PutProblem, ProblemCode>> = {
   'bad-item': 'unprocessable',
 }
 
-type Written = Pick<Extract<FhirPlanned, { kind: 'planned' }>, 'results'> & {
+type Written = Extract<FhirPlanned, { kind: 'planned' }> & {
   readonly outcome?: Extract<PutOutcome, { kind: 'put' }>
 }
 
@@ -264,7 +299,7 @@ async function write(
       .slice(0, 10)
       .join(' ')
     const { kind } = await ports.store.commit(together(outcome.parts, await entries()))
-    if (kind === 'committed') return { results: planned.results, outcome }
+    if (kind === 'committed') return { ...planned, outcome }
   }
   throw new Problem('conflict')
 }

@@ -65,7 +65,10 @@ function resourceOf(type: string): JsonObject {
   return {
     type,
     supportedProfile: profilesOf(type),
-    interaction: ['read', 'search-type', ...(isWritten(type) ? ['create', 'update', 'delete', 'history-instance'] : [])]
+    interaction: [
+      ...['read', 'vread', 'search-type'],
+      ...(isWritten(type) ? ['create', 'update', 'delete', 'history-instance'] : []),
+    ]
       .filter((code) => type !== 'Patient' || (code !== 'create' && code !== 'delete'))
       .map((code) => ({ code })),
     versioning: 'versioned',

@@ -137,10 +137,15 @@ export function finish({ type, id, of, words, fields, extensions = [], cast }: M
 /** Version of what was made of one entry, or of several: it changes with each of them. Undefined where one has none. */
 export function versionOf(of: readonly Sourced[]): string | undefined {
   const versions = of.flatMap(({ version }) => version ?? [])
-  if (versions.length !== of.length || versions.length === 0) return undefined
+  return versions.length === of.length ? versionOfAll(versions) : undefined
+}
+
+/** Versions as one id of FHIR, whatever their order; undefined of none. */
+export function versionOfAll(versions: readonly string[]): string | undefined {
   const [only = ''] = versions
+  if (versions.length === 0) return undefined
   if (versions.length === 1 && /^[A-Za-z0-9.-]{1,64}$/.test(only)) return only
-  return createHash('sha256').update(versions.join('\n')).digest('hex').slice(0, 32)
+  return createHash('sha256').update(versions.toSorted().join('\n')).digest('hex').slice(0, 32)
 }
 
 function securityOf(labels: readonly Coding[]): JsonObject[] {
