@@ -42,6 +42,7 @@ const requestShape = z
     rejectedAt: time.optional(),
     endedAt: time.optional(),
     pickups: z.int().describe('For how many records it was used'),
+    healthvaultStatus: z.int().optional().describe('What HealthVault answers for a code in this state'),
   })
   .meta({ id: 'ConnectRequest' })
 

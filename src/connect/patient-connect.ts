@@ -202,7 +202,8 @@ async function authorized(
   for (const place of page) {
     const request = await requests.get(place.app, { id: place.request })
     const pickup = request?.pickups.find((one) => pairOf(one) === place.pair && one.at === place.at)
-    if (!request || !pickup) continue // picked up again meanwhile: it comes further down
+    // Picked up again meanwhile, and then it comes further down; or over, and not swept yet.
+    if (!request || !pickup || request.expiresAt <= clock.now()) continue
     rows.push({
       ...{ app: place.app, request: request.id, externalId: request.externalId ?? '', authorizedAt: pickup.at },
       person: consents.pseudonyms.person(place.app, pickup.person),

@@ -24,6 +24,12 @@ export const requestStates = [
 ] as const
 export type RequestState = (typeof requestStates)[number]
 
+/** What HealthVault said of a code in a state, for its owner alone: not filled yet, tried too often, over. */
+export const stateNumbers: Readonly<Partial<Record<RequestState, number>>> = {
+  ...{ allocated: 95, locked: 75 },
+  ...{ expired: 74, withdrawn: 74, refused: 74, claimed: 74 },
+}
+
 /** A request as its owner may know it: neither the code nor the answer can be read again by anybody. */
 export interface ConnectRequest {
   /** 32 hex digits. */

@@ -1,7 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import { readCode } from '../../connect/code.js'
 import type { NewCode, PatientConnect } from '../../connect/patient-connect.js'
-import { type ConnectRequest, type RequestName, type RequestProblem, requestProblems } from '../../connect/request.js'
+import {
+  type ConnectRequest,
+  type RequestName,
+  type RequestProblem,
+  requestProblems,
+  stateNumbers,
+} from '../../connect/request.js'
 import type { Caller } from '../caller.js'
 import {
   authorizedQuery,
@@ -191,12 +197,14 @@ function viewOf(request: ConnectRequest) {
   const { id, state, rejectedAt, endedAt, createdAt, expiresAt, externalId, friendlyName, attemptsLeft, pickups } =
     request
   const text = (at: number) => new Date(at).toISOString()
+  const healthvaultStatus = stateNumbers[state]
   return {
     ...{ id, state: state === 'pending' && rejectedAt !== undefined ? ('rejected' as const) : state },
     ...(externalId !== undefined && { externalId }),
     ...{ friendlyName, attemptsLeft, createdAt: text(createdAt), expiresAt: text(expiresAt), pickups: pickups.length },
     ...(rejectedAt !== undefined && { rejectedAt: text(rejectedAt) }),
     ...(endedAt !== undefined && { endedAt: text(endedAt) }),
+    ...(healthvaultStatus !== undefined && { healthvaultStatus }),
   }
 }
 
