@@ -18,7 +18,6 @@ import { newcomerRules } from '../pipeline/newuser-rules.js'
 import { type NoticeFacts, openNotices } from '../pipeline/notices.js'
 import type { Steps } from '../pipeline/steps.js'
 import { readThings } from '../pipeline/things.js'
-import { readThings } from '../pipeline/things.js'
 import type { Letters } from '../ports/letters.js'
 import type { AuthoredItem } from '../record/item.js'
 import { openUploads } from '../record/uploads.js'
@@ -67,7 +66,6 @@ export async function startConnections(parts: Parts, society: Society, steps: St
     ...{ ...common, requests, packages, record },
     held: (id) => people.records.get(id),
     items: itemsOf,
-    things: readThings,
     things: readThings,
     nameOf: async (app) => (await apps.get(app))?.name,
   })

@@ -354,10 +354,8 @@ function contentOf(content: SentContent): NewContent {
 function packageView(request: ConnectRequest) {
   const { id, state, externalId, friendlyName, attemptsLeft, createdAt, expiresAt, endedAt } = request
   const healthvaultStatus = stateNumbers[state]
-  const healthvaultStatus = stateNumbers[state]
   return {
     ...{ id, state, friendlyName, attemptsLeft, createdAt: iso(createdAt), expiresAt: iso(expiresAt) },
-    ...(healthvaultStatus !== undefined && { healthvaultStatus }),
     ...(healthvaultStatus !== undefined && { healthvaultStatus }),
     ...(externalId !== undefined && { externalId }),
     ...(endedAt !== undefined && { endedAt: iso(endedAt) }),

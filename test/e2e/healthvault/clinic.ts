@@ -16,7 +16,12 @@ export interface Backend {
   /** A token for itself (SMART Backend Services). */
   token(scope?: string): Promise<string>
   /** Asks with such a token. */
-  ask(method: string, path: string, body?: object | Uint8Array, headers?: Readonly<Record<string, string>>): Promise<Asked>
+  ask(
+    method: string,
+    path: string,
+    body?: object | Uint8Array,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<Asked>
   /** A statement of a master for an installation (RFC 7591 §2.3). */
   statement(claims?: object): Promise<string>
 }
@@ -105,7 +110,10 @@ export function asToken(
   method: string,
   path: string,
   body?: object | Uint8Array,
-  { headers = {}, from = newAddress() }: { readonly headers?: Readonly<Record<string, string>>; readonly from?: string } = {},
+  {
+    headers = {},
+    from = newAddress(),
+  }: { readonly headers?: Readonly<Record<string, string>>; readonly from?: string } = {},
 ): Promise<Asked> {
   const bytes = body instanceof Uint8Array
   return house.ask(path, {

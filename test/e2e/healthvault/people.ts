@@ -19,7 +19,13 @@ export interface Person {
 
 const password = 'correct horse battery staple'
 
-export async function postJson(house: House, path: string, body: object, from?: string, more: Readonly<Record<string, string>> = {}) {
+export async function postJson(
+  house: House,
+  path: string,
+  body: object,
+  from?: string,
+  more: Readonly<Record<string, string>> = {},
+) {
   const headers = { 'content-type': 'application/json', ...more }
   const init = { method: 'POST', body: JSON.stringify(body), headers }
   return house.ask(path, from === undefined ? init : { ...init, from })
