@@ -1,3 +1,5 @@
+import './quiet.js'
+
 import type { FastifyInstance } from 'fastify'
 import type { Provider } from 'oidc-provider'
 import type { Apps, Consents } from '../consent/consent.js'
