@@ -95,6 +95,14 @@ export function openDecisions(ports: DecisionPorts): Decisions {
     }
   }
 
+  /** The request behind a code that a person typed; a wrong one is counted, however it comes. */
+  async function typed(userCode: string, person: string): Promise<Row | 'too-many-tries' | undefined> {
+    if (!(await mayTry(person, false))) return 'too-many-tries'
+    const row = await deviceRow(userCode)
+    if (row && (await requestOf(ports, row))) return row
+    return (await mayTry(person, true)) ? undefined : 'too-many-tries'
+  }
+
   const withLocation = (decided: Decided, row: Row): Decided =>
     decided.kind === 'done' ? { kind: 'done', location: String(row.payload['returnTo']) } : decided
 
@@ -128,17 +136,14 @@ export function openDecisions(ports: DecisionPorts): Decisions {
     },
 
     async device(userCode, person) {
-      if (!(await mayTry(person, false))) return 'too-many-tries'
-      const row = await deviceRow(userCode)
-      const request = row && (await requestOf(ports, row))
-      if (request) return request
-      return (await mayTry(person, true)) ? undefined : 'too-many-tries'
+      const row = await typed(userCode, person)
+      return row === 'too-many-tries' ? row : row && requestOf(ports, row)
     },
 
     async allowDevice(userCode, choice, from) {
-      const row = (await mayTry(choice.session.person, false)) ? await deviceRow(userCode) : undefined
-      const request = row && (await requestOf(ports, row))
-      if (!row || !request) return { kind: 'gone' }
+      const row = await typed(userCode, choice.session.person)
+      const request = row === undefined || row === 'too-many-tries' ? undefined : await requestOf(ports, row)
+      if (!row || row === 'too-many-tries' || !request) return { kind: 'gone' }
       return decide(row, request, choice, 'device', from, ({ grantId, accountId, words }) => ({
         ...{ grantId, accountId, scope: words.join(' '), resource: resourceOf(ports.issuer), claims: {} },
         authTime: Math.floor(choice.session.authenticatedAt / 1000),
@@ -146,8 +151,11 @@ export function openDecisions(ports: DecisionPorts): Decisions {
     },
 
     async denyDevice(userCode, person) {
-      const row = (await mayTry(person, false)) ? await deviceRow(userCode) : undefined
-      return refuse(row, { error: 'access_denied', errorDescription: 'the person did not allow it' })
+      const row = await typed(userCode, person)
+      return refuse(row === 'too-many-tries' ? undefined : row, {
+        error: 'access_denied',
+        errorDescription: 'the person did not allow it',
+      })
     },
   }
 }

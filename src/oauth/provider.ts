@@ -1,5 +1,6 @@
 import { type Configuration, errors, interactionPolicy, type KoaContextWithOIDC, Provider } from 'oidc-provider'
 import type { Apps } from '../consent/consent.js'
+import { isInNetworks } from '../consent/networks.js'
 import { readScope } from '../direct/smart-scopes.js'
 import type { ConditionalFetch } from '../ports/fetch.js'
 import type { Store } from '../ports/store.js'
@@ -86,7 +87,9 @@ export function openProvider(ports: ProviderPorts, secrets: Secrets): Provider {
       const told = binding && { fhirUser: binding.fhirUser }
       return { accountId, claims: async () => ({ sub: accountId, ...told }) }
     },
-    assertJwtClientAuthClaimsAndHeader: async (_, { exp }) => {
+    assertJwtClientAuthClaimsAndHeader: async (ctx, { exp }, _, { clientId }) => {
+      const networks = (await ports.apps.get(clientId))?.networks
+      if (networks && !isInNetworks(networks, ctx.ip)) throw new errors.InvalidClientAuth('from another network')
       const left = Number(exp) - ports.clock.now() / 1000
       if (!(left <= limits.assertionSeconds)) throw new errors.InvalidClientAuth('the assertion is good for too long')
     },

@@ -1,5 +1,6 @@
 import { importJWK, jwtVerify } from 'jose'
 import type { App, Apps, Consents, KeySet } from '../consent/consent.js'
+import { isInNetworks } from '../consent/networks.js'
 import type { AppRefusal } from '../consent/problem.js'
 import { networkOf } from '../direct/network.js'
 import type { ConditionalFetch } from '../ports/fetch.js'
@@ -66,14 +67,17 @@ export function openRegistration(ports: RegistrationPorts): Registration {
   const mayRegister = allowance(clock, limits.registrations)
   const secret = () => Buffer.from(random.bytes(32)).toString('base64url')
 
-  /** The installation whose management token a request brings. */
-  async function managed({ id, authorization }: RegistrationRequest): Promise<{ app: App; key: string } | undefined> {
+  /** The installation whose management token a request brings, and what its master says of it for good. */
+  async function managed({
+    id,
+    authorization,
+  }: RegistrationRequest): Promise<{ app: App; key: string; claims: Vouched['claims'] } | undefined> {
     const token = bearerOf(authorization)
     if (token === undefined) return undefined
     const key = rowKey('registration', token)
     const row = await rows.get(key)
     const app = row?.payload['client'] === id ? await apps.get(id) : undefined
-    return app?.state === 'active' ? { app, key } : undefined
+    return app?.state === 'active' ? { app, key, claims: objectOf(row?.payload['claims']) ?? {} } : undefined
   }
 
   /** Who vouches for a new installation: a statement that its master signed, or a ticket that it gave out. */
@@ -106,7 +110,7 @@ export function openRegistration(ports: RegistrationPorts): Registration {
       const token = secret()
       const kept = await rows.put(
         rowKey('registration', token),
-        { client: made.app.id },
+        { client: made.app.id, claims: metadataIn(by.claims) },
         clock.now() + limits.grantSeconds * 1000,
       )
       const { kind } = await store.commit(together(by.used, made.parts, kept))
@@ -128,7 +132,7 @@ export function openRegistration(ports: RegistrationPorts): Registration {
       const forbidden = ['registration_access_token', 'registration_client_uri', 'client_id_issued_at', 'client_secret']
       if (body['client_id'] !== found.app.id || forbidden.some((name) => body[name] !== undefined))
         return fault('invalid_client_metadata', 'client_id is another one, or what only we say was said') // RFC 7592 §2.2
-      const wanted = wantedOf(body, {}, limits)
+      const wanted = wantedOf(body, found.claims, limits)
       if ('status' in wanted) return wanted
       const { jwks = null, ...rest } = wanted
       const changed = await apps.change(found.app.id, { ...rest, jwks }, `app:${found.app.id}`)
@@ -148,11 +152,12 @@ export function openRegistration(ports: RegistrationPorts): Registration {
       return { status: 204 }
     },
 
-    async ticket({ authorization }) {
+    async ticket({ authorization, address }) {
       const token = bearerOf(authorization)
       const row = token === undefined ? undefined : await rows.get(rowKey('ClientCredentials', token))
       const master = row?.payload['jkt'] === undefined && (await masterOf(ports, row?.payload['clientId']))
-      if (!master || !wordsOf(row?.payload['scope']).includes('register')) return noToken
+      if (!master || (master.networks && !isInNetworks(master.networks, address))) return noToken
+      if (!wordsOf(row?.payload['scope']).includes('register')) return noToken
       const ticket = secret()
       const endsAt = clock.now() + limits.ticketSeconds * 1000
       await store.commit(await rows.put(rowKey('ticket', ticket), { master: master.id }, endsAt))
@@ -226,6 +231,12 @@ async function keysOf({ fetch, limits }: RegistrationPorts, { jwks, jwksUri }: A
   } catch {
     return []
   }
+}
+
+/** Of a statement what speaks of the installation: it holds for its changes too (RFC 7591 §2.3). */
+function metadataIn(claims: Vouched['claims']): Vouched['claims'] {
+  const names = ['redirect_uris', 'client_name', 'jwks', 'token_endpoint_auth_method']
+  return Object.fromEntries(Object.entries(claims).filter(([name]) => names.includes(name)))
 }
 
 interface Wanted {

@@ -94,7 +94,14 @@ describe('a backend (SMART Backend Services)', () => {
       may: ['connect'],
       networks: ['192.0.2.0/24'],
     })
-    const { access_token } = (await token(await assertion(home, key))).json()
+    expect((await token(await assertion(home, key))).json().error).toBe('invalid_client')
+    const form = { grant_type: 'client_credentials', scope: 'connect', ...(await assertion(home, key)) }
+    const answer = await world.server.inject({
+      ...{ method: 'POST', url: '/oauth/token', remoteAddress: '192.0.2.9' },
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      payload: new URLSearchParams(form).toString(),
+    })
+    const { access_token } = answer.json()
     const from = (address: string) =>
       world.oauth.authenticate(access_token, { scheme: 'Bearer', method: 'GET', path: '/', address })
     expect(await from('192.0.2.9')).toBeDefined()

@@ -54,6 +54,16 @@ describe('a device without a browser', () => {
     expect(await world.oauth.decisions.device(user_code, 'mother')).toBeUndefined()
   })
 
+  it('is not found by guessing where it is allowed, either', async () => {
+    const { user_code } = await begin()
+    world.hold('guesser', 'child')
+    for (let at = 0; at < 3; at++)
+      expect((await world.oauth.decisions.allowDevice(`BCDF-${at}GHJ`, choice('guesser'), from)).kind).toBe('gone')
+    expect(await world.oauth.decisions.device(user_code, 'guesser')).toBe('too-many-tries')
+    expect((await world.oauth.decisions.allowDevice(user_code, choice('guesser'), from)).kind).toBe('gone')
+    expect((await world.oauth.decisions.denyDevice(user_code, 'guesser')).kind).toBe('gone')
+  })
+
   it('is not found by guessing: a few wrong codes, then none for a while', async () => {
     const { user_code } = await begin()
     const answers = await Promise.all(

@@ -140,6 +140,19 @@ describe('an installation', () => {
     expect((await register({ redirect_uris: [redirect_uris[0]], software_statement })).statusCode).toBe(201)
   })
 
+  it('keeps to what its statement says when it is changed', async () => {
+    const own = [redirect_uris[0]]
+    const software_statement = await statement({ redirect_uris: own, client_name: 'Pocket' })
+    const made = (await register({ redirect_uris: own, software_statement })).json()
+    const change = (uris: unknown[], client_name = 'Pocket') =>
+      manage('PUT', made.client_id, made.registration_access_token, {
+        ...{ client_id: made.client_id, redirect_uris: uris, client_name },
+      })
+    expect((await change(['https://evil.example/cb'])).json().error).toBe('invalid_redirect_uri')
+    expect((await change(own, 'Your bank')).json()).toMatchObject({ redirect_uris: own, client_name: 'Pocket' })
+    expect((await world.apps.get(made.client_id))?.redirectUris).toEqual(own)
+  })
+
   it('is one of few that a person holds of one maker', async () => {
     const kinds: string[] = []
     for (let made = 0; made < 4; made++) {
