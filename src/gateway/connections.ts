@@ -16,12 +16,13 @@ import { openClaims } from '../pipeline/claim.js'
 import { openNewcomers } from '../pipeline/newuser.js'
 import { newcomerRules } from '../pipeline/newuser-rules.js'
 import { type NoticeFacts, openNotices } from '../pipeline/notices.js'
+import { openShares } from '../pipeline/share.js'
 import type { Steps } from '../pipeline/steps.js'
 import { readThings } from '../pipeline/things.js'
 import type { Letters } from '../ports/letters.js'
 import type { AuthoredItem } from '../record/item.js'
 import { openUploads } from '../record/uploads.js'
-import { outward } from '../resolve/fetch.js'
+import { linkFetch, outward } from '../resolve/fetch.js'
 import { every, type Parts } from './parts.js'
 import type { Society } from './people.js'
 
@@ -83,8 +84,14 @@ export async function startConnections(parts: Parts, society: Society, steps: St
     await uploads.sweep()
     await links.sweep()
   })
+  const { allowPrivateAddresses: allowPrivate, timeoutMs } = config.fetch
+  const shares = openShares({
+    ...{ ...common, links, record, pause, base: origin },
+    ...{ house: config.letters.service, withheldLabels: config.records.withheldLabels },
+    fetch: linkFetch({ allowPrivate, timeoutMs }),
+  })
   const dropOff = { packages, uploads: packageUploads, requests }
-  return { connect, newcomers, claims, uploads, links, dropOff }
+  return { connect, newcomers, claims, uploads, shares, dropOff }
 }
 
 function limitsOf({ connect }: Config): ConnectLimits {

@@ -7,6 +7,7 @@ import { activityPages } from '../pages/activity.js'
 import { addressPages } from '../pages/addresses.js'
 import { appPages } from '../pages/apps.js'
 import { authorizationError, authorizePages } from '../pages/authorize.js'
+import { claimPages } from '../pages/claim.js'
 import { pickupPages } from '../pages/pickup.js'
 import { recordPages } from '../pages/records.js'
 import { recoveryPages } from '../pages/recovery.js'
@@ -35,7 +36,7 @@ export interface Web {
 export async function openWeb(
   parts: Parts,
   society: Society,
-  { connect }: Pick<Connections, 'connect'>,
+  { connect, claims, newcomers }: Pick<Connections, 'connect' | 'claims' | 'newcomers'>,
   activation: Activation,
 ): Promise<Web> {
   const { house, config, log } = parts
@@ -58,6 +59,7 @@ export async function openWeb(
     }
   })
   const { records } = people
+  const picked = claimPages({ claims, newcomers, activation, apps, records, store })
   const seen = { sessions: people.sessions, clock, log, trace: { store, audit } }
   const pages = mountPages(seen, { origin, house: service }, [
     signUpPages(people),
@@ -69,7 +71,8 @@ export async function openWeb(
     appPages({ consents, apps, people }),
     activityPages({ activity, apps, people }),
     addressPages({ activation, people }),
-    pickupPages({ connect, apps, records, store, audit, clock }),
+    pickupPages({ connect, apps, records, store, audit, clock, others: picked.others }),
+    picked.routes,
     authorizePages({ decisions: oauth.decisions, consents, records }),
   ])
   return {
