@@ -10,6 +10,7 @@ export const groups = [
   'smtp',
   'imap-pop',
   'xdm',
+  'regulatory',
 ] as const
 export type Group = (typeof groups)[number]
 
@@ -261,4 +262,12 @@ export const cases: readonly Case[] = [
   { id: 'XDM-HASH', group: 'xdm', kind: 'R', title: 'hash, size, URI slots match file' },
   { id: 'XDM-LIMITED', group: 'xdm', kind: 'R', title: 'limited metadata label UUIDs' },
   { id: 'XDM-FULLSLOTS', group: 'xdm', kind: 'R', title: 'full metadata mandatory set' },
+  { id: 'REG-d1', group: 'regulatory', kind: 'R', title: '(d)(1) unique user, access control' },
+  { id: 'REG-d2', group: 'regulatory', kind: 'R', title: '(d)(2)/(d)(10) auditable events' },
+  { id: 'REG-d2v', group: 'regulatory', kind: 'R', title: '(d)(2)(v) tamper detection' },
+  { id: 'REG-d3', group: 'regulatory', kind: 'R', title: '(d)(3) audit report' },
+  { id: 'REG-d5', group: 'regulatory', kind: 'R', title: '(d)(5) automatic time-out' },
+  { id: 'REG-d8', group: 'regulatory', kind: 'R', title: '(d)(8) integrity SHA-2' },
+  { id: 'REG-d9', group: 'regulatory', kind: 'R', title: '(d)(9) trusted connection' },
+  { id: 'REG-e1', group: 'regulatory', kind: 'C', title: '(e)(1) VDT transmit + activity log' },
 ]

@@ -21,6 +21,7 @@ const needs: Readonly<Record<Group, readonly ('openssl' | 'dig' | 'slapd' | 'dov
   smtp: ['openssl', 'swaks', 'python3'],
   'imap-pop': ['openssl', 'dovecot', 'python3'],
   xdm: ['openssl'],
+  regulatory: ['openssl'],
 }
 const missing = (group: Group) => needs[group].filter((name) => !ready(name))
 const patient = new Set<Group>(['tracking', 'mdn', 'sending'])

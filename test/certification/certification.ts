@@ -11,6 +11,7 @@ import { hosting } from './groups/hosting.js'
 import { imapPop } from './groups/imap-pop.js'
 import { mdn } from './groups/mdn.js'
 import { receiving } from './groups/receiving.js'
+import { regulatory } from './groups/regulatory.js'
 import { sending } from './groups/sending.js'
 import { smtp } from './groups/smtp.js'
 import { tracking } from './groups/tracking.js'
@@ -29,6 +30,7 @@ const runs: Readonly<Record<Group, RunGroup>> = {
   smtp,
   'imap-pop': imapPop,
   xdm,
+  regulatory,
 }
 
 const usage = `npm run certification -- [--group NAME,...] [--case ID,...] [--own] [--program MAIN.JS] [--quiet-seconds N] [--prove] [--verbose]

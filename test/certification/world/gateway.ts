@@ -23,6 +23,12 @@ export interface Surroundings {
   readonly more?: readonly string[]
   /** Where it listens for mail; a free one by default. What is to be found again after a restart needs its own. */
   readonly smtpPort?: number
+  /** The certificate of the listener for mail, as the section `smtp.tls` has it. */
+  readonly smtpTls?: string
+  /** The section `http` of gateway.yaml, where it is not the usual one: a free port without TLS. */
+  readonly http?: string
+  /** Of the running gateway, beside what every child has. */
+  readonly env?: Readonly<Record<string, string>>
   /** Another main.js than the built one: a copy with a planted bug. */
   readonly program?: string
 }
@@ -36,6 +42,8 @@ export interface Listed {
 }
 
 export interface Gateway {
+  readonly folder: string
+  readonly pid: number
   readonly url: string
   readonly smtpPort: number
   /** Runs one command to its end; answers its stdout. Throws where it fails. */
@@ -64,7 +72,7 @@ const scopes = ['messages:read', 'messages:write', 'messages:send']
 /** Furnishes and starts one in a folder of its own. Throws with its words where it does not start. */
 export async function startGateway(folder: string, estate: Estate, around: Surroundings): Promise<Gateway> {
   mkdirSync(folder, { recursive: true })
-  const { program } = around
+  const { program, env } = around
   const which = program === undefined ? {} : { program }
   const tried = async (...words: readonly string[]) => {
     const { code, out, err } = await start([...words, '--config', 'gateway.yaml'], { cwd: folder, ...which }).ended
@@ -89,22 +97,22 @@ export async function startGateway(folder: string, estate: Estate, around: Surro
   for (const words of estate.commands ?? []) await command(...words)
   const token = await tokenFor(command, tried)
   const begin = async (): Promise<Gateway> => {
-    const serving = await serve(folder, which)
+    const serving = await serve(folder, { ...which, ...(env && { env }) })
     const restarted = async () => {
       await serving.stop('SIGKILL')
       return begin()
     }
-    return { ...running(serving, token), command, tried, restarted }
+    return { ...running(serving, token), folder, command, tried, restarted }
   }
   return begin()
 }
 
-function configuration({ namePort, sinkPort, more = [], smtpPort = 0 }: Surroundings): string {
+function configuration({ namePort, sinkPort, more = [], smtpPort = 0, smtpTls, http }: Surroundings): string {
   return [
     'dataDir: data',
     'hostname: gateway.patients.test',
-    `smtp: { host: 127.0.0.1, port: ${smtpPort} }`,
-    'http: { host: 127.0.0.1, port: 0 }',
+    `smtp: { host: 127.0.0.1, port: ${smtpPort}${smtpTls === undefined ? '' : `, tls: ${smtpTls}`} }`,
+    `http: ${http ?? '{ host: 127.0.0.1, port: 0 }'}`,
     `dns: { servers: ["127.0.0.1:${namePort}"], timeoutMs: 1000, attempts: 2 }`,
     'fetch: { allowPrivateAddresses: true, timeoutMs: 1000 }',
     `undecided: { deadlineSeconds: ${deadlineSeconds}, retrySeconds: [1] }`,
@@ -123,7 +131,7 @@ async function tokenFor(command: Gateway['command'], tried: Gateway['tried']): P
   return (await command(...create, scopes.slice(0, 2).join(','))).trim()
 }
 
-function running(serving: Serving, token: string): Omit<Gateway, 'command' | 'tried' | 'restarted'> {
+function running(serving: Serving, token: string): Omit<Gateway, 'folder' | 'command' | 'tried' | 'restarted'> {
   const of = (address: string) => `/api/v1/mailboxes/${encodeURIComponent(address)}/messages`
   const bytes = async (path: string): Promise<Buffer> => {
     const answer = await ask(serving.url, token, path)
@@ -135,6 +143,7 @@ function running(serving: Serving, token: string): Omit<Gateway, 'command' | 'tr
     return answer.bytes
   }
   return {
+    pid: serving.process.pid ?? 0,
     url: serving.url,
     smtpPort: serving.smtpPort,
     async messages(address) {
