@@ -16,6 +16,7 @@ import { StoreFailed } from '../ports/store.js'
 import { serverTls } from '../ports/tls.js'
 import { VaultFailed } from '../ports/vault.js'
 import { guard, isLoopback } from './authentication.js'
+import { answerPreflights, openToPages } from './cors.js'
 import { describeApi, tidied } from './description.js'
 import type { ApiOptions, ApiPorts } from './ports.js'
 import { apiLimits } from './ports.js'
@@ -79,7 +80,9 @@ export async function buildApi(ports: ApiPorts, options: ApiOptions = {}): Promi
     securityHeaders(request, reply, options)
     if (!mayAnswer(request.socket, options)) throw new Problem('tls-required')
   })
+  openToPages(app)
   guard(app, ports, limits, options.metrics ?? 'loopback', options.origin)
+  answerPreflights(app)
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none'
     ports.metrics.count('api_requests_total', { route, method: request.method, status: String(reply.statusCode) })

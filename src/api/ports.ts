@@ -13,7 +13,7 @@ import type { Activation } from '../pipeline/activation.js'
 import type { Claims } from '../pipeline/claim.js'
 import type { Explained, ExplainQuestion } from '../pipeline/explain.js'
 import type { Exports } from '../pipeline/export.js'
-import type { Fhir } from '../pipeline/fhir.js'
+import type { Fhir, OauthUris } from '../pipeline/fhir.js'
 import type { Newcomers } from '../pipeline/newuser.js'
 import type { Queues } from '../pipeline/queue.js'
 import type { Shares } from '../pipeline/share.js'
@@ -59,6 +59,8 @@ export interface ApiPorts {
   /** Bytes on their way into records; without it there are none. */
   readonly uploads?: Uploads
   readonly fhir: Fhir
+  /** Where applications are authorized, as the FHIR side tells them; without it, it does not. */
+  readonly oauthUris?: OauthUris
   /** People who sign in, and their records; without it nobody does. */
   readonly people?: Pick<People, 'sessions' | 'records'> & Partial<Pick<People, 'person'>>
   /** Signing up and in, factors, recovery and sharing; without it they are `unavailable`. */

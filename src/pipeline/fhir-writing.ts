@@ -3,6 +3,7 @@ import { narrative, versionOfAll } from '../clinical/fhir/make.js'
 import { isList, isMap } from '../clinical/fhir/read/fields.js'
 import { fhirJsonLimits, parseJson, type Tree } from '../clinical/fhir/read/json.js'
 import { type FhirIssue, type ReadItem, type ReadResource, readTree } from '../clinical/fhir/read/resource.js'
+import { searchParameters } from '../clinical/fhir/search.js'
 import type { RecordItem } from '../direct/clinical.js'
 import type { AuthoredItem, ItemChange } from '../record/item.js'
 import type { Fhir, FhirLocated } from './fhir.js'
@@ -29,6 +30,10 @@ export const writableTypes: ReadonlySet<string> = new Set([
   ...['Encounter', 'FamilyMemberHistory', 'Goal', 'Immunization', 'MedicationRequest', 'Observation', 'Patient'],
   ...['Procedure', 'ServiceRequest'],
 ])
+
+function isKnown(type: string): boolean {
+  return type === 'Binary' || Object.hasOwn(searchParameters, type)
+}
 
 export const fhirWritingLimits = {
   /** Entries of one transaction; each becomes one change or two, and a record takes 200 at once. */
@@ -89,7 +94,7 @@ type One = { readonly kind: 'changes'; readonly changes: readonly ItemChange[]; 
 
 async function planOne(fhir: Fhir, place: FhirPlace, request: FhirRequest): Promise<One> {
   const { method, type, id } = request
-  if (!writableTypes.has(type)) return { kind: 'derived' }
+  if (!writableTypes.has(type)) return { kind: isKnown(type) ? 'derived' : 'missing' }
   if (method === 'POST') return create(fhir, place, request)
   const located = await fhir.locate(place, type, id ?? '')
   if (located.kind !== 'located') return { kind: located.kind }

@@ -15,6 +15,7 @@ import type { AuthoredItem, ItemVersion } from '../record/item.js'
 import { mayRead, mayReadAny, maySee, maySeeResource } from './fhir-access.js'
 import { type FhirDocument, type FhirPlace, type FhirPorts, openItems, openPauses } from './fhir-items.js'
 
+export type { OauthUris } from '../clinical/fhir/capability.js'
 export type { FhirQuery } from '../clinical/fhir/query.js'
 export type { FhirDocument, FhirPlace, FhirPorts } from './fhir-items.js'
 

@@ -120,7 +120,14 @@ describe('writing FHIR', () => {
       expect([answer.status, answer.json.resourceType]).toEqual([422, 'OperationOutcome'])
     }
     expect((await ask('GET', 'Condition')).json.total).toBe(0)
-    expect((await ask('POST', 'Provenance', { resourceType: 'Provenance' })).status).toBe(409)
+    for (const type of ['Provenance', 'DiagnosticReport', 'MedicationDispense', 'Binary']) {
+      const made = await ask('POST', type, { resourceType: type })
+      expect([made.status, made.json.issue[0].diagnostics]).toEqual([
+        409,
+        expect.stringContaining(`A ${type} is made of`),
+      ])
+    }
+    expect((await ask('POST', 'Appointment', { resourceType: 'Appointment' })).status).toBe(404)
     expect((await ask('POST', 'Patient', { resourceType: 'Patient' })).status).toBe(409)
     expect((await ask('POST', 'Observation', condition())).status).toBe(422)
   })

@@ -286,7 +286,7 @@ async function write(
   await mustBeKnown(ports, caller, access.record)
   for (let round = 0; round < rounds; round++) {
     const planned = await planFhir(ports.fhir, { access, base: baseOf(request) }, requests)
-    if (planned.kind === 'refused') throw refusalOf(planned)
+    if (planned.kind === 'refused') throw refusalOf(planned, requests[planned.index]?.type ?? 'Resource')
     if (planned.changes.length === 0) return planned
     const outcome = await ports.record.put(access.record, planned.changes, { access })
     if (outcome.kind === 'refused') throw new Problem(putRefusals[outcome.problem])
@@ -304,13 +304,22 @@ async function write(
   throw new Problem('conflict')
 }
 
-function refusalOf({ index, refusal }: Extract<FhirPlanned, { kind: 'refused' }>): Problem {
+/** What a resource that is not written by itself is made of. */
+const madeOf: Readonly<Record<string, string>> = {
+  DiagnosticReport: 'the results that came together: write the Observations',
+  Observation: 'the results that came together: write each of them',
+  MedicationDispense: 'what a MedicationRequest says of it: write that one',
+  Provenance: 'who wrote what: it comes with every write',
+  Patient: 'the record itself: it is there already, and cannot be deleted',
+  Binary: 'a document as it came: documents are not brought this way',
+}
+
+function refusalOf({ index, refusal }: Extract<FhirPlanned, { kind: 'refused' }>, type: string): Problem {
   if (refusal.kind === 'invalid') return new FhirIssues(refusal.issues)
   const code = refusals[refusal.kind]
   if (refusal.kind !== 'derived') return new Problem(code)
-  return new Problem(code, {}, [
-    { where: `entry.${index}`, detail: 'It is made of what other resources say, or is the patient of the record' },
-  ])
+  const detail = `A ${type} is made of ${madeOf[type] ?? 'what other resources say'}`
+  return new Problem(code, {}, [{ where: `entry.${index}`, detail }])
 }
 
 /** The resource as it is now, unless the client wants nothing of it, or may not read it (FHIR R4 §3.1.0.5). */

@@ -168,7 +168,8 @@ export function fhirRoutes(app: FastifyInstance, ports: ApiPorts): void {
       security: [],
       response: { 200: answers },
     },
-    handler: async (request, reply) => reply.type(fhirType).send(fhirCapability(baseOf(request), ports.clock.now())),
+    handler: async (request, reply) =>
+      reply.type(fhirType).send(fhirCapability(baseOf(request), ports.clock.now(), ports.oauthUris)),
   })
 
   async function search(

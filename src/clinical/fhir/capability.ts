@@ -28,6 +28,7 @@ export function capabilityStatement(base: string, at: number, oauth?: OauthUris)
       {
         mode: 'server',
         security: {
+          cors: true,
           description: 'A bearer token with the scope record:read or record:write, or of SMART App Launch',
           service: [
             {

@@ -1,5 +1,5 @@
 import type { CareTeam, Demographics, FamilyHistory, Insurance } from '../../direct/clinical.js'
-import type { Agent, Concept, Quantity } from '../../direct/datatypes.js'
+import type { Agent, Concept, PersonName, Quantity } from '../../direct/datatypes.js'
 import { ageOf } from './condition.js'
 import {
   absent,
@@ -131,7 +131,7 @@ export function patient(
   const identity = concept(content?.genderIdentity ?? told.genderIdentity)
   const religion = concept(content?.religion)
   const born = content?.birthPlace
-  const given = content?.names ?? []
+  const given = (content?.names ?? []).filter(isNamed)
   const shown = given[0] ? [...given[0].given, given[0].family ?? given[0].text ?? ''].join(' ') : 'Name unknown'
   const died = dateTime(content?.deathDate)
   return finish({
@@ -186,6 +186,11 @@ function complete(one: JsonObject): JsonObject {
     ...(one['system'] === undefined && { _system: absent() }),
     ...(one['value'] === undefined && one['_value'] === undefined && { _value: absent() }),
   }
+}
+
+/** Whether anything of a name is there: one without words is no name. */
+function isNamed({ given, family, prefix, suffix, text }: PersonName): boolean {
+  return [...given, family, prefix, suffix, text].some((one) => said(one) !== undefined)
 }
 
 function contactOf({ kind, text, name, role, telecoms = [], addresses = [] }: Agent): JsonObject {
