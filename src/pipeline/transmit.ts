@@ -19,6 +19,11 @@ export const transmitLimits = {
   noteCharacters: 4000,
   /** One line of the message. */
   nameCharacters: 200,
+  /**
+   * Transmissions of a record in a day beyond which none goes by ordinary mail: anybody may open an account, write words of
+   * their own, and have them carried to any address.
+   */
+  mailsADay: 20,
   pageDefault: 50,
   pageMax: 200,
 }
@@ -63,6 +68,8 @@ export type TransmitOutcome =
   | { readonly kind: 'no-address' }
   /** There is no way out for ordinary e-mail. */
   | { readonly kind: 'no-relay' }
+  /** As much was sent of the record today as goes by ordinary e-mail in a day. */
+  | { readonly kind: 'too-often' }
   | Exclude<ExportOutcome, { readonly kind: 'document' }>
 
 /** A transmission as its record keeps it, with what became of it. */
@@ -122,6 +129,7 @@ async function transmit(
     const obstacle = await check(ports, sender.address, [to.address])
     if (obstacle) return obstacle
   } else if (!ports.plainMail) return { kind: 'no-relay' }
+  else if (await isMuch(ports, record, limits)) return { kind: 'too-often' }
 
   const document = await ports.exports.export(record, chosen)
   if (document.kind !== 'document') return document
@@ -174,6 +182,12 @@ async function transmit(
 
 function audited({ audit }: TransmitPorts, at: number, by: string, subject: Readonly<Record<string, string>>): Batch {
   return { append: [audit.entry({ at, action: 'record.transmit', actor: by, subject, outcome: 'success' })] }
+}
+
+async function isMuch({ store, clock }: TransmitPorts, record: string, { mailsADay }: typeof transmitLimits) {
+  const prefix = transmissionPrefix(record)
+  const since = prefix + String(Math.max(0, clock.now() - 86_400_000)).padStart(15, '0')
+  return (await store.range({ gte: since, lt: within(prefix).lt, limit: mailsADay })).length >= mailsADay
 }
 
 /** The address that the patient named, where it is one of the record and live, or else the first that is. */

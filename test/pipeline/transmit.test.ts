@@ -8,7 +8,7 @@ import { pipelineFamilies } from '../../src/pipeline/families.js'
 import { readPart } from '../../src/pipeline/read.js'
 import { writeRequestFile } from '../../src/pipeline/request-file.js'
 import { submit } from '../../src/pipeline/submit.js'
-import { openTransmissions, type Transmit } from '../../src/pipeline/transmit.js'
+import { openTransmissions, type Transmit, transmitLimits } from '../../src/pipeline/transmit.js'
 import { gather } from '../../src/ports/body.js'
 import type { PlainMail } from '../../src/ports/plain-mail.js'
 import { submissionQueue } from '../../src/spool/submission.js'
@@ -156,6 +156,19 @@ describe('a document sent to a provider', () => {
 
 describe('ordinary e-mail', () => {
   const to = { kind: 'e-mail', address: 'me@mail.example', unprotected: true } as const
+
+  it('carries no more than a day’s worth of one record to whomever', async () => {
+    let mails = 0
+    const plainMail: PlainMail = { mail: async () => ({ put: [{ key: `test/${++mails}`, value: new Uint8Array() }] }) }
+    const { transmit, gateway } = await open({ plainMail })
+    for (let i = 0; i < transmitLimits.mailsADay; i++) expect(await transmit({ to })).toMatchObject({ items: 7 })
+    expect(await transmit({ to })).toEqual({ kind: 'too-often' })
+    expect(mails).toBe(transmitLimits.mailsADay)
+    expect(await transmit()).toMatchObject({ kind: 'transmitted' })
+    const { now } = gateway.clock
+    gateway.clock.now = () => now() + 86_400_001
+    expect(await transmit({ to })).toMatchObject({ kind: 'transmitted' })
+  })
 
   it('has no way out where no relay is there', async () => {
     expect((await world.transmit({ to })).kind).toBe('no-relay')

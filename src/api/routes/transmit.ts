@@ -161,6 +161,8 @@ function problemOf(outcome: Exclude<TransmitOutcome, { readonly kind: 'transmitt
       return notKnownYet(outcome)
     case 'no-address':
       return new Problem('not-possible', {}, told('body.from', 'The record has no live address to send from'))
+    case 'too-often':
+      return new Problem('too-many-requests', { 'retry-after': '3600' })
     case 'no-relay':
       return new Problem('not-possible', {}, told('body.email', 'Nothing leaves here by ordinary e-mail'))
     case 'nothing':
