@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { listenForMail } from '../../../src/demo/mail.js'
+import { listenForMail, type ReceivedMail } from '../../../src/demo/mail.js'
 import { freePort } from '../../certification/world/ports.js'
 import { type Asked, ask, domain, mustRun, newDatabase, type Serving, serve, until } from '../../fixtures/process.js'
 
@@ -21,7 +21,9 @@ export interface House {
   /** Where browsers and applications find it: its origin, and its issuer. */
   readonly url: string
   readonly serving: Serving
-  /** Every letter that left, oldest first. */
+  /** Everything that left, to people and to other systems, oldest first. */
+  readonly received: readonly ReceivedMail[]
+  /** The same, as letters that are read. */
   letters(): readonly Letter[]
   /** The newest letter to an address that has this in its text. */
   letterTo(email: string, has?: string): Promise<Letter>
@@ -41,15 +43,9 @@ export function newAddress(): string {
   return `198.18.${addresses >> 8}.${addresses & 255}`
 }
 
-export interface HouseOptions {
-  /** Lines of its configuration beside ours. */
-  readonly more?: string
-  /** A folder that was furnished otherwise. */
-  readonly folder?: string
-}
-
-/** Opens one in a folder of its own; letters go to a listener in this process. */
-export async function openHouse({ more = '', folder = newFolder() }: HouseOptions = {}): Promise<House> {
+/** Opens one in a folder of its own, with `more` lines of configuration; mail goes to a listener in this process. */
+export async function openHouse({ more = '' } = {}): Promise<House> {
+  const folder = mkdtempSync(join(tmpdir(), 'dg-healthvault-'))
   const [mail, port, database] = await Promise.all([listenForMail(), freePort(), newDatabase()])
   const url = `http://localhost:${port}`
   const lines = [
@@ -58,6 +54,7 @@ export async function openHouse({ more = '', folder = newFolder() }: HouseOption
     'smtp: { host: 127.0.0.1, port: 0 }',
     `http: { host: 127.0.0.1, port: ${port}, publicUrl: "${url}", trustedProxies: ["127.0.0.1"] }`,
     `letters: { relay: { host: 127.0.0.1, port: ${mail.port}, tls: off } }`,
+    `outbound: { defaultRoute: "127.0.0.1:${mail.port}", scheduleSeconds: [1, 1, 2] }`,
     'people: { secondFactor: offered }',
     'shutdown: { graceSeconds: 5 }',
     ...(database === undefined ? [] : [`store: { kind: postgres, postgres: { url: "${database}" } }`]),
@@ -68,7 +65,7 @@ export async function openHouse({ more = '', folder = newFolder() }: HouseOption
   let serving = await serve(folder)
   const letters = () => mail.received.map(({ to, wire }) => letterOf(to, wire.toString('latin1')))
   return {
-    ...{ folder, url, letters },
+    ...{ folder, url, letters, received: mail.received },
     get serving() {
       return serving
     },
@@ -87,10 +84,6 @@ export async function openHouse({ more = '', folder = newFolder() }: HouseOption
       rmSync(folder, { recursive: true, force: true })
     },
   }
-}
-
-function newFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'dg-healthvault-'))
 }
 
 /** A letter as its reader has it: unfolded header, text part decoded. */
