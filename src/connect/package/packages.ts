@@ -321,9 +321,7 @@ export function openPackages(ports: PackagePorts, options: Partial<PackageOption
     const { id, owner, rejectedAt, endedAt } = request
     const at = (end === 'rejected' ? rejectedAt : (endedAt ?? rejectedAt)) ?? clock.now()
     const data = { request: id, ...(type === 'rejected' && { final: end === 'refused' }) }
-    return (
-      (await ports.events?.event(owner, { type: `package.${type}`, at, data }, `package.${type} ${id} ${at}`)) ?? {}
-    )
+    return (await ports.events?.event(owner, { type: `package.${type}`, at, data }, `package.${end} ${id} ${at}`)) ?? {}
   }
 
   const rules: KindRules = {
