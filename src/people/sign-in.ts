@@ -1,3 +1,4 @@
+import { networkOf } from '../direct/network.js'
 import { type Batch, together } from '../ports/store.js'
 import { foldedEmail, readEmail } from './email.js'
 import { countsOf, deviceCookie, isKnownDevice, takeTurn } from './failures.js'
@@ -48,10 +49,8 @@ export async function signIn(
   const known = person !== undefined && isKnownDevice(room, person.id, person.epoch, client.device)
   const account = keyedDigest(room.indexKey, 'email', foldedEmail(email ?? text.slice(0, 320)))
   const turn = await takeTurn(room, countsOf(room, 'password', account, client, known))
-  if (turn.kind === 'wait') {
-    await room.store.commit(audited(room, 'sign-in', actorOf(person), from(client), 'refused', 'wait'))
-    return turn
-  }
+  // Not audited: what led to the wait was, and a stranger could go on for ever.
+  if (turn.kind === 'wait') return turn
   const mayTry = password.length <= 4 * room.limits.passwordMaxCharacters
   const right = await room.slowHash.verify(person?.password, mayTry ? normalPassword(password) : '')
   if (!right || !mayTry || !person || person.state !== 'active') {
@@ -123,6 +122,12 @@ export async function passkeySignIn(
   const named = namedIn(proof.response)
   const row = named && (await room.store.get(peopleKeys.passkey(named.credential)))
   const id = row && plain<{ person: string }>(row.value).person
+  const person = id === undefined ? undefined : (await readPerson(room, id))?.value
+  const known = person !== undefined && isKnownDevice(room, person.id, person.epoch, client.device)
+  // Nobody guesses a passkey; what is counted is what each try has us write.
+  const mine = known ? `device ${client.device}` : `* ${networkOf(client.address)}`
+  const turn = await takeTurn(room, [{ name: `passkey ${mine}`, free: room.limits.freeFailuresOfNetwork }])
+  if (turn.kind === 'wait') return refused('wrong-proof')
   // The authenticator's word for whose passkey it is must be ours (WebAuthn §7.2, step 6).
   if (!id || (named.user !== undefined && named.user !== id)) {
     await room.store.commit(audited(room, 'sign-in', 'anonymous', from(client), 'refused', 'wrong-passkey'))
@@ -137,7 +142,10 @@ export async function passkeySignIn(
         parts: audited(room, 'sign-in', `person:${id}`, from(client), 'refused', 'wrong-passkey'),
       }
     }
-    return signedIn(room, { ...held, value: proved.person }, held.value.epoch, 'two-factors', client, [proved.parts])
+    return signedIn(room, { ...held, value: proved.person }, held.value.epoch, 'two-factors', client, [
+      proved.parts,
+      turn.forgiven,
+    ])
   })
 }
 

@@ -65,21 +65,10 @@ export async function signUp(
         { email, language },
         { kind: 'confirm-email', url: `${room.origin}/sign-up/confirm?code=${ticket.secret}` },
       )
-  const mayWrite = await mayWriteTo(room, email, client)
-  await room.store.commit(
-    together(
-      // Written for a known address too, so that both cost the same; nobody ever learns its secret.
-      ...(mayWrite ? [ticket.parts, letter] : []),
-      audited(
-        room,
-        'sign-up',
-        'anonymous',
-        from(client),
-        mayWrite ? 'success' : 'refused',
-        mayWrite ? undefined : 'too-many-letters',
-      ),
-    ),
-  )
+  // Beyond what may be written nothing is kept, or a stranger would fill the store; the answer tells nothing of it.
+  if (!(await mayWriteTo(room, email, client))) return { kind: 'sent' }
+  // The ticket is written for a known address too, so that both cost the same; nobody ever learns its secret.
+  await room.store.commit(together(ticket.parts, letter, audited(room, 'sign-up', 'anonymous', from(client))))
   return { kind: 'sent' }
 }
 

@@ -5,8 +5,9 @@ import { foldedEmail, readEmail } from '../../src/people/email.js'
 import { peopleLimits } from '../../src/people/limits.js'
 import { judgePassword } from '../../src/people/password.js'
 import { isBirthDate, readName } from '../../src/people/sign-up.js'
+import { auditOf } from '../spool/room.js'
 import { newAuthenticator } from './authenticator.js'
-import { home, kindOf, openWorld, origin } from './world.js'
+import { elsewhere, home, kindOf, openWorld, origin } from './world.js'
 
 const any = fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), fc.string({ maxLength: 300 }))
 
@@ -117,4 +118,20 @@ it('hashes little for one link, however often it is asked to at once', async () 
   await Promise.all(all)
   expect(hashed).toBeLessThanOrEqual(world.limits.hashings)
   expect(hashed).toBeGreaterThan(0)
+})
+
+it('fills neither the store nor the audit log for a stranger who asks on and on', async () => {
+  const world = await openWorld()
+  await world.signUp('ada@mail.example')
+  const before = (await auditOf(world.store)).length
+  const response = { id: 'nobody', response: {} }
+  for (let i = 0; i < 100; i++) {
+    await world.people.signIn({ email: 'ada@mail.example', password: 'wrong' }, elsewhere)
+    await world.people.passkeySignIn({ ticket: 'x'.repeat(43), response }, elsewhere)
+    await world.people.beginRecovery('ada@mail.example', elsewhere)
+    await world.people.signUp({ email: 'ada@mail.example', name: 'Eve', language: 'en' }, elsewhere)
+  }
+  const { freeFailures, freeFailuresOfNetwork, lettersOfNetwork } = world.limits
+  const after = (await auditOf(world.store)).length - before
+  expect(after).toBeLessThanOrEqual(freeFailures + freeFailuresOfNetwork + lettersOfNetwork)
 })
