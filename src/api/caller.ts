@@ -31,6 +31,8 @@ export type Reach =
       readonly csrf: string
       /** Unix milliseconds: when they last proved who they are. */
       readonly authenticatedAt?: number
+      /** How they did. */
+      readonly level?: Session['level']
     }
   /** The record of a grant, as far as the grant goes. `person` and `record` are true ids. */
   | {
@@ -64,10 +66,10 @@ const scopesOfPeople = [
 ] as readonly Scope[]
 
 /** The caller behind the cookie of a session. */
-export function callerOfSession({ id, person, csrf, authenticatedAt, limited }: Session): Caller {
+export function callerOfSession({ id, person, csrf, authenticatedAt, level, limited }: Session): Caller {
   return {
     by: `person:${person}`,
     scopes: limited ? ['account'] : scopesOfPeople,
-    reach: { kind: 'person', person, session: id, csrf, authenticatedAt },
+    reach: { kind: 'person', person, session: id, csrf, authenticatedAt, level },
   }
 }

@@ -127,6 +127,16 @@ describe('people at the API', () => {
     world.room.clock.at += 11 * 60_000
     const late = await ada.ask('POST', '/api/v1/account/recovery-codes')
     expect(late).toMatchObject({ status: 403, json: { code: 'prove-again' } })
+    const record = '/api/v1/account/records/00000000-0000-4000-8000-000000000000'
+    const rules = [{ name: 'read', reason: { en: 'x' }, permissions: ['read'] }]
+    const invitation = { email: 'eve@mail.example', relationship: 'aunt', custodian: false, rules }
+    for (const [method, path, body] of [
+      ['DELETE', record],
+      ['POST', `${record}/invitations`, invitation],
+      ['POST', `${record}/guardian`],
+      ['POST', `${record}/members/00000000-0000-4000-8000-000000000000/confirm`],
+    ] as const)
+      expect(await ada.ask(method, path, body), path).toMatchObject({ status: 403, json: { code: 'prove-again' } })
   })
 
   it('are out with the end of their session', async () => {

@@ -404,10 +404,9 @@ export function recently(ports: ApiPorts, caller: Caller) {
   return self
 }
 
-function sessionOf({ reach, scopes }: Caller): Session {
+function sessionOf({ reach }: Caller): Session {
   if (reach.kind !== 'person') throw new Problem('not-found')
-  const { person, session: id, csrf, authenticatedAt = 0 } = reach
-  const level = scopes.includes('sharing') ? 'two-factors' : 'one-factor'
+  const { person, session: id, csrf, authenticatedAt = 0, level = 'one-factor' } = reach
   return { id, person, level, authenticatedAt, endsAt: 0, csrf }
 }
 

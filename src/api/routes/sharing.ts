@@ -19,7 +19,7 @@ import {
   recordBody,
   sharingSchema,
 } from '../sharing-schema.js'
-import { defined, iso, selfOf, settled, told } from './account.js'
+import { defined, iso, recently, selfOf, settled, told } from './account.js'
 
 const base = '/api/v1/account/records'
 const one = `${base}/:recordId`
@@ -74,7 +74,7 @@ function heldRoutes(app: FastifyInstance, ports: ApiPorts): void {
     ...{ ...shared, method: 'DELETE', path: one, action: 'records.delete', params: recordParams, answers: doneSchema },
     summary: 'Delete a record for everybody; for 30 days its custodians can bring it back',
     handle: ({ caller, params: { recordId }, subject }) => {
-      const { house, person } = selfOf(ports, caller)
+      const { house, person } = recently(ports, caller)
       subject['record'] = recordId
       return told(house.deleteRecord(person, recordId))
     },
@@ -125,7 +125,7 @@ function memberRoutes(app: FastifyInstance, ports: ApiPorts): void {
     ...{ answers: doneSchema, completes: true },
     summary: 'Declare guardianship of an adult without an account',
     handle: ({ caller, params: { recordId }, subject }) => {
-      const { house, person } = selfOf(ports, caller)
+      const { house, person } = recently(ports, caller)
       subject['record'] = recordId
       return told(house.declareGuardian(person, recordId))
     },
@@ -144,7 +144,7 @@ function memberRoutes(app: FastifyInstance, ports: ApiPorts): void {
     ...{ params: memberParams, answers: doneSchema, completes: true },
     summary: 'The adult whom the record is about lets a custodian go on',
     handle: ({ caller, params: { recordId, person: other }, subject }) => {
-      const { house, person } = selfOf(ports, caller)
+      const { house, person } = recently(ports, caller)
       subject['record'] = recordId
       return told(house.confirmCustodian(person, recordId, other))
     },
@@ -168,7 +168,7 @@ function invitationRoutes(app: FastifyInstance, ports: ApiPorts): void {
     ...{ body: invitationBody, answers: invitedSchema, creates: true },
     summary: 'Invite somebody by mail; only a custodian does',
     async handle({ caller, params: { recordId }, body, reply, subject }) {
-      const { house, person } = selfOf(ports, caller)
+      const { house, person } = recently(ports, caller)
       subject['record'] = recordId
       const { until, rules, ...more } = body
       const wanted = { ...defined(more), rules: rules.map(defined), ...(until && { until: Date.parse(until) }) }
