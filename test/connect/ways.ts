@@ -113,7 +113,7 @@ export async function openWays({
       },
       ...(body && { body: raw ? Buffer.from(body) : JSON.stringify(body) }),
     })
-    return { status: response.status, body: await response.json(), headers: response.headers }
+    return { status: response.status, body: JSON.parse(await response.text()), headers: response.headers }
   }
   /** A page, as the browser of somebody asks for it; with fields it is posted as a form of ours. */
   async function browse(who: string, path: string, fields?: Record<string, string>) {
