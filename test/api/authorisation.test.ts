@@ -1,9 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { ownScopes } from '../../src/api/caller.js'
+import { type Caller, callerOfSession, ownScopes, type Scope } from '../../src/api/caller.js'
 import { openapiDocument } from '../../src/api/openapi.js'
 import { decodeEntry } from '../../src/audit/audit.js'
 import { versionOfAll } from '../../src/clinical/fhir/make.js'
 import type { RecordAccess } from '../../src/direct/access.js'
+import { readScopes } from '../../src/direct/smart-scopes.js'
 import type { TokenScope } from '../../src/directory/directory.js'
 import { tokenScopes } from '../../src/directory/directory.js'
 import type { Activation } from '../../src/pipeline/activation.js'
@@ -12,7 +13,7 @@ import type { Queues } from '../../src/pipeline/queue.js'
 import type { QueuedMail } from '../../src/pipeline/queued.js'
 import type { Transmissions } from '../../src/pipeline/transmit.js'
 import type { AuthoredItem, ItemChange } from '../../src/record/item.js'
-import { web } from '../consent/world.js'
+import { rule, web } from '../consent/world.js'
 import { openGateway } from './gateway.js'
 
 /** Every route of the API description with every kind of caller, so that a new route cannot escape the table. */
@@ -72,6 +73,7 @@ beforeAll(async () => {
     await putAll(recordId, [{ kind: 'update', entry: itemId, version, item }])
   }
   await grantAll()
+  await peopleAll()
 })
 
 /** An application, and what each patient's person granted it. */
@@ -201,6 +203,8 @@ async function call(method: string, url: string, headers: Record<string, string>
     ['/direct-addresses/', { disabled: true }],
     ['/direct-addresses', { address: 'new@gw.example' }],
     ['/transmissions', { to: 'dr@far.example', format: 'ccd' }],
+    ['/links/accept', { link: 'shlink:/x' }],
+    ['/links', { label: 'x' }],
     ['/pickup/message/', { ticket: 'x', record: 'nothing' }],
     ...written.bodies,
   ]
@@ -463,6 +467,109 @@ describe.each(guarded.map((route) => [`${route.method} ${route.path}`, route] as
     if (path.includes('{')) {
       expect((await call(method, nowhere(path), headers)).status).toBe(404)
     }
+  })
+})
+
+/** What a route is about: it decides what each kind of caller is told. Parameters that are not known here fail the table. */
+const kindsOfPath: readonly (readonly [kind: string, form: RegExp])[] = [
+  ['record', /^\/api\/v1\/records\/\{recordId\}(\/|$)/],
+  ['record', /^\/fhir(\/(\{type\}|Patient|Binary)(\/|$)|$)/],
+  ['mailbox', /^\/api\/v1\/mailboxes(\/|$)/],
+  ['own', /^\/api\/v1\/(account|apps|consents|grants|invitations|connect|drop-off|pickup|packages|records|shl)(\/|$)/],
+  ['own', /^\/api\/v1\/[a-z-]+(\/|$)/],
+]
+const kindOf = ({ path, operation }: (typeof routes)[number]) =>
+  ['operator', 'apps'].includes(operation['x-scope'] ?? '')
+    ? 'house'
+    : kindsOfPath.find(([, form]) => form.test(path))?.[0]
+
+it('knows of every route what it is about', () => {
+  expect(scoped.filter((route) => kindOf(route) === undefined).map(({ path }) => path)).toEqual([])
+  const public_ = routes.filter(({ operation }) => operation['x-scope'] === undefined)
+  expect(scoped.length + public_.length).toBe(routes.length)
+})
+
+/** Callers who reach nothing of Alice's, or may only read some of it; each with every scope that their kind can have. */
+const outsiders: Readonly<Record<string, () => Promise<Caller>>> = {
+  'a person with a record of their own': async () => person('stranger'),
+  'an app that nobody granted anything': async () => ({
+    ...{ by: 'app:none', scopes: ofRecords, reach: { kind: 'app', app: 'none', within } },
+  }),
+  'an app whose grant is for another record': async () => holder(granted.app, granted.bob),
+  'an app whose grant was revoked': async () => holder(revoked.app, revoked.grant),
+}
+
+const ofRecords = ['record:read', 'record:write'] as const
+const { scopes: within } = readScopes('system/*.cruds')
+
+const person = (id: string): Caller => {
+  const times = { authenticatedAt: gateway.clock.now(), endsAt: 1e15 }
+  return callerOfSession({ id: 's', person: id, level: 'two-factors', csrf: 'c', ...times })
+}
+
+const holder = (app: string, grant: string): Caller => ({
+  ...{ by: `app:${app}`, scopes: ofRecords },
+  reach: { kind: 'grant', grant, app, person: 'x', record: 'x', avenue: 'online' },
+})
+
+const revoked = { app: '', grant: '' }
+
+/** Others, and what they may not do. */
+async function peopleAll() {
+  const { recordId } = gateway.patients.alice
+  gateway.held.hold('stranger', 'elsewhere')
+  gateway.held.hold('reader', recordId, [rule('see')])
+  const made = await gateway.ports.apps?.register({ ...web, name: 'Ended' }, 'test')
+  if (made?.kind !== 'registered') throw new Error('no app')
+  const request = { app: made.app.id, person: 'alice', record: recordId, via: 'web', online: [], offline: [] } as const
+  const grant = await gateway.consents.authorize(request, { by: 'test', avenue: 'page' })
+  if (grant.kind !== 'authorized') throw new Error(grant.kind)
+  await gateway.store.commit(grant.parts)
+  Object.assign(revoked, { app: made.app.id, grant: grant.grant.id })
+  await gateway.consents.revoke(revoked.grant, 'person', { by: 'test', avenue: 'page' })
+}
+
+/** What names Alice's things: none of it may stand in what others are told. */
+const tellsOfAlice = ({ response }: Awaited<ReturnType<typeof call>>, asked: string) =>
+  Object.values(gateway.patients.alice).filter((one) => !asked.includes(one) && response.body.includes(one))
+
+describe.each(Object.keys(outsiders))('%s', (who) => {
+  it.each(scoped.map((route) => [`${route.method} ${route.path}`, route] as const))('%s', async (_, route) => {
+    const caller = await outsiders[who]?.()
+    if (!caller) throw new Error('nobody')
+    const headers = gateway.as(caller)
+    const { method, path, operation } = route
+    const url = pathOf(path, 'alice')
+    const answer = await call(method, url, headers)
+    expect(tellsOfAlice(answer, url)).toEqual([])
+    const scope = operation['x-scope'] ?? ''
+    if (!caller.scopes.includes(scope as Scope)) {
+      expect([answer.status, codeOf(answer)]).toEqual([403, 'missing-scope'])
+      expect((await call(method, nowhere(path), headers)).status).toBe(403)
+    } else if (kindOf(route) === 'record') {
+      // Where the house has nothing to do it with, nobody is told anything.
+      expect(isOwn(route) ? [404, 503] : [404]).toContain(answer.status)
+    } else if (kindOf(route) === 'mailbox' && path.includes('{')) {
+      expect(answer.status).toBe(404)
+    }
+  })
+})
+
+describe('a person who may read some of a record', () => {
+  it.each(
+    scoped
+      .filter((route) => kindOf(route) === 'record' && route.method !== 'GET')
+      .map((route) => [`${route.method} ${route.path}`, route] as const),
+  )('%s', async (_, route) => {
+    const { method, path } = route
+    if (path.endsWith('/_search')) return
+    const { recordId } = gateway.patients.alice
+    await beforeWriting(method, pathOf(path, 'alice'))
+    const before = await gateway.store.range({ gte: `record/${recordId}`, lt: `record/${recordId}~`, limit: 1000 })
+    const answer = await call(method, pathOf(path, 'alice'), gateway.as(person('reader')))
+    expect(isOwn(route) ? [403, 404, 503] : [403, 404]).toContain(answer.status)
+    const after = await gateway.store.range({ gte: `record/${recordId}`, lt: `record/${recordId}~`, limit: 1000 })
+    if (method !== 'DELETE') expect(after.map(({ key }) => key)).toEqual(before.map(({ key }) => key))
   })
 })
 
