@@ -40,6 +40,7 @@ export function exportRoutes(app: FastifyInstance, ports: ApiPorts): void {
     description:
       'What the record shows today. Sections that were not chosen say so in the document. What a security label holds back leaves only when picked by its id.',
     tag: 'records',
+    activity: 'download',
     params: recordParams,
     query: exportQuery,
     answers: {

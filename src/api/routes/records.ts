@@ -71,6 +71,7 @@ export function recordRoutes(app: FastifyInstance, ports: ApiPorts): void {
     access: 'record:read',
     action: 'document.read',
     summary: 'The bytes of a document, exactly as they came',
+    activity: 'download',
     tag,
     params: documentParams,
     answers: { description: 'The document', content: { 'application/octet-stream': { schema: z.string() } } },

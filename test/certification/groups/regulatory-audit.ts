@@ -124,7 +124,7 @@ async function deeds(world: RegulatoryWorld): Promise<readonly Deed[]> {
   )
 
   // The record: written, seen, taken along, sent out.
-  await put(world, condition('Audited'))
+  await put(world, client, condition('Audited'))
   await client.must(200, 'GET', `${base}/items`)
   await client.must(200, 'GET', `${base}/export?format=ccd&type=problem`)
   await client.must(200, 'GET', `/records/${record}/activity`)
@@ -147,7 +147,7 @@ async function deeds(world: RegulatoryWorld): Promise<readonly Deed[]> {
   const grants = await client.must(200, 'GET', '/api/v1/grants')
   const [grant] = grants.json<{ grants: readonly { readonly id: string }[] }>().grants
   await client.must(200, 'DELETE', `/api/v1/grants/${grant?.id}`)
-  const friend = { email: 'friend@mail.test', relationship: 'friend' }
+  const friend = { email: 'friend@mail.test', relationship: 'friend', custodian: true }
   const shares = `/api/v1/account/records/${record}/invitations`
   const { id } = (await client.must(201, 'POST', shares, { json: friend })).json<{ id: string }>()
   await client.must(200, 'DELETE', `${shares}/${id}`)

@@ -20,7 +20,13 @@ export async function patientCase(world: RegulatoryWorld): Promise<Look> {
   const heard = notes()
   const { client, record } = world.patient
   const since = Date.now() - 1000
-  await put(world, condition('Sprained ankle', '2021-03-04'), condition('Seasonal cough', '2025-02-03'), peanuts)
+  await put(
+    world,
+    client,
+    condition('Sprained ankle', '2021-03-04'),
+    condition('Seasonal cough', '2025-02-03'),
+    peanuts,
+  )
   await view(world, heard)
   await download(world, heard)
   await byDirect(world, heard)
@@ -83,7 +89,7 @@ async function byDirect(world: RegulatoryWorld, heard: Notes): Promise<void> {
   heard.hear('transmission to a Direct address', `${sent.status} ${sent.bytes}`, /^202 /)
   const mail = await until(() => far.caught.slice(before).find(({ from }) => from === address), 20_000)
   const clear = mail.wire.toString('latin1')
-  if (/cough|Sample|As we said/i.test(clear)) heard.wrong.push('what was sent stands in the clear')
+  if (/cough|ankle|As we said/i.test(clear)) heard.wrong.push('what was sent stands in the clear')
   const inner = await opened(openssl, mail.wire, seals.far, authorities.ours.certificatePath)
   const entity = inner.kind === 'opened' ? plainOf(Buffer.from(inner.entity, 'latin1')) : inner.detail
   heard.hear('what the clinic opens', entity, /<ClinicalDocument[\s\S]*Seasonal cough/)

@@ -337,10 +337,10 @@ export const condition = (text: string, day?: string) => ({
   ...(day !== undefined && { when: { value: { text: day, precision: 'day', offsetMinutes: null, source: day } } }),
 })
 
-/** Puts entries into the patient's record. */
-export async function put({ patient }: RegulatoryWorld, ...items: readonly object[]): Promise<void> {
+/** Puts entries into the patient's record, as whoever is signed in. */
+export async function put({ patient }: RegulatoryWorld, client: Client, ...items: readonly object[]): Promise<void> {
   const changes = items.map((item) => ({ kind: 'create', item }))
-  await patient.client.must(200, 'POST', `/api/v1/records/${patient.record}/items`, { json: { changes } })
+  await client.must(200, 'POST', `/api/v1/records/${patient.record}/items`, { json: { changes } })
 }
 
 /** Messages of a mailbox, by the token for everything. */
