@@ -173,7 +173,7 @@ async function deeds(world: RegulatoryWorld): Promise<readonly Deed[]> {
     deed('ending a token', /^token\.revoked$/, operator, [made]),
     deed('reading the log itself', /^api\.audit\.read$/, token),
   )
-  await entries(world, 'limit=1')
+  await entries(world, 'action=token.created')
   return all
 }
 
