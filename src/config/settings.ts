@@ -56,6 +56,13 @@ const portNumber = z.number().int().min(0).max(65_535)
 
 const hostPattern = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+))(?::(\d{1,5}))?$/
 
+/** Whether links, cookies and tokens can be made of it: an origin in its normal form, with TLS where others come. */
+function isOwnOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false
+  const { origin, protocol, hostname } = new URL(text)
+  return origin === text && (protocol === 'https:' || ['localhost', '127.0.0.1', '[::1]'].includes(hostname))
+}
+
 /** `host`, `host:port` or `[2001:db8::1]:port`. */
 function readHostPort(value: string): { readonly host: string; readonly port?: number } | undefined {
   const match = hostPattern.exec(value)
@@ -246,6 +253,7 @@ export const settings = z
       publicUrl: z
         .url({ protocol: /^https?$/ })
         .regex(/^https?:\/\/[^/?#]+$/, { error: 'expected https://host, without a path' })
+        .refine(isOwnOrigin, { error: 'expected https://host as browsers write it; http is for this machine only' })
         .optional()
         .meta({
           description:

@@ -36,6 +36,22 @@ describe('settings and the rooms that obey them', () => {
     expect(smtpLimits).toMatchObject(limits)
   })
 
+  it.each([
+    ['https://records.clinic.example', true],
+    ['https://records.clinic.example:8443', true],
+    ['http://localhost:8080', true],
+    ['http://[::1]:8080', true],
+    ['http://records.clinic.example', false],
+    ['http://localhost.clinic.example', false],
+    ['https://Records.clinic.example', false],
+    ['https://records.clinic.example:443', false],
+    ['https://somebody@records.clinic.example', false],
+    ['https://records.clinic.example/path', false],
+    ['javascript://records.clinic.example', false],
+  ])('takes an address of itself that links and tokens can be made of: %s, %s', (publicUrl, taken) => {
+    expect(settings.safeParse({ http: { publicUrl } }).success).toBe(taken)
+  })
+
   it('allows nothing on the wire that a room behind it refuses', () => {
     expect(limits.messageBytes.max).toBeLessThanOrEqual(smimeLimits.messageBytes)
     expect(limits.headerBytes.max).toBeLessThanOrEqual(mimeLimits.headerBytes)
