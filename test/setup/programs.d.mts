@@ -15,5 +15,6 @@ export function ready(
     | 'softhsm'
     | 'dovecot'
     | 'swaks'
+    | 'fhirclient'
     | 'pkits',
 ): string | undefined

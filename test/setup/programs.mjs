@@ -54,10 +54,21 @@ function findDovecotParts() {
   return homes.find((home) => parts.every((part) => existsSync(join(home, part))))
 }
 
+/** Packages of others that nothing of the gateway uses, with a lockfile of their own. */
+const clients = fileURLToPath(new URL('../clients', import.meta.url))
+
+function findFhirClient() {
+  const found = join(clients, 'node_modules', 'fhirclient')
+  return existsSync(join(found, 'package.json')) ? found : undefined
+}
+
 /** Where the first of several programs stands, where all of them are there. */
 const together = (...names) => (names.every((name) => onPath(name)) ? onPath(names[0]) : undefined)
 
-/** Each program: how it is found, Debian's packages, what it is for, and what must be done before or between. */
+/**
+ * Each program: how it is found, Debian's packages or the folder in which npm installs it, what it is for, and what must be
+ * done before or between.
+ */
 const programs = {
   openssl: {
     find: () => answers('openssl', 'version'),
@@ -133,6 +144,12 @@ const programs = {
     packages: ['swaks', 'libnet-ssleay-perl'],
     why: 'submits mail over SMTP as a stranger to our code does',
   },
+  fhirclient: {
+    find: findFhirClient,
+    packages: [],
+    why: 'launches itself at our authorization server, and reads as an application of others does',
+    npm: clients,
+  },
   pkits: {
     find: findPkits,
     packages: ['python3-cryptography-vectors'],
@@ -154,8 +171,16 @@ function install(packages) {
 
 /** Where a program stands, after installing it where root may; undefined where it is not to be had. */
 export function ready(name) {
-  const { find, packages, why, prepare } = programs[name]
+  const { find, packages, why, prepare, npm } = programs[name]
   const found = find()
+  if (!found && npm) {
+    say(`installing ${name} by npm in ${npm}: ${why}`)
+    // None of their scripts run, and stdout stays ours.
+    // Peers of theirs are for telephones.
+    const less = ['--omit=optional', '--legacy-peer-deps', '--ignore-scripts', '--no-audit', '--no-fund']
+    runs('npm', ['ci', ...less, '--prefix', npm])
+    return find()
+  }
   if (found || process.getuid?.() !== 0 || !runs('apt-get', ['--version'], 'ignore')) return found
   say(`installing ${packages.join(', ')} by apt-get: ${why}`)
   runs('apt-get', ['update', '-qq'])

@@ -19,7 +19,7 @@ export interface Who {
 
 /** Asks for an account at the page, and follows the link in the letter. */
 export async function signUp(
-  { letters, newBrowser }: World,
+  { letters, newBrowser }: Pick<World, 'letters' | 'newBrowser'>,
   { email, name }: Pick<Who, 'email' | 'name'>,
 ): Promise<Browser> {
   const browser = newBrowser()
