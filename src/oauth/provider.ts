@@ -33,6 +33,11 @@ export interface ProviderPorts extends BindingPorts {
   }
 }
 
+/** Whether an application that comes back to this place has pages there; one on a device has none. */
+function isAt(redirectUri: string, origin: string): boolean {
+  return /^https?:/.test(redirectUri) && URL.canParse(redirectUri) && new URL(redirectUri).origin === origin
+}
+
 const signatures = ['RS256', 'RS384', 'PS256', 'PS384', 'ES256', 'ES384', 'EdDSA', 'Ed25519'] as const
 
 /**
@@ -69,6 +74,7 @@ export function openProvider(ports: ProviderPorts, secrets: Secrets): Provider {
     },
     clockTolerance: limits.clockToleranceSeconds,
     allowOmittingSingleRegisteredRedirectUri: false,
+    clientBasedCORS: (_, origin, { redirectUris = [] }) => redirectUris.some((uri) => isAt(uri, origin)),
     features: featuresOf(ports, secrets),
     extraParams: { aud: checkRequest(ports), launch: refuseLaunch },
     interactions: { policy: decisions(), url: (_, { uid }) => decisionPath(uid) },

@@ -382,3 +382,26 @@ describe('an access token', () => {
     },
   )
 })
+
+describe('an application in a browser', () => {
+  it('is answered at the token endpoint where it comes back to, and at no other place', async () => {
+    const url = '/oauth/token'
+    const form = {
+      grant_type: 'authorization_code',
+      client_id: app.id,
+      code: 'x',
+      redirect_uri: 'https://well.example/cb',
+    }
+    const at = async (origin: string, client_id = app.id) => {
+      const { headers } = await post(world, url, { ...form, client_id, code_verifier: 'v'.repeat(43) }, { origin })
+      return [headers['access-control-allow-origin'], headers['access-control-allow-credentials']]
+    }
+    expect(await at('https://well.example')).toEqual(['https://well.example', undefined])
+    for (const origin of ['https://evil.example', 'http://well.example', 'https://well.example.evil.example', 'null'])
+      expect(await at(origin)).toEqual([undefined, undefined])
+    expect(await at('null', native.id)).toEqual([undefined, undefined])
+    const asks = { origin: 'https://well.example', 'access-control-request-method': 'POST' }
+    const preflight = await world.server.inject({ method: 'OPTIONS', url, headers: asks })
+    expect([preflight.statusCode, preflight.headers['access-control-allow-credentials']]).toEqual([204, undefined])
+  })
+})
