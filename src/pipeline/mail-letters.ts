@@ -1,6 +1,6 @@
 import type { DirectAddress } from '../direct/address.js'
 import type { Address } from '../directory/directory.js'
-import type { People } from '../people/people.js'
+import { hasWhole, type People } from '../people/people.js'
 import type { Letter, Letters } from '../ports/letters.js'
 import { type Batch, together } from '../ports/store.js'
 import type { PatientRecord } from '../record/record.js'
@@ -25,7 +25,7 @@ export interface MailLinks {
 const mostCustodians = 20
 
 /**
- * Parts that tell the custodians of a record that a message came, and where it brought documents, that these were added or
+ * Parts that tell the custodians who have a record whole that a message came, and where it brought documents, that these were added or
  * wait to be looked at, by what the record says of this sender. Nothing of who sent it or what it is about. Each is queued
  * once for a message.
  */
@@ -54,7 +54,7 @@ export async function lettersOf(
   ]
   const parts: Batch[] = []
   const holders = await people.records.holders(address.record)
-  for (const { person } of holders.filter(({ custodian }) => custodian).slice(0, mostCustodians)) {
+  for (const { person } of holders.filter(hasWhole).slice(0, mostCustodians)) {
     const known = await people.person(person)
     if (known?.state !== 'active') continue
     for (const letter of told) parts.push(letters.letter(known, letter, `${letter.kind} ${messageId} ${person}`))
