@@ -11,7 +11,7 @@ import { type Person, signUp } from './healthvault/people.js'
 
 /** SIGKILL between any two steps of putting, claiming and authorizing: what was answered is there, and all else is whole. */
 
-const rounds = 5
+const rounds = 4
 const seed = 'healthvault-kill'
 
 let house: House
