@@ -183,17 +183,6 @@ const bugs: Readonly<Record<string, Bug>> = {
     caseId: 'REG-d2',
     plants: [{ file: 'api/route.js', find: 'if (left.audit)', put: "if (left.audit && spec.method !== 'GET')" }],
   },
-  'shows what it cannot tell of': {
-    group: 'regulatory',
-    caseId: 'REG-d2',
-    plants: [
-      {
-        file: 'api/route.js',
-        find: 'await ports.store.commit(await entries());',
-        put: 'await ports.store.commit(await entries()).catch(() => undefined);',
-      },
-    ],
-  },
   'does not compare links of the log': {
     group: 'regulatory',
     caseId: 'REG-d2v',
