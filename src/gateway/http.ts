@@ -13,7 +13,16 @@ import type { Web } from './web.js'
 const renewEveryMs = 60_000
 
 /** What the API needs and gets here. */
-type Ours = 'addresses' | 'auditReport' | 'authenticate' | 'checks' | 'clock' | 'exposition' | 'log' | 'metrics'
+type Ours =
+  | 'addresses'
+  | 'auditReport'
+  | 'authenticate'
+  | 'checks'
+  | 'clock'
+  | 'exposition'
+  | 'log'
+  | 'metrics'
+  | 'oauthUris'
 
 /** The API and what goes with it, pages and the authorization server included; answers its URL. */
 export async function startHttp(
@@ -33,6 +42,7 @@ export async function startHttp(
         callerOf(await house.directory.tokens.authenticate(secret, clock.now())) ??
         (await web.authenticate(secret, presented)),
       auditReport: openAuditReport(house.store),
+      oauthUris: web.oauthUris,
       checks: () => health.ready(),
       exposition: () => metrics.exposition(),
     },

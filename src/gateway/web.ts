@@ -1,7 +1,8 @@
 import type { Caller } from '../api/caller.js'
-import type { ApiOptions, Presented } from '../api/ports.js'
+import type { ApiOptions, ApiPorts, Presented } from '../api/ports.js'
 import { clock, random } from '../house.js'
 import { openOauth } from '../oauth/oauth.js'
+import { routes } from '../oauth/places.js'
 import { accountPages } from '../pages/account.js'
 import { activityPages } from '../pages/activity.js'
 import { addressPages } from '../pages/addresses.js'
@@ -30,6 +31,8 @@ export interface Web {
   readonly also: NonNullable<ApiOptions['also']>
   /** Who holds an access token of an application. */
   authenticate(secret: string, presented?: Presented): Promise<Caller | undefined>
+  /** Where it is, for whoever reads the capabilities of the FHIR side. */
+  readonly oauthUris: NonNullable<ApiPorts['oauthUris']>
 }
 
 /** Opens them. Ends what ran out of the authorization server every few minutes. */
@@ -81,5 +84,11 @@ export async function openWeb(
       await app.register(pages)
     },
     authenticate: (secret, presented) => oauth.authenticate(secret, presented),
+    oauthUris: {
+      authorize: origin + routes.authorization,
+      token: origin + routes.token,
+      revoke: origin + routes.revocation,
+      introspect: origin + routes.introspection,
+    },
   }
 }
