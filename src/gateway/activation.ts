@@ -4,7 +4,7 @@ import type { Certificates } from '../pipeline/certificates.js'
 import { every, type Parts } from './parts.js'
 
 /** A domain that was opened meanwhile has a certificate for newcomers by then. */
-const prepareEveryMs = 3_600_000
+const prepareEveryMs = 60_000
 
 /** Taking addresses for records; every domain that is open to it can be written to by newcomers' senders. */
 export async function startActivation(parts: Parts, { registrations }: Certificates): Promise<Activation> {

@@ -17,6 +17,7 @@ import { openNewcomers } from '../pipeline/newuser.js'
 import { newcomerRules } from '../pipeline/newuser-rules.js'
 import { type NoticeFacts, openNotices } from '../pipeline/notices.js'
 import { openShares } from '../pipeline/share.js'
+import { readFhirFile } from '../pipeline/shl-read.js'
 import type { Steps } from '../pipeline/steps.js'
 import { readThings } from '../pipeline/things.js'
 import type { Letters } from '../ports/letters.js'
@@ -46,18 +47,18 @@ export async function startConnections(parts: Parts, society: Society, steps: St
   const rules: { [kind in RequestKind]?: KindRules } = {}
   const requests = openRequests({ ...common, indexKey: await house.indexKey('connect') }, { rules, answers, limits })
   const packageUploads = openPackageUploads(common)
+  const events = openAppEvents({ apps })
+  const pickupUrl = `${origin}/pickup`
   const packages = openPackages(
-    { ...common, uploads: packageUploads, requests, pause },
-    { answers, answerLimits: limits, legacyEnvelope },
+    { ...common, uploads: packageUploads, requests, events, pause },
+    { answers, answerLimits: limits, legacyEnvelope, pickupUrl },
   )
   const held = openHeld<NoticeFacts>(common, await house.indexKey('held'))
   const notices = openNotices({ ...house, clock })
-  const events = openAppEvents({ apps })
   rules.connect = connectRules({ apps, events, pseudonyms: consents.pseudonyms })
   rules.package = packages.rules
   rules.message = newcomerRules({ ...house, held, notices, clock })
 
-  const pickupUrl = `${origin}/pickup`
   const connect = openPatientConnect({ ...common, requests, consents, records: people.records }, { pickupUrl, limits })
   const newcomers = openNewcomers({
     ...{ ...house, requests, held, notices, letters, people, steps, clock },
@@ -68,6 +69,7 @@ export async function startConnections(parts: Parts, society: Society, steps: St
     held: (id) => people.records.get(id),
     items: itemsOf,
     things: readThings,
+    fhir: (bytes, name) => readFhirFile(bytes, { name }),
     nameOf: async (app) => (await apps.get(app))?.name,
   })
   const uploads = openUploads({ ...common, usedBytes: async (id) => (await record.usage(id)).bytes })

@@ -24,7 +24,7 @@ export async function changeEmail(
   const url = `${room.origin}/account/email/confirm?code=${ticket.secret}`
   const letter = taken
     ? letterTo(room, taken.value, { kind: 'account-exists', url: `${room.origin}/sign-in` })
-    : letterTo(room, { email, language }, { kind: 'confirm-email', url })
+    : letterTo(room, { email, language }, { kind: 'confirm-change', url })
   const parts = (await mayWriteTo(room, email, client)) ? together(ticket.parts, letter) : {}
   await room.store.commit(together(parts, audited(room, 'email-asked', `person:${person}`, from(client))))
   return { kind: 'sent' }

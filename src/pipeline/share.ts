@@ -129,7 +129,7 @@ export function openShares(ports: SharePorts, limits = shareLimits, ofLinks: Lin
 
     async take(access, { link, passcode }, from, told) {
       const asked = { recipient: ports.house, ...(passcode !== undefined && { passcode }) }
-      const got = await acceptLink({ fetch: ports.fetch, now: clock.now }, link, asked, ofLinks)
+      const got = await acceptLink({ ask: ports.fetch, now: clock.now }, link, asked, ofLinks)
       if (got.kind !== 'files') return got
       const url = urlOf(link, ofLinks)
       const host = url?.hostname ?? ''

@@ -6,6 +6,8 @@ import type { Batch } from './store.js'
  */
 export type Letter =
   | { readonly kind: 'confirm-email'; readonly url: string }
+  /** An account that is there wants to go by this address. */
+  | { readonly kind: 'confirm-change'; readonly url: string }
   | { readonly kind: 'account-exists'; readonly url: string }
   | { readonly kind: 'recovery'; readonly url: string; readonly waitHours?: number }
   /** Something of the account's safety changed: a password, a factor, a recovery that began. */

@@ -74,5 +74,19 @@ export async function openClinic(given: Partial<AppRequest> = {}) {
     if ('kind' in page) throw new Error(page.kind)
     return page
   }
-  return { ...world, app, requests, rules, records, connect, made, ticket, accept, events, poll, sent: letters, slowHash }
+  return {
+    ...world,
+    app,
+    requests,
+    rules,
+    records,
+    connect,
+    made,
+    ticket,
+    accept,
+    events,
+    poll,
+    sent: letters,
+    slowHash,
+  }
 }

@@ -5,6 +5,7 @@ import type { Letter } from '../../src/ports/letters.js'
 const url = 'https://gw.example/pickup'
 const letters: readonly Letter[] = [
   { kind: 'confirm-email', url },
+  { kind: 'confirm-change', url },
   { kind: 'account-exists', url },
   { kind: 'recovery', url },
   { kind: 'recovery', url, waitHours: 72 },

@@ -32,14 +32,14 @@ export type AcceptOutcome =
   | { readonly kind: 'unreachable'; readonly detail: string }
 
 export interface AcceptPorts {
-  readonly fetch: LinkFetch
+  readonly ask: LinkFetch
   /** Unix milliseconds. */
   now(): number
 }
 
 /** Follows a link that somebody pasted, as far as its files. `recipient` is told to whoever shares it. */
 export async function acceptLink(
-  { fetch, now }: AcceptPorts,
+  { ask, now }: AcceptPorts,
   pasted: string,
   { recipient, passcode }: { readonly recipient: string; readonly passcode?: string },
   limits: LinkLimits = linkLimits,
@@ -50,8 +50,8 @@ export async function acceptLink(
   if (link.exp !== undefined && link.exp * 1000 < now()) return { kind: 'inactive' }
   if (link.flags.includes('P') && !passcode) return { kind: 'passcode' }
   const found = link.flags.includes('U')
-    ? await directFile(fetch, link, recipient)
-    : await manifestFiles(fetch, link, { recipient, ...(passcode !== undefined && { passcode }) }, limits)
+    ? await directFile(ask, link, recipient)
+    : await manifestFiles(ask, link, { recipient, ...(passcode !== undefined && { passcode }) }, limits)
   if (found.kind !== 'jwes') return found
 
   const files: AcceptedFile[] = []
@@ -67,7 +67,7 @@ export async function acceptLink(
     left -= opened.plaintext.length
     if (left < 0) return { kind: 'refused', detail: 'its files are too large together' }
     if (type === 'application/smart-health-card') {
-      const cards = await readCards(fetch, opened.plaintext, limits)
+      const cards = await readCards(ask, opened.plaintext, limits)
       if (cards.length === 0) notes.push(`file ${index + 1} is no card that reads`)
       files.push(...cards)
     } else if (type === 'application/fhir+json') files.push({ contentType: type, bytes: opened.plaintext })
@@ -84,22 +84,22 @@ type Jwes =
     }
   | Exclude<AcceptOutcome, { readonly kind: 'files' }>
 
-async function directFile(fetch: LinkFetch, { url }: HealthLink, recipient: string): Promise<Jwes> {
+async function directFile(ask: LinkFetch, { url }: HealthLink, recipient: string): Promise<Jwes> {
   const target = new URL(url)
   target.searchParams.set('recipient', recipient)
-  const got = await fetch(target.href)
+  const got = await ask(target.href)
   if (got.kind === 'failed') return { kind: 'unreachable', detail: got.detail }
   return { kind: 'jwes', jwes: [{ jwe: textOf(got.bytes) }], notes: [] }
 }
 
 async function manifestFiles(
-  fetch: LinkFetch,
+  ask: LinkFetch,
   { url }: HealthLink,
   asked: { readonly recipient: string; readonly passcode?: string },
   limits: LinkLimits,
 ): Promise<Jwes> {
   const request = { ...asked, embeddedLengthMax: limits.embeddedChars }
-  const got = await fetch(url, { type: 'application/json', body: Buffer.from(JSON.stringify(request)) })
+  const got = await ask(url, { type: 'application/json', body: Buffer.from(JSON.stringify(request)) })
   if (got.kind === 'failed') {
     if (got.status === 404) return { kind: 'inactive' }
     if (got.status !== 401) return { kind: 'unreachable', detail: got.detail }
@@ -117,7 +117,7 @@ async function manifestFiles(
     const type = typeof contentType === 'string' ? { contentType } : {}
     if (typeof embedded === 'string') jwes.push({ jwe: embedded, ...type })
     else if (typeof location === 'string') {
-      const fetched = await fetch(location)
+      const fetched = await ask(location)
       if (fetched.kind === 'fetched') jwes.push({ jwe: textOf(fetched.bytes), ...type })
       else notes.push(`file ${index + 1} was not given: ${fetched.detail}`)
     } else notes.push(`file ${index + 1} is nowhere`)
@@ -126,18 +126,18 @@ async function manifestFiles(
 }
 
 /** The FHIR bundles of a SMART Health Card file (SMART Health Cards 1.4.0), each with what its issuer's key says of it. */
-async function readCards(fetch: LinkFetch, bytes: Uint8Array, limits: LinkLimits): Promise<readonly AcceptedFile[]> {
+async function readCards(ask: LinkFetch, bytes: Uint8Array, limits: LinkLimits): Promise<readonly AcceptedFile[]> {
   const cards = objectOf(bytes)?.['verifiableCredential']
   if (!Array.isArray(cards)) return []
   const read: AcceptedFile[] = []
   for (const jws of cards.slice(0, limits.filesPerLink)) {
-    const card = typeof jws === 'string' ? await readCard(fetch, jws, limits) : undefined
+    const card = typeof jws === 'string' ? await readCard(ask, jws, limits) : undefined
     if (card) read.push(card)
   }
   return read
 }
 
-async function readCard(fetch: LinkFetch, jws: string, limits: LinkLimits): Promise<AcceptedFile | undefined> {
+async function readCard(ask: LinkFetch, jws: string, limits: LinkLimits): Promise<AcceptedFile | undefined> {
   const parts = jws.split('.', 4)
   const [head = '', body = '', signature = ''] = parts
   if (parts.length !== 3 || !parts.every((part) => /^[A-Za-z0-9_-]+$/.test(part))) return undefined
@@ -151,7 +151,7 @@ async function readCard(fetch: LinkFetch, jws: string, limits: LinkLimits): Prom
   const credential = (claims?.['vc'] as { credentialSubject?: { fhirBundle?: unknown } } | undefined)?.credentialSubject
   const iss = claims?.['iss']
   if (!header || typeof credential?.fhirBundle !== 'object' || typeof iss !== 'string') return undefined
-  const key = await issuerKey(fetch, iss, header['kid'])
+  const key = await issuerKey(ask, iss, header['kid'])
   const right =
     header['alg'] === 'ES256' &&
     key !== undefined &&
@@ -171,9 +171,9 @@ async function readCard(fetch: LinkFetch, jws: string, limits: LinkLimits): Prom
 }
 
 /** The key of an issuer at the place that the standard names, where it is to be had. That it is *his* says nothing of who he is. */
-async function issuerKey(fetch: LinkFetch, iss: string, kid: unknown): Promise<KeyObject | undefined> {
+async function issuerKey(ask: LinkFetch, iss: string, kid: unknown): Promise<KeyObject | undefined> {
   if (typeof kid !== 'string' || !/^https:\/\/[^?#\s]+$/.test(iss)) return undefined
-  const got = await fetch(`${iss}/.well-known/jwks.json`)
+  const got = await ask(`${iss}/.well-known/jwks.json`)
   const keys = got.kind === 'fetched' ? objectOf(got.bytes)?.['keys'] : undefined
   if (!Array.isArray(keys)) return undefined
   const jwk = keys.slice(0, 100).find((one) => one?.kid === kid && one?.kty === 'EC' && one?.crv === 'P-256')

@@ -8,6 +8,14 @@ export const en: Language = {
     paragraphs: ['Somebody, you we hope, is opening an account with this e-mail address. The link works for one day.'],
     action: 'Confirm the address',
   }),
+  'confirm-change': (_, service) => ({
+    subject: `An account with ${service} would go by this e-mail address`,
+    paragraphs: [
+      'Somebody who has an account asked to use this e-mail address for it from now on.',
+      'Follow the link only if that account is yours. Otherwise there is nothing to do.',
+    ],
+    action: 'Use this address for my account',
+  }),
   'account-exists': (_, service) => ({
     subject: `You have an account with ${service}`,
     paragraphs: [

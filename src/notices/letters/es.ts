@@ -11,6 +11,14 @@ export const es: Language = {
     ],
     action: 'Confirmar la dirección',
   }),
+  'confirm-change': (_, service) => ({
+    subject: `Una cuenta en ${service} quiere usar esta dirección de correo`,
+    paragraphs: [
+      'Alguien que tiene una cuenta pidió usar desde ahora esta dirección de correo para ella.',
+      'Siga el enlace solo si esa cuenta es suya. Si no, no tiene que hacer nada.',
+    ],
+    action: 'Usar esta dirección en mi cuenta',
+  }),
   'account-exists': (_, service) => ({
     subject: `Usted ya tiene una cuenta en ${service}`,
     paragraphs: [

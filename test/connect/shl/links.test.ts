@@ -182,7 +182,7 @@ describe('a pasted link', () => {
       return { kind: 'failed', detail: 'no', ...(found !== undefined && { status: found, said }) }
     }
   const follow = (fetch: LinkFetch, pasted = writeLink(link), passcode?: string) =>
-    acceptLink({ fetch, now: () => 1e12 }, pasted, { recipient: 'us', ...(passcode && { passcode }) })
+    acceptLink({ ask: fetch, now: () => 1e12 }, pasted, { recipient: 'us', ...(passcode && { passcode }) })
   const text = JSON.stringify(bundle)
 
   it('is followed to what another implementation encrypted, deflated or not', async () => {
