@@ -10,7 +10,14 @@ import { findPostgres } from './setup/programs.mjs'
  * `postgres`: the main job and the demo once more, over a PostgreSQL server of their own.
  */
 const peers = ['test/e2e/**', 'test/interop/**']
-const busy = ['test/certification/**', 'test/fuzz/**', 'test/torture/**', 'test/interop/*-time*', 'test/interop/workers*']
+const busy = [
+  'test/certification/**',
+  'test/fuzz/**',
+  'test/torture/**',
+  'test/interop/*-time*',
+  'test/interop/workers*',
+  'test/e2e/*-kill*',
+]
 /** One file after the other. */
 const alone = { maxWorkers: 1, sequence: { groupOrder: 2 } }
 const waitsMs = { testTimeout: 120_000, hookTimeout: 120_000 }

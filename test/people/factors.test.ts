@@ -177,7 +177,7 @@ describe('a stolen mailbox', () => {
     const world = await openWorld()
     const { session } = await world.withTotp(email)
     await world.people.changeEmail(session.person, 'thief@mail.example', elsewhere)
-    const link = await world.link('thief@mail.example', 'confirm-email')
+    const link = await world.link('thief@mail.example', 'confirm-change')
     expect(kindOf(await world.people.confirmEmail(link, elsewhere))).toBe('done')
     await world.people.signUp({ email, name: 'Eve', language: 'en' }, elsewhere)
     const taken = await world.people.confirmSignUp(
@@ -205,7 +205,7 @@ describe('a stolen mailbox', () => {
     const ready = await world.link(email, 'recovery')
     expect(await world.people.awaitedRecovery(ready)).toMatchObject({ ready: true })
     await world.people.changeEmail(session.person, 'safe@mail.example', home)
-    await world.people.confirmEmail(await world.link('safe@mail.example', 'confirm-email'), home)
+    await world.people.confirmEmail(await world.link('safe@mail.example', 'confirm-change'), home)
     for (const link of [ready, later, fresh]) expect(await world.people.awaitedRecovery(link)).toBeUndefined()
     expect((await world.people.factorsOf(session.person))?.recovery).toBeUndefined()
   })
