@@ -97,15 +97,20 @@ export function openConsents(ports: ConsentPorts): Consents {
     const place = await placeOf(person, record)
     if (!place) return { kind: 'no-such-record' }
     const { app } = found
-    const ticked = { online, offline }
-    if (sets.some((set) => ticked[set].some((name) => app.rules[set].every((rule) => rule.name !== name))))
-      return { kind: 'unknown-rule' }
-    if (sets.some((set) => app.rules[set].some((rule) => !rule.optional && !covers(place.rules, rule))))
-      return { kind: 'not-possible' }
-    const rules = chosen(givable(app.rules, place), ticked)
-    if (rules.online.length + rules.offline.length === 0) return { kind: 'nothing-granted' }
-
     const before = await standing(app.id, person, record)
+    // A clinic has no page of its own: what it asks for at one is not granted by a code, and what was is not taken away.
+    const byCode = via === 'patient-connect'
+    const asks = byCode ? { ...app.rules, online: [] } : app.rules
+    const ticked = { online, offline }
+    if (sets.some((set) => ticked[set].some((name) => asks[set].every((rule) => rule.name !== name))))
+      return { kind: 'unknown-rule' }
+    if (sets.some((set) => asks[set].some((rule) => !rule.optional && !covers(place.rules, rule))))
+      return { kind: 'not-possible' }
+    const now = chosen(givable(asks, place), ticked)
+    if (now.online.length + now.offline.length === 0) return { kind: 'nothing-granted' }
+    const kept = byCode && before.grant && isOf(before.grant, place) ? before.grant.rules.online : now.online
+    const rules = { ...now, online: kept }
+
     if (!before.grant && (await countOf(person)) >= consentLimits.grantsPerPerson) return { kind: 'too-many' }
     const at = ports.clock.now()
     const grant: Grant = {

@@ -11,6 +11,7 @@ import { openRequests } from '../connect/requests.js'
 import { openLinks } from '../connect/shl/links.js'
 import { startAppWebhooks } from '../delivery/app-webhook.js'
 import { clock, pause, random } from '../house.js'
+import { openSlowHash } from '../keyring/slow-hash.js'
 import { openHeld } from '../mailbox/held.js'
 import { openClaims } from '../pipeline/claim.js'
 import { openNewcomers } from '../pipeline/newuser.js'
@@ -25,7 +26,7 @@ import type { AuthoredItem } from '../record/item.js'
 import { openUploads } from '../record/uploads.js'
 import { linkFetch, outward } from '../resolve/fetch.js'
 import { every, type Parts } from './parts.js'
-import type { Society } from './people.js'
+import { halfOfSlowHash, type Society } from './people.js'
 
 /** Codes that ended are told of by then. */
 const sweepEveryMs = 60_000
@@ -39,7 +40,8 @@ export type Connections = Awaited<ReturnType<typeof startConnections>>
 export async function startConnections(parts: Parts, society: Society, steps: Steps, letters: Letters) {
   const { house, config, log, metrics, closers } = parts
   const { store, blobs, vault, audit, apps, activity, record, directory } = house
-  const { people, consents, slowHash, origin } = society
+  const { people, consents, origin } = society
+  const slowHash = openSlowHash(halfOfSlowHash)
   const common = { ...{ store, blobs, vault, audit, clock, random, slowHash }, letters, apps, activity }
   const limits = limitsOf(config)
   const { answers, legacyEnvelope } = config.connect

@@ -4,22 +4,23 @@ import type { Consents } from '../consent/consent.js'
 import { openConsents } from '../consent/consents.js'
 import { openPseudonyms } from '../consent/pseudonyms.js'
 import { clock, random } from '../house.js'
-import { openSlowHash } from '../keyring/slow-hash.js'
+import { openSlowHash, slowHashLimits } from '../keyring/slow-hash.js'
 import { openPeople, type PeopleHouse } from '../people/open.js'
 import { peopleQueue } from '../people/rows.js'
 import { startWork } from '../pipeline/work.js'
 import type { Letters } from '../ports/letters.js'
-import type { SlowHash } from '../ports/slow-hash.js'
 import { causeOf, type Parts } from './parts.js'
 
 /** What people do with applications, and the applications with them. */
 export interface Society {
   /** Where browsers see us. */
   readonly origin: string
-  readonly slowHash: SlowHash
   readonly people: PeopleHouse
   readonly consents: Consents
 }
+
+/** Signing in and answering codes have a half each: whoever keeps one of them busy keeps nobody from the other. */
+export const halfOfSlowHash = { ...slowHashLimits, atOnce: slowHashLimits.atOnce / 2 }
 
 /** Jobs of people done at once: each is one small commit. */
 const jobsAtOnce = 4
@@ -32,7 +33,7 @@ export async function startPeople(parts: Parts, letters: Letters): Promise<Socie
   const { house, config, log, closers } = parts
   const { store, activity } = house
   const origin = originOf(config)
-  const slowHash = openSlowHash()
+  const slowHash = openSlowHash(halfOfSlowHash)
   const { secondFactor, idleSeconds, absoluteSeconds, recoveryWaitSeconds, ...ages } = config.people
   const common = { ...house, clock, random, letters }
   const people = openPeople(
@@ -66,7 +67,7 @@ export async function startPeople(parts: Parts, letters: Letters): Promise<Socie
     pseudonyms: openPseudonyms(await house.indexKey('pseudonyms')),
     letters: { port: letters, url: `${origin}/account/apps` },
   })
-  return { origin, slowHash, people, consents }
+  return { origin, people, consents }
 }
 
 function originOf({ http: { publicUrl, port, tls } }: Config): string {

@@ -9,7 +9,7 @@ import type { TrailStep } from '../direct/verdict.js'
 import type { Address, Addresses } from '../directory/directory.js'
 import type { Held, HeldMail, StoredHeld } from '../mailbox/held.js'
 import type { Mailbox } from '../mailbox/mailbox.js'
-import type { HeldRecord, People } from '../people/people.js'
+import { type HeldRecord, hasWhole, type People } from '../people/people.js'
 import type { Audit, AuditEntry } from '../ports/audit.js'
 import type { Letters } from '../ports/letters.js'
 import { type Batch, type Store, together } from '../ports/store.js'
@@ -239,7 +239,7 @@ async function claimed(ports: NewcomerPorts, claim: Claim): Promise<ClaimOutcome
     const message = held && (await ports.held.message(held.id))
     if (!redeemed || !held || !message) return { kind: 'nothing' }
     const member = await ports.people.records.membership(claim.person, claim.record)
-    if (!member?.custodian || member.record.state !== 'active') return { kind: 'no-such-record' }
+    if (!member || !hasWhole(member) || member.record.state !== 'active') return { kind: 'no-such-record' }
     const address = await addressOf(ports, claim)
     if (!address) return { kind: 'address-needed' }
 

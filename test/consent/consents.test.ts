@@ -115,6 +115,21 @@ describe('what stands between an app and a record', () => {
 })
 
 describe('a grant', () => {
+  it('gives by a code what a clinic may do by itself, and takes nothing of what was given at a page', async () => {
+    const { consents, register, store } = await openWorld()
+    const rules = { online: [rule('see')], offline: [rule('keep', { types: ['allergy'] })] }
+    const { id } = await register({ ...web, rules })
+    const by = async (via: 'web' | 'patient-connect') => {
+      const made = await consents.authorize({ ...ask, app: id, via }, from)
+      if (made.kind !== 'authorized') throw new Error(made.kind)
+      await store.commit(made.parts)
+      return [made.grant.rules.online.length, made.grant.rules.offline.length]
+    }
+    expect(await by('patient-connect')).toEqual([0, 1])
+    expect(await by('web')).toEqual([1, 1])
+    expect(await by('patient-connect')).toEqual([1, 1])
+  })
+
   it('gives the online rules online and the offline rules offline', async () => {
     const { consents, register, grant } = await openWorld()
     const { id } = await register({
