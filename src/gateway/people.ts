@@ -45,6 +45,13 @@ export async function startPeople(parts: Parts, letters: Letters): Promise<Socie
           from: by === 'system' ? { by, avenue: 'page' } : { by: `person:${by}`, avenue: 'page', person: by },
           ...(addressee !== undefined && { addressee }),
         }),
+      async erase(record) {
+        const by = { by: 'system', avenue: 'page' } as const
+        for (const { id } of await consents.ofRecord(record)) await consents.revoke(id, 'operator', by)
+        for (const { address } of await house.directory.addresses.ofRecord(record))
+          await house.directory.addresses.setDisabled(address, true, 'system')
+        await house.record.erase(record)
+      },
     },
     {
       ...{ origin, secondFactor, house: config.letters.service },

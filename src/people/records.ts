@@ -278,10 +278,11 @@ export async function declareGuardian(room: PeopleRoom, person: string, record: 
   })
 }
 
-/** A deleted record whose time is over: nobody has it any more. */
+/** A deleted record whose time is over: what it holds is taken away, then nobody has it any more. */
 export async function eraseRecord(room: PeopleRoom, record: string): Promise<Batch> {
   const held = await readRecord(room, record)
   if (!held?.value.deleted || room.clock.now() < held.value.deleted.until) return {}
+  await room.erase?.(record)
   const holds = held.value.members.map(({ person }) => peopleKeys.holds(person) + record)
   return together(
     { require: [held.is], del: [held.is.key, ...holds] },

@@ -42,6 +42,8 @@ export interface PeoplePorts {
   readonly indexKey: Uint8Array
   /** Adds a line to the history that a record's people read; without it there is none. */
   history?(record: string, line: HistoryLine): Promise<Batch>
+  /** Ends what stands for a record and takes away what it holds, before nobody has it any more. May be called again. */
+  erase?(record: string): Promise<void>
 }
 
 export interface HistoryLine {

@@ -84,9 +84,10 @@ export async function readBody(
   return blob && vault.openStream(owner, key, blob)
 }
 
-/** The rows to delete with a body that nobody needs: its own, and the one that keeps its blob. */
+/** The rows to delete with a row that nobody needs: its own, and where it is a body, the one that keeps its blob. */
 export function bodyRows({ key, value }: { readonly key: string; readonly value: Uint8Array }): readonly string[] {
-  return value[0] === 0x62 ? [key, holdKey(Buffer.from(value.subarray(1)).toString('latin1'), key)] : [key]
+  const blob = value[0] === 0x62 && value.length === 65 ? Buffer.from(value.subarray(1)).toString('latin1') : ''
+  return /^[0-9a-f]{64}$/.test(blob) ? [key, holdKey(blob, key)] : [key]
 }
 
 /** All chunks as one array. */

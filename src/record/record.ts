@@ -6,6 +6,7 @@ import type { Batch } from '../ports/store.js'
 import type { Clock } from '../ports/world.js'
 import { decide, decisionsOn } from './decide.js'
 import { openEntry, rememberedEntries } from './entries.js'
+import { eraseRecordContent } from './erase.js'
 import { listChanges } from './feed.js'
 import { historyOf } from './history.js'
 import type {
@@ -122,6 +123,8 @@ export interface PatientRecord {
    * changed. An entry stands under the newest document that speaks of it.
    */
   review(recordId: string): Promise<readonly DocumentReview[]>
+  /** Takes away everything of a record that nobody has any more (see erase.ts). */
+  erase(recordId: string): Promise<void>
   /** Its bytes, exactly as they came. */
   documentBytes(whose: Whose, sha256: string): Promise<AsyncIterable<Uint8Array> | undefined>
 }
@@ -237,6 +240,7 @@ export function openRecord(
       )
       return views.flat().map(({ diagnostics: _, entries: __, ...told }) => told)
     },
+    erase: (recordId) => eraseRecordContent(store, recordId),
     async documentBytes(whose, sha256) {
       const { record: recordId, access } = recordOf(whose)
       if (!isId(recordId) || !isId(sha256)) return undefined
