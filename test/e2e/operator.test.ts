@@ -223,7 +223,7 @@ describe('what is wrong is said in words, and nothing is done', () => {
     varied(folder, 'http: { host: 127.0.0.1', 'http: { host: 0.0.0.0')
     const served = await run(folder, 'serve', '--config', 'varied.yaml')
     expect(served.code).toBe(78)
-    expect(served.err).toMatch(/error: cannot listen on 0\.0\.0\.0:0 .*does not speak plain HTTP/)
+    expect(served.err).toMatch(/error: cannot listen on 0\.0\.0\.0:\d+ .*does not speak plain HTTP/)
     rmSync(folder, { recursive: true })
   })
 
