@@ -31,13 +31,13 @@ import {
  */
 export async function auditCase(world: RegulatoryWorld): Promise<Look> {
   const heard = notes()
-  const since = await serverTime(world)
+  const since = world.now() - 1000
   const owed = await deeds(world)
   await until(async () => (missing(owed, await entries(world, '')).length === 0 ? true : undefined), 15_000).catch(
     () => undefined,
   )
   const written = await entries(world, '')
-  const end = (await serverTime(world)) + 1000
+  const end = world.now() + 1000
   heard.wrong.push(...missing(owed, written).map(({ what }) => `nothing tells of: ${what}`))
   for (const { at, action } of written.filter((one) => owed.some((deed) => isOf(deed, one)))) {
     if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(at)) heard.wrong.push(`${action} was at ${at}`)
@@ -68,11 +68,6 @@ const isOf = ({ action, actor, outcome, about }: Deed, entry: Entry) =>
 
 const missing = (owed: readonly Deed[], written: readonly Entry[]) =>
   owed.filter((deed) => !written.some((entry) => isOf(deed, entry)))
-
-/** Of the gateway's own clock, in whole seconds. */
-async function serverTime(world: RegulatoryWorld): Promise<number> {
-  return Date.parse((await world.fresh().must(200, 'GET', '/livez')).headers.date ?? '')
-}
 
 /** Does everything once; answers what must be told of it. */
 async function deeds(world: RegulatoryWorld): Promise<readonly Deed[]> {

@@ -41,6 +41,8 @@ export interface RegulatoryWorld {
   readonly neighbour: Somebody
   /** Makes the clock of the gateway go ahead by so much more. */
   ahead(seconds: number): Promise<void>
+  /** What that clock shows, Unix milliseconds. */
+  now(): number
   /** A client without cookies, from an address that nobody has come from. */
   fresh(): Client
 }
@@ -131,6 +133,7 @@ export async function openRegulatory(measure: Measure, closers: (() => Promise<u
   return {
     address,
     ...{ measure, openssl, gateway, ports, ca, far, relay, seals, authorities, tokens, app, patient, neighbour, fresh },
+    now: () => Date.now() + aheadSeconds * 1000,
     async ahead(seconds) {
       aheadSeconds += seconds
       writeFileSync(clock, String(aheadSeconds * 1000))
