@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Look } from '../finding.js'
 import type { Client } from '../world/client.js'
@@ -42,8 +43,14 @@ async function everyRoute(world: RegulatoryWorld, { wrong, seen }: Notes): Promi
   const all = operations()
   const several = atMost(8)
   const clients = Array.from({ length: 8 }, () => world.fresh())
-  const askedBy = (at: number, { method, path }: Operation, token?: string) =>
-    (clients[at % clients.length] as Client).ask(method, path, { ...(token !== undefined && { token }) })
+  const askedBy = async (at: number, { method, path }: Operation, token?: string) => {
+    for (;;) {
+      const client = clients[at % clients.length] as Client
+      const answer = await client.ask(method, path, { ...(token !== undefined && { token }) })
+      if (answer.status !== 429) return answer
+      await sleep(Number(answer.headers['retry-after'] ?? 1) * 1000)
+    }
+  }
   const refused = all.map((one, at) =>
     several(async () => {
       const other = one.scope === 'operator' ? world.tokens.reading : world.tokens.operator

@@ -31,7 +31,6 @@ import {
  */
 export async function auditCase(world: RegulatoryWorld): Promise<Look> {
   const heard = notes()
-  const since = world.now() - 1000
   const owed = await deeds(world)
   await until(async () => (missing(owed, await entries(world, '')).length === 0 ? true : undefined), 15_000).catch(
     () => undefined,
@@ -43,7 +42,7 @@ export async function auditCase(world: RegulatoryWorld): Promise<Look> {
     if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/.test(at)) heard.wrong.push(`${action} was at ${at}`)
   }
   for (const deed of owed)
-    if (!written.some((one) => isOf(deed, one) && Date.parse(one.at) >= since && Date.parse(one.at) <= end))
+    if (!written.some((one) => isOf(deed, one) && Date.parse(one.at) >= world.opened && Date.parse(one.at) <= end))
       heard.wrong.push(`the time of ${deed.what} is not when it was`)
   heard.seen.push(`${owed.length} kinds of deeds stand in the log`)
   await notToBeTurnedOff(world, heard)

@@ -41,6 +41,8 @@ export interface RegulatoryWorld {
   readonly neighbour: Somebody
   /** Makes the clock of the gateway go ahead by so much more. */
   ahead(seconds: number): Promise<void>
+  /** When all of it began, Unix milliseconds. */
+  readonly opened: number
   /** What that clock shows, Unix milliseconds. */
   now(): number
   /** A client without cookies, from an address that nobody has come from. */
@@ -83,6 +85,7 @@ const rules = {
 
 /** Opens it in a folder of its own; what must be closed at the end is put on the list. */
 export async function openRegulatory(measure: Measure, closers: (() => Promise<unknown>)[]): Promise<RegulatoryWorld> {
+  const opened = Date.now()
   const openssl = openSsl(join(measure.home, 'openssl'))
   const { authorities, seals } = await partiesOf(openssl)
   const zone = [
@@ -133,6 +136,7 @@ export async function openRegulatory(measure: Measure, closers: (() => Promise<u
   return {
     address,
     ...{ measure, openssl, gateway, ports, ca, far, relay, seals, authorities, tokens, app, patient, neighbour, fresh },
+    opened,
     now: () => Date.now() + aheadSeconds * 1000,
     async ahead(seconds) {
       aheadSeconds += seconds
