@@ -6,13 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import dnsPacket, { type Packet, type RecordType } from 'dns-packet'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { samplePatient } from '../../src/demo/documents/patient.js'
-import { sampleCcda } from '../../src/demo/documents.js'
+import { sampleCcda, sampleCcr, sampleXdm } from '../../src/demo/documents.js'
 import { openMail } from '../../src/demo/mail.js'
 import { type Credentials, type OpenSsl, openSsl } from '../../src/demo/openssl.js'
 import { freePort } from '../certification/world/ports.js'
 import { attached, domain, sender, until } from '../fixtures/process.js'
 import { guess } from './healthvault/connect.js'
 import { type House, openHouse, problem, unique } from './healthvault/house.js'
+import { problemItem } from './healthvault/items.js'
 import { itemsOf, sha256 } from './healthvault/packages.js'
 import { type Person, signUp } from './healthvault/people.js'
 
@@ -218,6 +219,83 @@ describe('Direct mail to a record', () => {
     })
     expect(sent.status).toBe(422)
     expect((await mother.ask('GET', `/api/v1/records/${record}/transmissions`)).bytes.toString()).not.toContain(to)
+  })
+
+  const ccr = Buffer.from(sampleCcr()).toString('utf8')
+  const bare = ccr.replace(/^<\?xml[^>]*>\s*/, '')
+  const prefixed = bare.replace(/<(\/?)([A-Z])/g, '<$1ccr:$2').replace('xmlns=', 'xmlns:ccr=')
+  it.each([
+    ['a byte order mark', Buffer.from(`\ufeff${ccr}`)],
+    [
+      'a stylesheet before it',
+      Buffer.from(`<?xml version="1.0"?><?xml-stylesheet type="text/xsl" href="c.xsl"?>${bare}`),
+    ],
+    ['prefixed names', Buffer.from(prefixed)],
+    ['no prolog', Buffer.from(bare)],
+  ])('with a CCR that has %s is read into items', async (name, bytes) => {
+    await send({ subject: name, content: attached('record.xml', 'application/xml', bytes) })
+    const reading = await until(async () => {
+      const read = await mother.ask('GET', `/api/v1/records/${record}/documents/${sha256(bytes)}/reading`)
+      return read.status === 200 ? read.json<{ entries: readonly { kind: string }[] }>() : undefined
+    })
+    expect(reading.entries.filter(({ kind }) => kind === 'items').length).toBeGreaterThan(3)
+  })
+
+  it('with an XDM package is read as the document in it, and its summary has no more than 512 characters', async () => {
+    const text = `Content-Type: text/plain\r\n\r\n${'All is well. '.repeat(200)}\r\n`
+    await send({ subject: 'Packed', content: attached('XDM.ZIP', 'application/zip', await sampleXdm()) })
+    await send({ subject: 'Long', content: text })
+    const found = await until(async () => {
+      const all = await messages()
+      const [packed, long] = ['Packed', 'Long'].map((wanted) => all.find(({ subject }) => subject === wanted))
+      return packed && long ? { packed, long } : undefined
+    })
+    const told = async (id: string) =>
+      (await mother.ask('GET', `/api/v1/mailboxes/${address}/messages/${id}`)).json<{
+        readonly preview: string
+        readonly attachments: readonly { readonly documentItemIds: readonly string[] }[]
+      }>()
+    expect((await told(found.packed.id)).attachments[0]?.documentItemIds.length).toBeGreaterThan(0)
+    expect((await told(found.long.id)).preview.length).toBeGreaterThan(100)
+    expect((await told(found.long.id)).preview.length).toBeLessThanOrEqual(512)
+  })
+
+  it('keeps what its sender stated beside a document (X-HV-MU headers), and the document as it came', async () => {
+    const bytes = Buffer.concat([sampleCcda(), Buffer.from('<!-- stated -->')])
+    const fields = ['X-HV-MU-EventDate: 2013-10-30T18:12:54Z', 'X-HV-MU-PatientID: 12345678']
+    await send({ subject: 'Stated', fields, content: attached('summary.xml', 'application/xml', bytes) })
+    const document = await until(async () => {
+      const { documents } = (await mother.ask('GET', `/api/v1/records/${record}/documents`)).json<{
+        documents: readonly { sha256: string; stated?: object }[]
+      }>()
+      return documents.find((one) => one.sha256 === sha256(bytes))
+    })
+    expect(document.stated).toEqual({ eventDate: '2013-10-30T18:12:54Z', patientId: '12345678' })
+    const kept = await mother.ask('GET', `/api/v1/records/${record}/documents/${sha256(bytes)}`)
+    expect(kept.bytes.equals(bytes)).toBe(true)
+  })
+
+  it('out of a record says at whose request, and brings request.txt', async () => {
+    const item = problemItem('Asthma')
+    expect(
+      (await mother.ask('POST', `/api/v1/records/${record}/items`, { changes: [{ kind: 'create', item }] })).status,
+    ).toBeLessThan(300)
+    const asked = { to: sender, format: 'ccd', types: ['problem'] }
+    expect((await mother.ask('POST', `/api/v1/records/${record}/transmissions`, asked)).status).toBeLessThan(300)
+    const opened = await until(async () => {
+      for (const { to, wire } of house.received) {
+        if (to !== sender) continue
+        const text = await openssl.openNotice(wire, provider, { certificatePath: ours } as Credentials).catch(() => '')
+        if (text.includes('request.txt')) return text
+      }
+      return undefined
+    })
+    const parts = opened.split(/\r?\n\r?\n/).map((part) => Buffer.from(part, 'base64').toString())
+    const words = `${opened}\n${parts.join('\n')}`
+    expect(words).toMatch(/This message was sent by .* at the request of /)
+    expect(words).toContain(`Destination: ${sender}`)
+    expect(words).toMatch(/^Recurring: No/m)
+    expect(words).toMatch(/^Document-Source: name="?[^\n]*\.xml/m)
   })
 })
 
