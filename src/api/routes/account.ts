@@ -34,6 +34,7 @@ import {
   waitingSchema,
 } from '../account-schema.js'
 import type { Caller } from '../caller.js'
+import { defined } from '../defined.js'
 import type { ApiPorts } from '../ports.js'
 import { Problem, type ProblemCode } from '../problem.js'
 import { route } from '../route.js'
@@ -473,8 +474,3 @@ function clientOf({ ip, headers }: FastifyRequest, origin?: string): Client {
 }
 
 export const iso = (at: number) => new Date(at).toISOString()
-
-/** Without what was not named: zod leaves optional members in as undefined. */
-export function defined<T extends object>(value: T): { [N in keyof T]: Exclude<T[N], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as never
-}

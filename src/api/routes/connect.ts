@@ -23,6 +23,7 @@ import {
   withdrawnSchema,
   withdrawQuery,
 } from '../connect-schema.js'
+import { defined } from '../defined.js'
 import type { ApiPorts } from '../ports.js'
 import { Problem } from '../problem.js'
 import { type Asked, route } from '../route.js'
@@ -46,7 +47,7 @@ export function connectRoutes(app: FastifyInstance, ports: ApiPorts): void {
     answers: newCodeSchema,
     async handle(asked) {
       const [connect, owner] = await callerOf(ports, asked.caller)
-      const { expiresInDays, ...given } = present(asked.body)
+      const { expiresInDays, ...given } = defined(asked.body)
       const term = expiresInDays === undefined ? {} : { expiresInMs: Math.round(expiresInDays * 86_400_000) }
       const made = await connect.create(owner, { ...given, ...term }, auditOf(asked))
       if (made.kind === 'refused') throw refusal(made.problem)
@@ -252,11 +253,4 @@ function notPossible(state: string): Problem {
   }[state]
   const number = state === 'authorized' ? 84 : undefined
   return new Problem('not-possible', {}, [{ where: 'path.id', detail: detail ?? 'Not in its present state' }], number)
-}
-
-/** What was left out is absent. */
-function present<T extends object>(body: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>
-  }
 }

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { InvitationView } from '../../people/sharing.js'
 import { doneSchema } from '../account-schema.js'
+import { defined } from '../defined.js'
 import type { ApiPorts } from '../ports.js'
 import { Problem } from '../problem.js'
 import { route } from '../route.js'
@@ -19,7 +20,7 @@ import {
   recordBody,
   sharingSchema,
 } from '../sharing-schema.js'
-import { defined, iso, recently, selfOf, settled, told } from './account.js'
+import { iso, recently, selfOf, settled, told } from './account.js'
 
 const base = '/api/v1/account/records'
 const one = `${base}/:recordId`
