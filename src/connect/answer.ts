@@ -5,12 +5,12 @@ export type AnswerMode = 'folded' | 'exact'
 
 /**
  * An answer as it is hashed. `folded` is NFKC, trimmed, white space collapsed and case folded by no language's rules:
- * a telephone's keyboard that adds a space or a capital locks nobody out. Folding by upper case first makes one of
- * `STRASSE` and `Straße`, and is the same for whoever folds again.
+ * a telephone's keyboard that adds a space or a capital locks nobody out. Folding by way of upper case makes one of
+ * `STRASSE`, `Straße` and `STRAẞE`, and is the same for whoever folds again.
  */
 export function foldAnswer(answer: string, mode: AnswerMode = 'folded'): string {
   if (mode === 'exact') return answer.toLowerCase()
-  const plain = answer.normalize('NFKC').toUpperCase().toLowerCase().normalize('NFKC')
+  const plain = answer.normalize('NFKC').toLowerCase().toUpperCase().toLowerCase().normalize('NFKC')
   return plain.replace(/[\s\p{Z}]+/gu, ' ').trim()
 }
 

@@ -95,6 +95,10 @@ describe('an answer', () => {
     expect(readAnswer('x'.repeat(256))).toBeUndefined()
   })
 
+  it('has one form, however its sharp s is written', () => {
+    expect(['Straße', 'STRAẞE', 'STRASSE'].map((text) => foldAnswer(text))).toEqual(['strasse', 'strasse', 'strasse'])
+  })
+
   it('is folded once: folding again changes nothing', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 60 }), (text) => {
